@@ -1,0 +1,52 @@
+"""The errors of evalrunner, and whose fault each one is.
+
+    EvalrunnerError
+    ├── UsageError            what was asked for cannot be done; nothing was executed
+    │   ├── ConfigError       a configuration file or option, with file, line and key
+    │   ├── TargetError       the target or an evaluator cannot be loaded or pickled
+    │   ├── DataError         a dataset file has malformed rows
+    │   └── ServiceError      endpoint unreachable, key refused, unknown experiment or dataset
+    ├── RunFolderError        locked by another run, unwritable, full
+    ├── IllegalTransition     a state machine was asked for a move it does not have (our fault)
+    └── SpoolError            the spool cannot be written or read
+
+Every message is one sentence that says what is wrong and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class EvalrunnerError(Exception):
+    """The root: catch this one to catch everything that evalrunner raises on purpose."""
+
+
+class UsageError(EvalrunnerError):
+    """What was asked for cannot be done; nothing has been executed."""
+
+
+class ConfigError(UsageError):
+    """A configuration file or an option is wrong."""
+
+
+class TargetError(UsageError):
+    """The target or an evaluator cannot be found, loaded, called or pickled."""
+
+
+class DataError(UsageError):
+    """A dataset file has rows that cannot be used; none of it was pushed."""
+
+
+class ServiceError(UsageError):
+    """The LangSmith endpoint cannot be reached, refuses the key, or does not know the name."""
+
+
+class RunFolderError(UsageError):
+    """The run's folder is held by another run, cannot be written, or its disk is full."""
+
+
+class IllegalTransition(EvalrunnerError):
+    """A state machine was asked for a move that its table does not have; nothing has changed."""
+
+
+class SpoolError(EvalrunnerError):
+    """The spool cannot be written, or what it holds cannot be read."""
