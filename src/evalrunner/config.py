@@ -1,0 +1,115 @@
+"""Every knob that an operator has, in one frozen place.
+
+How values come together (defaults, file, environment, flags) is the command line's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+START_METHODS = ("forkserver", "spawn")
+
+
+@dataclass(frozen=True)
+class TargetSpec:
+    """What a worker loads, once per process.
+
+    Attributes:
+        target: `module:name` or `path/file.py:name`, or None when `pickled` is given.
+        evaluators: likewise, in order.
+        summary_evaluators: likewise.
+        factory: the target is called once per worker, without arguments, and returns the real one.
+        pickled: dill bytes of (target, evaluators, summary evaluators), from the Python API only;
+            they go through the pipe that starts our own child, never to a disk or a network.
+        folder: put first on the import path, as `python -m` does with the current folder.
+    """
+
+    target: str | None = None
+    evaluators: tuple[str, ...] = ()
+    summary_evaluators: tuple[str, ...] = ()
+    factory: bool = False
+    pickled: bytes | None = None
+    folder: Path = field(default_factory=Path.cwd)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where LangSmith is, as the SDK's client takes it.
+
+    Attributes:
+        url: `LANGSMITH_ENDPOINT`.
+        key: the API key; it travels in the environment of our own children and nowhere else.
+        workspace: `LANGSMITH_WORKSPACE_ID`, or None.
+        local: this is the embedded backend (only for what is printed; nothing behaves otherwise).
+    """
+
+    url: str
+    key: str = field(repr=False)
+    workspace: str | None = None
+    local: bool = False
+
+
+@dataclass(frozen=True)
+class WorkerConfig:
+    """What a worker process needs to know.
+
+    Attributes:
+        max_concurrency: items at once; None means 1 for a sync target and 8 for an async one.
+        grace: seconds that a drain waits for stragglers after everything else is done.
+        delivery_deadline: seconds after which unsent traces are left in the spool, named and resumable.
+        live: post runs when they start and patch them when they end, instead of whole traces at item end.
+        segment: examples in one `aevaluate` call; a call keeps every row (10.7 KiB each).
+        trace_evaluators: trace evaluators to the project `evaluators`, as the SDK does.
+        item_timeout: seconds that one item may take before its worker is killed, or None.
+    """
+
+    max_concurrency: int | None = None
+    grace: float = 2.0
+    delivery_deadline: float = 900.0
+    live: bool = False
+    segment: int = 500
+    trace_evaluators: bool = True
+    item_timeout: float | None = None
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One evaluation.
+
+    Attributes:
+        experiment: id or name of an existing experiment; exclusive with `dataset`.
+        dataset: id or name; a new experiment is created over it.
+        prefix, description, metadata: of the new experiment.
+        repetitions: runs per example; None takes the experiment's own number, else 1.
+        splits, as_of, limit: which examples, as `Client.list_examples` takes them.
+        workers: processes.
+        start_method: `forkserver` (SDK preloaded once) or `spawn`.
+        gpus_per_worker: GPUs of CUDA_VISIBLE_DEVICES that each worker sees, or None to leave it alone.
+        env: further environment of every worker.
+        max_attempts: how many workers may die with one item before it is failed.
+        retry_errors: take up items whose run ended in an error.
+        visible_deadline: seconds to wait for accepted runs to become readable.
+        run_dir: folder of the run; None means `.evalrunner/runs/<experiment id>` in the current folder.
+    """
+
+    spec: TargetSpec
+    experiment: str | None = None
+    dataset: str | None = None
+    prefix: str | None = None
+    description: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    repetitions: int | None = None
+    splits: tuple[str, ...] = ()
+    as_of: str | None = None
+    limit: int | None = None
+    workers: int = 4
+    start_method: str = "forkserver"
+    gpus_per_worker: int | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    max_attempts: int = 2
+    retry_errors: bool = False
+    visible_deadline: float = 60.0
+    run_dir: Path | None = None
+    worker: WorkerConfig = field(default_factory=WorkerConfig)

@@ -1,0 +1,170 @@
+"""What supervisor and worker say to each other, as JSON over a pipe.
+
+Nothing here is pickled: a worker runs somebody else's code, and the supervisor must not run what it sends.
+Workers report in the past tense, supervisors give orders.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Union
+
+import orjson
+
+
+@dataclass(frozen=True)
+class LeasedItem:
+    """One item handed to one worker.
+
+    Attributes:
+        item: the item's number in the ledger.
+        token: fencing token of this lease; every report about the item repeats it.
+        example: the example as the service's JSON (id, dataset_id, inputs, outputs, metadata, ...).
+        repetition: counted from 0.
+        attempt: counted from 1.
+        run_id: what the root run must be called.
+    """
+
+    item: int
+    token: int
+    example: dict[str, Any]
+    repetition: int
+    attempt: int
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Supervisor: execute these."""
+
+    items: list[LeasedItem]
+
+
+@dataclass(frozen=True)
+class Drain:
+    """Supervisor: no more items will come; finish, drain, acknowledge, exit."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Supervisor: finish nothing more; sync what has ended, acknowledge, exit."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Worker: target and evaluators are loaded.
+
+    Attributes:
+        pid: process id.
+        concurrency: how many items it executes at once.
+        evaluator_keys: feedback keys the evaluators are known to give, as the SDK infers them.
+        evaluators: the evaluators' names.
+    """
+
+    pid: int
+    concurrency: int
+    evaluator_keys: list[str] = field(default_factory=list)
+    evaluators: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class StartFailed:
+    """Worker: it cannot start; `error` is one sentence, `traceback` is for the log."""
+
+    error: str
+    traceback: str
+
+
+@dataclass(frozen=True)
+class ProducedItem:
+    """An item whose whole trace is durable in the worker's spool.
+
+    Attributes:
+        item, token: which lease.
+        runs: ids of the trace's runs, root first.
+        others: ids of runs in other projects that belong to the item (evaluators' traces).
+        feedback: ids of its feedback.
+        error: the target's error, one line, or None.
+        warnings: sentences about it that belong in the receipt (children that outlived their root, ...).
+        seconds: from the target's start to the last evaluator's end.
+    """
+
+    item: int
+    token: int
+    runs: list[str]
+    others: list[str]
+    feedback: list[str]
+    error: str | None
+    warnings: list[str]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """Worker: what happened since the last report, by (item, token)."""
+
+    started: list[tuple[int, int]] = field(default_factory=list)
+    produced: list[ProducedItem] = field(default_factory=list)
+    accepted: list[tuple[int, int]] = field(default_factory=list)
+    refused: list[tuple[int, int, str]] = field(default_factory=list)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Ack:
+    """Worker: the generator is consumed, queues are drained; these are my books. Its last word.
+
+    Attributes:
+        executed, produced, accepted, refused: items.
+        runs, feedback: operations produced (runs and scores).
+        loose: operations outside any item (a target's own traces).
+        outside: operations that went past our client, as far as they could be seen.
+        undelivered: items that are in the spool and not accepted; the supervisor sends them on.
+    """
+
+    executed: int
+    produced: int
+    accepted: int
+    refused: int
+    runs: int
+    feedback: int
+    loose: int
+    outside: int
+    undelivered: int
+    seconds_draining: float
+
+
+Message = Union[Lease, Drain, Stop, Ready, StartFailed, Report, Ack]
+_KINDS: dict[str, type[Any]] = {c.__name__: c for c in (Lease, Drain, Stop, Ready, StartFailed, Report, Ack)}
+
+
+def encode(message: Message) -> bytes:
+    """Turn a message into bytes for a pipe."""
+    return orjson.dumps([type(message).__name__, message], option=orjson.OPT_NON_STR_KEYS)
+
+
+def decode(data: bytes) -> Message:
+    """Turn bytes from a pipe into a message.
+
+    Raises:
+        ValueError: the bytes are not a message.
+    """
+    kind, body = orjson.loads(data)
+    if kind not in _KINDS:
+        raise ValueError(f"unknown message {kind!r}")
+    if kind == "Lease":
+        return Lease([LeasedItem(**item) for item in body["items"]])
+    if kind == "Report":
+        return _report(body)
+    message: Message = _KINDS[kind](**body)
+    return message
+
+
+def _report(body: dict[str, Any]) -> Report:
+    return Report(
+        started=[(i, t) for i, t in body["started"]],
+        produced=[ProducedItem(**p) for p in body["produced"]],
+        accepted=[(i, t) for i, t in body["accepted"]],
+        refused=[(i, t, why) for i, t, why in body["refused"]],
+        note=body["note"],
+    )

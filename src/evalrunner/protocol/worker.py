@@ -1,0 +1,71 @@
+"""The life of one worker process.
+
+    STARTING -> READY <-> BUSY -> DRAINING -> DRAINED -> EXITED ; from any living state LOST
+
+LOST means: its sentinel fired without a goodbye, or the supervisor killed it.
+"""
+
+from __future__ import annotations
+
+import signal
+from enum import Enum
+
+from evalrunner.errors import IllegalTransition
+
+#: Exit status of a worker that could not start (its target does not import, say): do not restart it.
+COULD_NOT_START = 3
+
+
+class WorkerState(str, Enum):
+    """Where a worker is."""
+
+    STARTING = "starting"
+    READY = "ready"
+    BUSY = "busy"
+    DRAINING = "draining"
+    DRAINED = "drained"
+    EXITED = "exited"
+    LOST = "lost"
+
+
+_W = WorkerState
+_LIVING = (_W.STARTING, _W.READY, _W.BUSY, _W.DRAINING, _W.DRAINED)
+TABLE: frozenset[tuple[WorkerState, WorkerState]] = frozenset(
+    {
+        (_W.STARTING, _W.READY),
+        (_W.READY, _W.BUSY),
+        (_W.BUSY, _W.READY),
+        (_W.READY, _W.DRAINING),
+        (_W.BUSY, _W.DRAINING),
+        (_W.DRAINING, _W.DRAINED),
+        (_W.DRAINED, _W.EXITED),
+        *((state, _W.LOST) for state in _LIVING),
+    }
+)
+
+
+def check(before: WorkerState, after: WorkerState) -> WorkerState:
+    """Return `after` if a worker may go there from `before`.
+
+    Raises:
+        IllegalTransition: it may not; nothing has changed.
+    """
+    if (before, after) not in TABLE:
+        raise IllegalTransition(f"a worker cannot go from {before.value} to {after.value}")
+    return after
+
+
+def exit_reason(exitcode: int | None) -> str:
+    """Say in words how a process ended; a negative status is a signal, said by name."""
+    if exitcode is None:
+        return "still running"
+    if exitcode < 0:
+        try:
+            name = signal.Signals(-exitcode).name
+        except ValueError:
+            name = f"signal {-exitcode}"
+        hint = " (out of memory?)" if name == "SIGKILL" else ""
+        return f"killed by {name}{hint}"
+    if exitcode == COULD_NOT_START:
+        return "could not start"
+    return f"exited with status {exitcode}"
