@@ -1,0 +1,110 @@
+"""The receipt: what was planned, and what became of every item of it.
+
+It is computed from the ledger's rows and the read-back, never from counters that ran along.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import orjson
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ItemEntry:
+    """One (example, repetition).
+
+    Attributes:
+        state: `visible`, `failed`, `not visible`, `not delivered`, `not run`, or `already complete`.
+        run_id: root run of the attempt that counts, or None.
+        error: the target's error, one line; the item is complete, and its score is not.
+        reason: why it is not visible, failed, or not delivered.
+    """
+
+    example_id: str
+    repetition: int
+    attempt: int
+    run_id: str | None
+    state: str
+    error: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Books:
+    """The three books of this experiment, as counts; the items carry the ids."""
+
+    produced: int
+    accepted: int
+    visible: int
+
+
+@dataclass(frozen=True)
+class EvaluatorEntry:
+    """What one feedback key came to, over every planned item.
+
+    Attributes:
+        n: items with a score or a value.
+        mean: of the scores, or None where there is no numeric score.
+        errors: items where the evaluator failed.
+        missing: planned items without any feedback of this key.
+        of: planned items: n + errors + missing.
+        values: for categorical feedback, value -> count.
+    """
+
+    key: str
+    n: int
+    mean: float | None
+    errors: int
+    missing: int
+    of: int
+    values: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WorkerEntry:
+    """One worker process that lived: slot, pid, how it ended, what it did."""
+
+    slot: int
+    pid: int
+    ended: str
+    items: int
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The whole account; `verdict` is its one sentence, `command` what goes on from here."""
+
+    experiment: dict[str, Any]
+    dataset: dict[str, Any]
+    plan: dict[str, Any]
+    books: Books
+    states: dict[str, int]
+    evaluators: list[EvaluatorEntry]
+    summary: dict[str, Any]
+    items: list[ItemEntry]
+    strangers: list[str]
+    duplicates: list[ItemEntry]
+    workers: list[WorkerEntry]
+    restarts: int
+    executions: int
+    warnings: list[str]
+    seconds: dict[str, float]
+    versions: dict[str, str]
+    complete: bool
+    exit_code: int
+    verdict: str
+    command: str | None
+    run_dir: str
+    format: int = FORMAT
+
+    def to_json(self) -> bytes:
+        """Return it as indented JSON."""
+        return orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain dictionaries and lists."""
+        return asdict(self)
