@@ -34,6 +34,25 @@ class LeasedItem:
 
 
 @dataclass(frozen=True)
+class Begin:
+    """Supervisor: this is the experiment; open your spool and expect leases.
+
+    Attributes:
+        experiment: the experiment as the service's JSON.
+        spool: path of the spool file to create.
+        board: path of the board file (delivery/board.py) to create.
+        repetitions: runs per example, for the runs' metadata.
+        compress: the endpoint takes zstd.
+    """
+
+    experiment: dict[str, Any]
+    spool: str
+    board: str
+    repetitions: int
+    compress: bool
+
+
+@dataclass(frozen=True)
 class Lease:
     """Supervisor: execute these."""
 
@@ -47,7 +66,7 @@ class Drain:
 
 @dataclass(frozen=True)
 class Stop:
-    """Supervisor: finish nothing more; sync what has ended, acknowledge, exit."""
+    """Supervisor: finish what you have started, forget what you have not, drain, acknowledge, exit."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +131,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Ack:
-    """Worker: the generator is consumed, queues are drained; these are my books. Its last word.
+    """Worker: the generators are consumed, queues are drained; these are my books. Its last word.
 
     Attributes:
         executed, produced, accepted, refused: items.
@@ -134,8 +153,10 @@ class Ack:
     seconds_draining: float
 
 
-Message = Union[Lease, Drain, Stop, Ready, StartFailed, Report, Ack]
-_KINDS: dict[str, type[Any]] = {c.__name__: c for c in (Lease, Drain, Stop, Ready, StartFailed, Report, Ack)}
+Message = Union[Begin, Lease, Drain, Stop, Ready, StartFailed, Report, Ack]
+_KINDS: dict[str, type[Any]] = {
+    c.__name__: c for c in (Begin, Lease, Drain, Stop, Ready, StartFailed, Report, Ack)
+}
 
 
 def encode(message: Message) -> bytes:

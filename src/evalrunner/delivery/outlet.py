@@ -1,0 +1,87 @@
+"""A worker's way out: trace book -> spool -> sender, wired so that nothing overtakes its own durability.
+
+    TraceBook ──operations──> encode ──> SpoolWriter ──(fdatasync returned)──> books P ──> Sender ──> books A
+
+Only what is durable is offered to the sender: to send first and to sync after would, after a power cut,
+leave a run on the server that nobody knows of, and its item would be executed again beside it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from evalrunner.delivery.record import Header, encode_parts
+from evalrunner.delivery.sender import Sender
+from evalrunner.delivery.spool import Entry, SpoolWriter, read_body
+from evalrunner.delivery.traces import Operation
+from evalrunner.delivery.transport import HttpTransport
+
+
+class Outlet:
+    """Spool and sender of one process.
+
+    Args:
+        path: the spool file, created here.
+        info: what the spool's head says about its writer.
+        transport: to the endpoint.
+        on_durable, on_accepted, on_refused, on_note: the books; called from the spool's and sender's threads.
+        on_error: the spool cannot be written any more; the process should end.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        info: dict[str, Any],
+        transport: HttpTransport,
+        compress: bool,
+        deadline: float,
+        on_durable: Callable[[list[Entry]], None],
+        on_accepted: Callable[[list[Entry]], None],
+        on_refused: Callable[[Entry, str], None],
+        on_note: Callable[[str], None],
+        on_error: Callable[[Exception], None],
+    ) -> None:
+        self._on_durable = on_durable
+        self._spool = SpoolWriter(path, info=info, on_durable=self._durable, on_error=on_error)
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.sender = Sender(
+            transport,
+            lambda entry: read_body(self._fd, entry),
+            self._spool.boundary,
+            on_accepted=on_accepted,
+            on_refused=on_refused,
+            on_note=on_note,
+            compress=compress,
+            deadline=deadline,
+        )
+
+    def publish(self, item: int, token: int, meta: dict[str, Any], operations: list[Operation]) -> None:
+        """Append an item's whole trace."""
+        ops, body = encode_parts(self._spool.boundary, operations)
+        self._spool.append(Header(item, token, meta, ops), body)
+
+    def publish_loose(self, operations: list[Operation]) -> None:
+        """Append operations that belong to no item."""
+        ops, body = encode_parts(self._spool.boundary, operations)
+        self._spool.append(Header(None, None, {}, ops), body)
+
+    def _durable(self, entries: list[Entry]) -> None:
+        self._on_durable(entries)
+        self.sender.offer(entries)
+
+    def drain(self, grace: float) -> int:
+        """Sync the spool, send what is there, wait up to `grace` seconds; return how many are left unsent."""
+        self._spool.sync(timeout=60)
+        self.sender.flush()
+        self.sender.wait_idle(grace)
+        return len(self.sender.undelivered())
+
+    def close(self) -> None:
+        """Stop sending and close the files; what is unsent stays in the spool."""
+        self.sender.stop()
+        self._spool.close()
+        os.close(self._fd)

@@ -1,0 +1,151 @@
+"""One run while it is being built, and its wire form.
+
+A value is serialised when the SDK hands it over, as the SDK itself does: a target that changes its inputs
+afterwards must not change what is recorded. Only `extra` waits, because the patch carries it again.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from evalrunner.delivery.record import Part
+from evalrunner.delivery.sdk import dumps_json
+
+logger = logging.getLogger(__name__)
+
+JSON = "application/json"
+#: Fields that travel as parts of their own (langsmith/_internal/_operations.py:196).
+_BIG = ("inputs", "outputs", "events", "error", "serialized")
+
+
+class RunBuffer:
+    """A run between its post and its end; not thread-safe, its owner holds a lock."""
+
+    __slots__ = ("attachments", "big", "ended", "extra", "id", "main", "posted", "trace_id", "trouble")
+
+    def __init__(self, run_id: UUID, trace_id: UUID | None) -> None:
+        self.id = run_id
+        self.trace_id = trace_id
+        self.main: dict[str, Any] = {}
+        self.big: dict[str, bytes] = {}
+        self.extra: dict[str, Any] | None = None
+        self.attachments: dict[str, Any] = {}
+        self.ended = False
+        #: The server has been told of it (live mode, or it outlived its item): what follows is a patch.
+        self.posted = False
+        self.trouble: str | None = None
+
+    def post(self, run: dict[str, Any]) -> None:
+        """Take what the SDK would have posted; `run` is ours from here on."""
+        self._take(run)
+
+    def patch(self, run: dict[str, Any]) -> None:
+        """Take what the SDK would have patched."""
+        self._take(run)
+
+    def _take(self, run: dict[str, Any]) -> None:
+        for name in _BIG:
+            value = run.pop(name, None)
+            if value is not None and (value or name not in ("outputs", "events")):
+                self._serialise(name, value)
+        extra = run.pop("extra", None)
+        if extra is not None:
+            self.extra = extra
+        self.attachments.update(run.pop("attachments", None) or {})
+        self.main.update((key, value) for key, value in run.items() if value is not None)
+        self.ended = self.ended or self.main.get("end_time") is not None
+
+    def _serialise(self, name: str, value: Any) -> None:
+        try:
+            self.big[name] = dumps_json(value)
+        except Exception as error:
+            # Whatever a user's object raises must not cost the run: without an end it stays pending.
+            self.trouble = f"its {name} cannot be serialised: {type(error).__name__}: {error}"[:500]
+            logger.warning("run %s: %s", self.id, self.trouble)
+            self.big[name] = dumps_json({"evalrunner_error": self.trouble})
+            self.big.setdefault("error", dumps_json(f"evalrunner: {self.trouble}"))
+
+    def fail(self, error: str, end_time: datetime) -> None:
+        """End it with an error, because whoever should have ended it is gone."""
+        self.big["error"] = dumps_json(error)
+        self.main.setdefault("end_time", end_time.isoformat())
+        self.ended = True
+
+    @property
+    def error(self) -> str | None:
+        """The error's JSON as text, or None."""
+        raw = self.big.get("error")
+        return None if raw is None else raw.decode("utf-8", "replace")
+
+    def operation(self) -> tuple[str, str, list[Part]]:
+        """Return (kind, id, parts): a post of all that is known, or a patch once it was posted.
+
+        A post that already carries end_time and outputs is a complete run: the SDK itself merges post
+        and patch this way (langsmith/_internal/_operations.py:244).
+        """
+        kind = "patch" if self.posted else "post"
+        name = f"{kind}.{self.id}"
+        parts: list[Part] = [(name, JSON, dumps_json(self.main))]
+        parts.extend((f"{name}.{field}", JSON, data) for field, data in self.big.items())
+        if self.extra is not None:
+            parts.append((f"{name}.extra", JSON, self._extra()))
+        parts.extend(self._attachment_parts())
+        return kind, str(self.id), parts
+
+    def _extra(self) -> bytes:
+        try:
+            return dumps_json(self.extra)
+        except Exception as error:
+            self.trouble = f"its metadata cannot be serialised: {type(error).__name__}: {error}"[:500]
+            return dumps_json({"metadata": {"evalrunner_error": self.trouble}})
+
+    def _attachment_parts(self) -> list[Part]:
+        parts: list[Part] = []
+        for name, value in self.attachments.items():
+            mime, data = value if isinstance(value, tuple) else (value.mime_type, value.data)
+            # A path would have to be read here; the SDK refuses paths unless it is told otherwise.
+            if isinstance(data, bytes) and "." not in name:
+                parts.append((f"attachment.{self.id}.{name}", mime, data))
+        self.attachments = {}
+        return parts
+
+
+def error_run(
+    run_id: UUID,
+    *,
+    name: str,
+    inputs: dict[str, Any],
+    error: str,
+    example_id: str,
+    project: str,
+    at: datetime,
+    metadata: dict[str, Any],
+) -> RunBuffer:
+    """Make the root run of an item that has none of its own: complete, with an error, linked to its example.
+
+    Args:
+        project: the experiment's name.
+        at: aware time in UTC; the run starts and ends there.
+    """
+    run = RunBuffer(run_id, run_id)
+    run.post(
+        {
+            "id": run_id,
+            "trace_id": run_id,
+            # The SDK's own form (run_trees.py:1599): start time, then the id.
+            "dotted_order": at.strftime("%Y%m%dT%H%M%S%fZ") + str(run_id),
+            "name": name,
+            "run_type": "chain",
+            "inputs": inputs,
+            "error": error,
+            "start_time": at.isoformat(),
+            "end_time": at.isoformat(),
+            "session_name": project,
+            "reference_example_id": example_id,
+            "extra": {"metadata": metadata},
+        }
+    )
+    return run

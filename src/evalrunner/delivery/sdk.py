@@ -1,0 +1,105 @@
+"""Every private name of the LangSmith SDK that we cannot do without, each with its reason.
+
+`tests/contract/test_sdk_names.py` fails when one of them moves; the version range in pyproject.toml is
+as narrow as that makes necessary. Lines are of langsmith 0.14.17.
+
+- `langsmith._internal._serde.dumps_json`: the bytes of a payload must be those the SDK would have sent.
+- `Client._create_run`, `Client._update_run` (client.py:2711, 3820): where a run arrives after sampling,
+  hiding, anonymising and the runtime environment have been applied by the public `create_run` and
+  `update_run`. Overriding the public ones instead would mean to write those rules again.
+- `Client._log_evaluation_feedback` (client.py:7766): `aevaluate` hands its scores to a thread pool of its
+  own that nobody ever waits for (evaluation/_arunner.py:793), so that they are lost when a worker ends.
+  Without the pool the same method records them before the evaluator's turn is over.
+- `__langsmith_traceable__` (run_helpers.py, `is_traceable_function`): tells `aevaluate` that our target
+  makes the root run itself, under the id that we give it, instead of wrapping it once more.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+from langsmith import Client
+from langsmith._internal._serde import dumps_json
+from langsmith.schemas import TracerSession
+
+__all__ = ["OperationSink", "RecordingClient", "dumps_json", "mark_traceable"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def mark_traceable(function: F) -> F:
+    """Tell the SDK that `function` takes `langsmith_extra` and traces itself."""
+    function.__langsmith_traceable__ = True  # type: ignore[attr-defined]
+    return function
+
+
+class OperationSink(Protocol):
+    """Where a `RecordingClient` puts what it would have sent. Called from any thread."""
+
+    def post(self, run: dict[str, Any]) -> None:
+        """Take a run that starts."""
+
+    def patch(self, run: dict[str, Any]) -> None:
+        """Take a run that ends or changes."""
+
+    def name_feedback(self, run_id: UUID | None, key: str) -> UUID | None:
+        """Return the id of the next score under `key`, or None for one at random."""
+
+    def feedback(self, body: bytes) -> bool:
+        """Take a score as JSON; False if it cannot ride with the runs and must be sent by itself."""
+
+
+class RecordingClient(Client):
+    """A LangSmith client that sends no run and no score by itself: it hands them to a sink, whole.
+
+    Everything else (reading datasets, examples, ...) is the SDK's own. The experiment that is shared by
+    all workers is never written from here: `aevaluate` ends by overwriting its `dataset_version` and
+    `dataset_splits` with those of its own shard (evaluation/_arunner.py:1130), and the last writer wins.
+    """
+
+    def __init__(self, sink: OperationSink, experiment: TracerSession | None = None, **kwargs: Any) -> None:
+        super().__init__(auto_batch_tracing=False, **kwargs)
+        self._sink = sink
+        self._shared = experiment
+        self._here = threading.local()
+
+    def share(self, experiment: TracerSession) -> None:
+        """Say which experiment must not be written from here."""
+        self._shared = experiment
+
+    def _create_run(self, run_create: dict[str, Any], **_: Any) -> None:
+        self._sink.post(run_create)
+
+    def _update_run(self, run_update: dict[str, Any], **_: Any) -> None:
+        self._sink.patch(run_update)
+
+    def _log_evaluation_feedback(self, *args: Any, _executor: Any = None, **kwargs: Any) -> Any:
+        return super()._log_evaluation_feedback(*args, **kwargs)
+
+    def create_feedback(self, run_id: Any = None, key: str = "unnamed", **kwargs: Any) -> Any:
+        """Record a score under an id that a second execution of the same attempt would give it too."""
+        if kwargs.get("feedback_id") is None:
+            target = run_id or kwargs.get("trace_id")
+            kwargs["feedback_id"] = self._sink.name_feedback(UUID(str(target)) if target else None, key)
+        self._here.recording = True
+        try:
+            return super().create_feedback(run_id, key, **kwargs)
+        finally:
+            self._here.recording = False
+
+    def request_with_retries(self, /, method: Any, pathname: str, **kwargs: Any) -> Any:
+        """Take the body of a score on its way out; let everything else pass."""
+        if getattr(self._here, "recording", False) and method == "POST" and pathname == "/feedback":
+            body = (kwargs.get("request_kwargs") or {}).get("data") or kwargs.get("data") or b""
+            if self._sink.feedback(body):
+                return None
+        return super().request_with_retries(method, pathname, **kwargs)
+
+    def update_project(self, project_id: Any, **kwargs: Any) -> TracerSession:
+        """Answer for the shared experiment without writing it; pass on any other."""
+        if self._shared is not None and str(project_id) == str(self._shared.id):
+            return self._shared
+        return super().update_project(project_id, **kwargs)

@@ -1,0 +1,70 @@
+"""How worker processes come to exist: what every engine offers the supervisor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from evalrunner.config import Endpoint, TargetSpec, WorkerConfig
+from evalrunner.protocol.messages import Message
+
+
+@dataclass(frozen=True)
+class WorkerPlan:
+    """What is to be started; see `worker.loop.WorkerOrder`."""
+
+    worker_id: int
+    slot: int
+    spec: TargetSpec
+    config: WorkerConfig
+    endpoint: Endpoint
+    log: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+
+class WorkerProcess(Protocol):
+    """One started worker, as seen from outside."""
+
+    worker_id: int
+    slot: int
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+
+    @property
+    def sentinel(self) -> Any:
+        """Becomes ready, for `multiprocess.connection.wait`, when the process has ended."""
+
+    @property
+    def channel(self) -> Any:
+        """Becomes ready, likewise, when there is a message (or the end of the pipe)."""
+
+    def send(self, message: Message) -> None:
+        """Give an order; a worker that is gone loses it without an error."""
+
+    def receive(self) -> list[Message]:
+        """Return the messages that are there, without waiting; an ended pipe gives none."""
+
+    def dump_stack(self) -> None:
+        """Ask it to write every thread's stack to its log."""
+
+    def kill(self) -> None:
+        """SIGKILL it and its process group; return when it is known dead."""
+
+    def exitcode(self) -> int | None:
+        """Return how it ended, None while it has not."""
+
+    def close(self) -> None:
+        """Free what the handle holds; the process has ended."""
+
+
+class Engine(Protocol):
+    """Starts workers."""
+
+    def start(self, plan: WorkerPlan) -> WorkerProcess:
+        """Start one; returns before it is ready."""
+
+    def close(self) -> None:
+        """End what the engine itself keeps running."""

@@ -1,0 +1,143 @@
+"""Worker processes on this machine, with `multiprocess`.
+
+forkserver with the SDK preloaded (a start costs 0.03 s instead of 0.4), or spawn; never fork: a process that
+has a LangSmith client or threads and is forked loses its runs silently (sdk-loss, measured: 100 %).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import multiprocess
+from multiprocess.connection import Connection
+
+from evalrunner.engines.base import WorkerPlan
+from evalrunner.protocol.messages import Message, decode, encode
+
+#: Imported once by the forkserver; none of them starts a thread.
+PRELOAD = ["langsmith", "langsmith.client", "langsmith.evaluation._arunner", "evalrunner.worker.loop"]
+
+
+def _child(module: str, connection: Any, plan: WorkerPlan) -> None:
+    """Run in the new process. The worker is named, not imported: the supervisor never loads it."""
+    worker = importlib.import_module(module)
+    worker.main(connection, worker.WorkerOrder(**vars(plan)))
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Hide `__main__`, so that a child does not run the user's script again to get at its names.
+
+    dill carries functions of `__main__` by value, so nothing is missed.
+    """
+    real = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = real
+
+
+class LocalWorker:
+    """A worker process and our end of its pipe."""
+
+    def __init__(self, process: Any, connection: Connection, plan: WorkerPlan) -> None:
+        self._process = process
+        self._connection = connection
+        self.worker_id = plan.worker_id
+        self.slot = plan.slot
+        self._ended = False
+
+    @property
+    def pid(self) -> int:
+        return int(self._process.pid)
+
+    @property
+    def sentinel(self) -> Any:
+        return self._process.sentinel
+
+    @property
+    def channel(self) -> Any:
+        return self._connection
+
+    def send(self, message: Message) -> None:
+        with contextlib.suppress(OSError):
+            self._connection.send_bytes(encode(message))
+
+    def receive(self) -> list[Message]:
+        messages: list[Message] = []
+        try:
+            while not self._ended and self._connection.poll():
+                messages.append(decode(self._connection.recv_bytes()))
+        except (EOFError, OSError):
+            self._ended = True
+        return messages
+
+    @property
+    def ended(self) -> bool:
+        """Whether its end of the pipe is closed."""
+        return self._ended
+
+    def dump_stack(self) -> None:
+        with contextlib.suppress(OSError):
+            os.kill(self.pid, signal.SIGUSR2)
+
+    def kill(self) -> None:
+        # The group first: what the target has started must not outlive it. The worker made the group
+        # itself, so for a moment after the start there is none.
+        with contextlib.suppress(OSError):
+            os.killpg(self.pid, signal.SIGKILL)
+        if self._process.is_alive():
+            self._process.kill()
+        self._process.join(timeout=10)
+
+    def exitcode(self) -> int | None:
+        code: int | None = self._process.exitcode
+        return code
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._connection.close()
+        with contextlib.suppress(ValueError):
+            self._process.close()
+
+
+class LocalEngine:
+    """Starts workers as child processes.
+
+    Args:
+        start_method: `forkserver` or `spawn`.
+    """
+
+    def __init__(self, start_method: str = "forkserver") -> None:
+        self._context = multiprocess.get_context(start_method)
+        if start_method == "forkserver":
+            self._context.set_forkserver_preload(PRELOAD)
+
+    def start(self, plan: WorkerPlan) -> LocalWorker:
+        ours, theirs = self._context.Pipe(duplex=True)
+        process = self._context.Process(
+            target=_child, args=("evalrunner.worker.loop", theirs, plan), name=f"evalrunner-{plan.worker_id}"
+        )
+        with _without_main():
+            process.start()
+        theirs.close()
+        return LocalWorker(process, ours, plan)
+
+    def warm_up(self) -> None:
+        """Start the forkserver before the first worker is wanted; it imports while we read the plan."""
+        from multiprocess import forkserver  # noqa: PLC0415 - only where it is used
+
+        with _without_main():
+            forkserver.ensure_running()
+
+    def close(self) -> None:
+        """Nothing to end: the forkserver ends when this process does."""

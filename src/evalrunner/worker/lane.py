@@ -1,0 +1,211 @@
+"""A lane: one item at a time, through the SDK's own `aevaluate`.
+
+A worker with a concurrency of C runs C lanes. Each calls `aevaluate(..., max_concurrency=0)` over a stream
+that yields its next leased example when the one before has ended, and consumes the generator to its end.
+So the lane always knows which item it is in; no row is withheld (evaluation/_aiter.py yields finished rows
+only between pulls, which deadlocks an acknowledgment window); and an `aevaluate` call, which keeps every row
+and example (10.7 KiB each), ends after a segment without the other lanes noticing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+from uuid import UUID
+
+import orjson
+from langsmith import aevaluate
+from langsmith.evaluation import RunEvaluator
+from langsmith.schemas import Example, TracerSession
+
+from evalrunner.delivery.board import Board
+from evalrunner.delivery.outlet import Outlet
+from evalrunner.delivery.runs import error_run
+from evalrunner.delivery.sdk import RecordingClient, mark_traceable
+from evalrunner.delivery.traces import CURRENT, ItemTrace, TraceBook
+from evalrunner.protocol.messages import LeasedItem
+from evalrunner.worker.evaluators import EndOfItem, TrackedEvaluator
+from evalrunner.worker.reporter import Reporter
+from evalrunner.worker.target import Target
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Workshop:
+    """What all lanes of a worker share."""
+
+    client: RecordingClient
+    experiment: TracerSession
+    target: Target
+    evaluators: list[TrackedEvaluator]
+    book: TraceBook
+    outlet: Outlet
+    reporter: Reporter
+    board: Board
+    next_item: Callable[[], Any]
+    repetitions: int
+    segment: int
+    grace: float
+    trace_evaluators: bool
+    worker_id: str
+    executed: int = 0
+    running: set[int] = field(default_factory=set)
+
+
+class Lane:
+    """One lane; `run` returns when there is nothing more to lease."""
+
+    def __init__(self, number: int, shop: Workshop) -> None:
+        self._number = number
+        self._shop = shop
+        self._item: LeasedItem | None = None
+        self._trace: ItemTrace | None = None
+        self._began = 0.0
+        self._target = self._make_target()
+        self._evaluators: list[RunEvaluator] = [*shop.evaluators, EndOfItem(self._end)]
+
+    async def run(self) -> None:
+        """Evaluate leased items, segment after segment, until the worker drains."""
+        while (first := await self._shop.next_item()) is not None:
+            results = await aevaluate(
+                self._target,
+                data=self._stream(first),
+                evaluators=self._evaluators,
+                experiment=self._shop.experiment,
+                client=self._shop.client,
+                max_concurrency=0,
+                blocking=False,
+                disable_evaluator_tracing=not self._shop.trace_evaluators,
+            )
+            async for _ in results:
+                pass
+
+    async def _stream(self, item: LeasedItem | None) -> AsyncIterator[Example]:
+        for _ in range(self._shop.segment):
+            if item is None:
+                return
+            self._item = item
+            yield await self._example(item)
+            if _ + 1 < self._shop.segment:
+                item = await self._shop.next_item()
+
+    async def _example(self, item: LeasedItem) -> Example:
+        if self._shop.target.takes_attachments and item.example.get("attachment_urls"):
+            # The links in a lease may have expired by now; read the example, with its attachments, afresh.
+            read = self._shop.client.read_example
+            return await asyncio.to_thread(read, item.example["id"])
+        return Example(**{key: value for key, value in item.example.items() if key != "attachment_urls"})
+
+    def _make_target(self) -> Callable[..., Any]:
+        target = self._shop.target
+
+        async def evalrunner_target(*args: Any, langsmith_extra: dict[str, Any]) -> None:
+            item = self._begin()
+            extra = {
+                **langsmith_extra,
+                "run_id": UUID(item.run_id),
+                "metadata": self._metadata(langsmith_extra),
+            }
+            await target(args, extra)
+
+        evalrunner_target.__signature__ = target.signature  # type: ignore[attr-defined]
+        return mark_traceable(evalrunner_target)
+
+    def _metadata(self, extra: dict[str, Any]) -> dict[str, Any]:
+        assert self._item is not None
+        return {
+            **(extra.get("metadata") or {}),
+            "num_repetitions": self._shop.repetitions,
+            "evalrunner_repetition": self._item.repetition,
+            "evalrunner_attempt": self._item.attempt,
+            "evalrunner_worker": self._shop.worker_id,
+        }
+
+    def _begin(self) -> LeasedItem:
+        item = self._item
+        assert item is not None
+        self._began = time.monotonic()
+        self._trace = self._shop.book.open(item.item, item.token, UUID(item.run_id))
+        CURRENT.set(self._trace)
+        # If the process dies from here to `clear`, this item is one of those that may have killed it.
+        self._shop.board.set(self._number, item.item)
+        self._shop.running.add(item.item)
+        self._shop.reporter.started(item.item, item.token)
+        return item
+
+    async def _end(self, run: Any) -> None:
+        """Publish the item: its evaluators are done, so this is all of it."""
+        item, trace = self._item, self._trace
+        assert item is not None
+        assert trace is not None
+        warnings = await self._wait_for_children(trace)
+        root = trace.runs.get(trace.run_id)
+        if root is None or not root.ended:
+            warnings.append("the target left its root run without an end; it was ended with an error")
+            self._repair_root(trace)
+        meta = describe(trace, warnings, time.monotonic() - self._began)
+        operations = self._shop.book.close(trace)
+        self._shop.outlet.publish(item.item, item.token, meta, operations)
+        self._shop.board.clear(self._number)
+        self._shop.running.discard(item.item)
+        self._shop.executed += 1
+        CURRENT.set(None)
+
+    async def _wait_for_children(self, trace: ItemTrace) -> list[str]:
+        if not trace.unfinished():
+            return []
+        end = time.monotonic() + self._shop.grace
+        while trace.unfinished() and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+        left = [str(run.main.get("name", run.id)) for run in trace.unfinished() if run.id != trace.run_id]
+        if not left:
+            return []
+        return [f"{len(left)} child run(s) had not ended when their item did: {', '.join(left[:5])}"]
+
+    def _repair_root(self, trace: ItemTrace) -> None:
+        root = trace.runs.get(trace.run_id)
+        if root is not None:
+            root.fail("evalrunner: the target left its root run without an end", datetime.now(timezone.utc))
+            return
+        assert self._item is not None
+        trace.runs[trace.run_id] = error_run(
+            trace.run_id,
+            name=self._shop.target.name,
+            inputs=self._item.example.get("inputs") or {},
+            error="evalrunner: the target was not traced",
+            example_id=self._item.example["id"],
+            project=str(self._shop.experiment.name),
+            at=datetime.now(timezone.utc),
+            metadata=self._metadata({}),
+        )
+
+
+def describe(trace: ItemTrace, warnings: list[str], seconds: float) -> dict[str, Any]:
+    """Return what the supervisor needs to know of an item, as it stands in the spool record's header."""
+    own = trace.own()
+    root = trace.runs.get(trace.run_id)
+    troubles = [f"run {run.main.get('name')}: {run.trouble}" for run in trace.runs.values() if run.trouble]
+    return {
+        "runs": [str(run.id) for run in own],
+        "others": [str(run.id) for run in trace.others()],
+        "feedback": [operation[1] for operation in trace.feedback],
+        "error": _one_line(root.error) if root is not None and root.error else None,
+        "warnings": warnings + troubles,
+        "seconds": round(seconds, 6),
+    }
+
+
+def _one_line(error: str) -> str:
+    """Return the line of a traceback that says what happened: its head, as the SDK puts it first."""
+    try:
+        text = str(orjson.loads(error))
+    except orjson.JSONDecodeError:
+        text = error
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return (lines[0] if lines else "error")[:500]

@@ -1,0 +1,272 @@
+"""A worker process: load the target, evaluate what is leased, drain, acknowledge.
+
+    inbox thread  <── pipe ── supervisor          orders: Begin, Lease, Drain, Stop
+    event loop    lanes: aevaluate over leased examples
+    spool thread, sender thread, reporter thread ── pipe ──> supervisor
+
+The end of the pipe means that the supervisor is gone: the worker kills itself and its group at once. What is
+in its spool is durable; what is not will be executed again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import langsmith
+from langsmith.schemas import TracerSession
+
+from evalrunner import __version__
+from evalrunner.config import Endpoint, TargetSpec, WorkerConfig
+from evalrunner.delivery.board import Board
+from evalrunner.delivery.drain import drain_foreign_clients
+from evalrunner.delivery.outlet import Outlet
+from evalrunner.delivery.sdk import RecordingClient
+from evalrunner.delivery.traces import TraceBook
+from evalrunner.delivery.transport import HttpTransport
+from evalrunner.errors import EvalrunnerError
+from evalrunner.protocol.messages import (
+    Ack,
+    Begin,
+    Drain,
+    Lease,
+    LeasedItem,
+    Message,
+    Ready,
+    StartFailed,
+    Stop,
+    decode,
+    encode,
+)
+from evalrunner.protocol.worker import COULD_NOT_START
+from evalrunner.worker.evaluators import TrackedEvaluator
+from evalrunner.worker.lane import Lane, Workshop
+from evalrunner.worker.loading import load
+from evalrunner.worker.prelude import become_worker, die_with_group
+from evalrunner.worker.reporter import Reporter
+from evalrunner.worker.target import ASYNC_CONCURRENCY, SYNC_CONCURRENCY, Target, set_up
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class WorkerOrder:
+    """What a worker is born with.
+
+    Attributes:
+        worker_id: unique over all incarnations of a run; also `EVALRUNNER_WORKER_ID`.
+        log: file for everything that the target prints.
+        env: environment to set before the target is imported.
+    """
+
+    worker_id: int
+    slot: int
+    spec: TargetSpec
+    config: WorkerConfig
+    endpoint: Endpoint
+    log: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+
+def main(connection: Any, order: WorkerOrder) -> None:
+    """Live a worker's life; never returns to the caller's interpreter shutdown (`os._exit`)."""
+    become_worker(order.log, order.env)
+    status = 0
+    try:
+        asyncio.run(_live(connection, order))
+    except _CouldNotStart:
+        status = COULD_NOT_START
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    # Not sys.exit: the SDK's and the user's atexit hooks and non-daemon threads could hold the process
+    # for minutes, and everything that is ours is durable by now.
+    os._exit(status)
+
+
+class _CouldNotStart(Exception):
+    """The supervisor has been told why."""
+
+
+class Inbox:
+    """Orders from the supervisor, and the leases that no lane has taken yet."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._items: deque[LeasedItem] = deque()
+        self._changed = asyncio.Condition()
+        self._begin: asyncio.Future[Begin] = self._loop.create_future()
+        self._closed = False
+        threading.Thread(target=self._read, name="inbox", daemon=True).start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                message = decode(self._connection.recv_bytes())
+            except (EOFError, OSError):
+                die_with_group()
+                return
+            self._loop.call_soon_threadsafe(self._take, message)
+
+    def _take(self, message: Message) -> None:
+        if isinstance(message, Begin):
+            self._begin.set_result(message)
+        elif isinstance(message, Lease):
+            self._items.extend(message.items)
+        elif isinstance(message, (Drain, Stop)):
+            self._closed = True
+            if isinstance(message, Stop):
+                self._items.clear()
+        self._notify_task = self._loop.create_task(self._notify())
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def begin(self) -> Begin:
+        """Wait for the experiment."""
+        return await self._begin
+
+    async def next_item(self) -> LeasedItem | None:
+        """Wait for a leased item; None when no more will come."""
+        async with self._changed:
+            while not self._items:
+                if self._closed:
+                    return None
+                await self._changed.wait()
+            return self._items.popleft()
+
+
+async def _live(connection: Any, order: WorkerOrder) -> None:
+    send = _sender_of(connection)
+    inbox = Inbox(connection)
+    async with AsyncExitStack() as stack:
+        target, evaluators = await _start(order, send, stack)
+        concurrency = order.config.max_concurrency or (
+            ASYNC_CONCURRENCY if target.is_async else SYNC_CONCURRENCY
+        )
+        target.open_pool(concurrency)
+        keys = [key for evaluator in evaluators for key in evaluator.known_keys]
+        send(Ready(os.getpid(), concurrency, keys, [evaluator.name for evaluator in evaluators]))
+        begin = await inbox.begin()
+        await _work(order, send, inbox, begin, target, evaluators, concurrency)
+
+
+def _sender_of(connection: Any) -> Callable[[Message], None]:
+    lock = threading.Lock()
+
+    def send(message: Message) -> None:
+        with lock:
+            try:
+                connection.send_bytes(encode(message))
+            except OSError:
+                die_with_group()
+
+    return send
+
+
+async def _start(
+    order: WorkerOrder, send: Callable[[Message], None], stack: AsyncExitStack
+) -> tuple[Target, list[TrackedEvaluator]]:
+    try:
+        named = load(order.spec)
+        target = await set_up(named.target, factory=order.spec.factory, stack=stack)
+        pool = ThreadPoolExecutor(
+            max(4, order.config.max_concurrency or ASYNC_CONCURRENCY), thread_name_prefix="evaluator"
+        )
+        return target, [TrackedEvaluator(evaluator, pool) for evaluator in named.evaluators]
+    except BaseException as error:
+        text = traceback.format_exc()
+        logger.exception("could not start")
+        said = str(error) if isinstance(error, EvalrunnerError) else f"{type(error).__name__}: {error}"
+        send(StartFailed(said, text))
+        raise _CouldNotStart from error
+
+
+async def _work(
+    order: WorkerOrder,
+    send: Callable[[Message], None],
+    inbox: Inbox,
+    begin: Begin,
+    target: Target,
+    evaluators: list[TrackedEvaluator],
+    concurrency: int,
+) -> None:
+    experiment = TracerSession(**begin.experiment)
+    reporter = Reporter(send)
+    outlet = _open_outlet(order, begin, reporter)
+    book = TraceBook(outlet.publish_loose, live=order.config.live)
+    client = RecordingClient(
+        book,
+        experiment,
+        api_url=order.endpoint.url,
+        api_key=order.endpoint.key,
+        workspace_id=order.endpoint.workspace,
+        # An evaluation of which a part is sampled away would look like loss.
+        tracing_sampling_rate=1.0,
+    )
+    langsmith.configure(client=client)
+    shop = Workshop(
+        client=client, experiment=experiment, target=target, evaluators=evaluators, book=book, outlet=outlet,
+        reporter=reporter, board=Board(Path(begin.board), concurrency), next_item=inbox.next_item,
+        repetitions=begin.repetitions, segment=max(10, order.config.segment // concurrency),
+        grace=order.config.grace, trace_evaluators=order.config.trace_evaluators, worker_id=str(order.worker_id),
+    )  # fmt: skip
+    await asyncio.gather(*(Lane(number, shop).run() for number in range(concurrency)))
+    send(await asyncio.to_thread(_drain, order, shop, reporter))
+
+
+def _open_outlet(order: WorkerOrder, begin: Begin, reporter: Reporter) -> Outlet:
+    return Outlet(
+        Path(begin.spool),
+        info={"worker": order.worker_id, "pid": os.getpid(), "evalrunner": __version__},
+        transport=HttpTransport(order.endpoint.url, order.endpoint.key, workspace=order.endpoint.workspace),
+        compress=begin.compress,
+        deadline=order.config.delivery_deadline,
+        on_durable=reporter.produced,
+        on_accepted=reporter.accepted,
+        on_refused=reporter.refused,
+        on_note=reporter.note,
+        on_error=_spool_failed,
+    )
+
+
+def _spool_failed(error: Exception) -> None:
+    # fdatasync is never retried (fsyncgate): what was not synced is executed again by another worker.
+    logger.critical("the spool cannot be written, so this worker ends: %s", error)
+    die_with_group()
+
+
+def _drain(order: WorkerOrder, shop: Workshop, reporter: Reporter) -> Ack:
+    """Bring everything out of this process, for at most the grace period, and count it."""
+    began = time.monotonic()
+    outside = drain_foreign_clients(order.config.grace)
+    shop.book.flush_loose()
+    undelivered = shop.outlet.drain(order.config.grace)
+    shop.outlet.close()
+    reporter.close()
+    totals = reporter.totals
+    return Ack(
+        executed=shop.executed,
+        produced=totals["produced"],
+        accepted=totals["accepted"],
+        refused=totals["refused"],
+        runs=totals["runs"],
+        feedback=totals["feedback"],
+        loose=shop.book.loose_operations,
+        outside=outside,
+        undelivered=undelivered,
+        seconds_draining=round(time.monotonic() - began, 3),
+    )

@@ -1,0 +1,68 @@
+"""The first lines of a worker's life, before anything of the user's is imported."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+
+
+def become_worker(log: Path, env: dict[str, str]) -> None:
+    """Detach this process from the terminal and the supervisor's fate from the user's code.
+
+    Its own process group, so that Ctrl-C reaches only the supervisor and a kill reaches the target's own
+    children; its output in `log`; its environment before numpy or torch can read it.
+    """
+    os.setsid()
+    _die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.environ.update(env)
+    _redirect(log)
+    # SIGUSR2 dumps every thread's stack, also while C code holds the GIL: the supervisor asks for it
+    # before it kills a worker that is stuck.
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR2, all_threads=True)
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        force=True,
+    )
+
+
+def _die_with_parent() -> None:
+    # With the forkserver the parent is the forkserver, which ends when the supervisor does.
+    parent = os.getppid()
+    try:
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    except (OSError, AttributeError):
+        return  # not Linux: the end of the pipe says it too
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _redirect(log: Path) -> None:
+    fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(fd, 1)
+    os.dup2(fd, 2)
+    os.close(fd)
+    os.close(null)
+    sys.stdin, sys.stdout, sys.stderr = (
+        os.fdopen(0, "r", closefd=False),
+        os.fdopen(1, "w", buffering=1, closefd=False, errors="backslashreplace"),
+        os.fdopen(2, "w", buffering=1, closefd=False, errors="backslashreplace"),
+    )
+
+
+def die_with_group() -> None:
+    """End this process and whatever the target has started, at once and without any clean-up."""
+    os.killpg(0, signal.SIGKILL)

@@ -1,0 +1,119 @@
+"""What a worker tells the supervisor, gathered for a moment so that fast items share a message.
+
+Its own thread: an async target that blocks the event loop must not silence the books.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from evalrunner.delivery.record import Header
+from evalrunner.delivery.spool import Entry
+from evalrunner.protocol.messages import Message, ProducedItem, Report
+
+#: Seconds that a report waits for company.
+GATHER = 0.02
+
+
+class Reporter:
+    """Collects events from every thread and sends them as `Report`s, in order.
+
+    Args:
+        send: puts a message on the pipe to the supervisor.
+    """
+
+    def __init__(self, send: Callable[[Message], None]) -> None:
+        self._send = send
+        self._wake = threading.Condition()
+        self._started: list[tuple[int, int]] = []
+        self._produced: list[ProducedItem] = []
+        self._accepted: list[tuple[int, int]] = []
+        self._refused: list[tuple[int, int, str]] = []
+        self._note: str | None = None
+        self._last_note = ""
+        self._closing = False
+        self.totals = {"produced": 0, "accepted": 0, "refused": 0, "runs": 0, "feedback": 0}
+        self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
+        self._thread.start()
+
+    def started(self, item: int, token: int) -> None:
+        """Note that an item is being executed."""
+        with self._wake:
+            self._started.append((item, token))
+            self._wake.notify()
+
+    def produced(self, entries: list[Entry]) -> None:
+        """Note that these records are durable."""
+        items = [made for made in (produced_item(entry.header) for entry in entries) if made is not None]
+        with self._wake:
+            self._produced.extend(items)
+            self.totals["produced"] += len(items)
+            self.totals["runs"] += sum(len(item.runs) + len(item.others) for item in items)
+            self.totals["feedback"] += sum(len(item.feedback) for item in items)
+            self._wake.notify()
+
+    def accepted(self, entries: list[Entry]) -> None:
+        """Note that the server answered 2xx for all of these records."""
+        with self._wake:
+            for entry in entries:
+                if entry.header.item is not None and entry.header.token is not None:
+                    self._accepted.append((entry.header.item, entry.header.token))
+                    self.totals["accepted"] += 1
+            self._wake.notify()
+
+    def refused(self, entry: Entry, reason: str) -> None:
+        """Note that a record will not be sent again by this worker."""
+        with self._wake:
+            if entry.header.item is not None and entry.header.token is not None:
+                self._refused.append((entry.header.item, entry.header.token, reason))
+                self.totals["refused"] += 1
+            self._wake.notify()
+
+    def note(self, text: str) -> None:
+        """Note what holds things up, for people; "" when nothing does any more."""
+        with self._wake:
+            self._note = text
+            self._wake.notify()
+
+    def close(self) -> None:
+        """Send what is left; return when it is on the pipe."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join(timeout=10)
+
+    def _anything(self) -> bool:
+        return bool(
+            self._started or self._produced or self._accepted or self._refused or self._note is not None
+        )
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._anything() and not self._closing:
+                    self._wake.wait()
+                if not self._closing:
+                    self._wake.wait_for(lambda: self._closing, timeout=GATHER)
+                report, more = self._take(), not self._closing
+            if report is not None:
+                self._send(report)
+            if not more:
+                return
+
+    def _take(self) -> Report | None:
+        if not self._anything():
+            return None
+        if self._note is not None:
+            self._last_note = self._note
+        report = Report(self._started, self._produced, self._accepted, self._refused, self._last_note)
+        self._started, self._produced, self._accepted, self._refused = [], [], [], []
+        self._note = None
+        return report
+
+
+def produced_item(header: Header) -> ProducedItem | None:
+    """Read an item's report out of its spool record; None for a record that is no item's."""
+    if header.item is None or header.token is None:
+        return None
+    return ProducedItem(item=header.item, token=header.token, **header.meta)
