@@ -1,0 +1,120 @@
+"""What one record is: the whole trace of one ended item, already encoded as the parts of a request.
+
+A record's body is a run of multipart/form-data parts without the closing delimiter, so that bodies
+that share a boundary become one request by joining them, and one operation is a slice of its body.
+Nothing is ever encoded a second time: what is sent again is byte-identical.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from evalrunner.errors import SpoolError
+
+#: Name, content type, data.
+Part = tuple[str, str, bytes]
+
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f"]')
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operation of a record, as the service counts them: it is created once, or ended once.
+
+    Attributes:
+        kind: `post`, `patch` or `feedback`.
+        id: the run's or the feedback's id.
+        offset, length: where its parts lie in the record's body, in bytes.
+    """
+
+    kind: str
+    id: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is known of a record without reading its body.
+
+    Attributes:
+        item, token: which lease produced it, or None for what belongs to no item.
+        meta: opaque JSON; for an item, the fields of `protocol.messages.ProducedItem`.
+        ops: the body's operations, in order and without a gap.
+    """
+
+    item: int | None
+    token: int | None
+    meta: dict[str, Any]
+    ops: tuple[Op, ...]
+
+    def to_json(self) -> bytes:
+        """Return it as JSON.
+
+        Raises:
+            SpoolError: `meta` holds something that JSON does not have.
+        """
+        ops = [(op.kind, op.id, op.offset, op.length) for op in self.ops]
+        try:
+            return orjson.dumps([self.item, self.token, self.meta, ops])
+        except TypeError as error:
+            raise SpoolError(f"the record's header cannot be written as JSON: {error}") from error
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Header:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: the bytes are not a header.
+        """
+        try:
+            item, token, meta, ops = orjson.loads(data)
+            return cls(item, token, dict(meta), tuple(Op(*op) for op in ops))
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+
+
+def encode_parts(
+    boundary: str, ops: Iterable[tuple[str, str, Sequence[Part]]]
+) -> tuple[tuple[Op, ...], bytes]:
+    """Encode operations as the SDK does (`langsmith._internal._operations`), without the closing delimiter.
+
+    Args:
+        boundary: of the spool that the record goes to; only such bodies can share a request.
+        ops: (kind, id, parts) of each operation.
+    """
+    found: list[Op] = []
+    chunks: list[bytes] = []
+    offset = 0
+    for kind, op_id, parts in ops:
+        length = 0
+        for name, content_type, data in parts:
+            head = _part_head(boundary, name, content_type, len(data))
+            chunks += (head, data, b"\r\n")
+            length += len(head) + len(data) + 2
+        found.append(Op(kind, op_id, offset, length))
+        offset += length
+    return tuple(found), b"".join(chunks)
+
+
+def closing(boundary: str) -> bytes:
+    """Return the delimiter that ends a request."""
+    return f"--{boundary}--\r\n".encode()
+
+
+def _part_head(boundary: str, name: str, content_type: str, size: int) -> bytes:
+    # Names and types may come from a target (its attachments): they must not be able to end a header.
+    if _UNSAFE.search(name):
+        name = _UNSAFE.sub(lambda found: f"%{ord(found[0]):02X}", name)  # as HTML's form-data encoding does
+    if _CONTROL.search(content_type):
+        content_type = "application/octet-stream"
+    return (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n'
+        f"Content-Type: {content_type}\r\nContent-Length: {size}\r\n\r\n"
+    ).encode(errors="backslashreplace")

@@ -1,0 +1,295 @@
+"""HTTP to the service, one POST at a time: bytes in, status out, and nothing that can hang or lead elsewhere.
+
+No retries, no redirects (the key must never reach another host), a deadline for the whole exchange and a cap
+on what is read of an answer. What an answer means is `retry`'s business, what to do about it `sender`'s.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+import zstandard
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from evalrunner import __version__
+from evalrunner.clock import SYSTEM
+from evalrunner.delivery.retry import parse_retry_after
+from evalrunner.errors import EvalrunnerError, ServiceError
+
+#: Bytes of an answer's text that are kept, and that are read at most.
+TEXT_CAP, READ_CAP = 1024, 65536
+#: Bytes per second below which a line counts as broken; a large body gets its time on top of the timeout.
+SLOWEST_LINE = 16384
+
+
+class TransportError(EvalrunnerError):
+    """No answer came. The service may have taken the request nevertheless."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the service answered.
+
+    Attributes:
+        retry_after: seconds it asks to be left alone, or None.
+        text: the first KiB of its words.
+    """
+
+    status: int
+    retry_after: float | None
+    text: str
+
+
+class HttpTransport:
+    """Posts multipart bodies to `<url>/runs/multipart`, from any thread.
+
+    Args:
+        url, key, workspace: as `config.Endpoint` has them.
+        timeout: seconds for one exchange, from the connection's first packet to the answer's last byte.
+        verify: as `requests` takes it.
+
+    Raises:
+        ServiceError: the URL or the key cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        workspace: str | None = None,
+        timeout: float = 30.0,
+        verify: bool | str = True,
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ServiceError(f"the endpoint must be an http or https URL with a host, not {parts.scheme!r}")
+        self._url = f"{url.rstrip('/')}/runs/multipart"
+        self._host, self._key = parts.hostname, key
+        self._timeout, self._verify = timeout, verify
+        self._headers = {
+            "x-api-key": _header_value("API key", key),
+            "User-Agent": f"evalrunner/{__version__}",
+            "Accept-Encoding": "identity",  # or the cap would have to guess what a packed answer unpacks to
+        }
+        if workspace:
+            self._headers["X-Tenant-Id"] = _header_value("workspace", workspace)
+        self._local = _PerThread()
+
+    def post_multipart(self, body: bytes, boundary: str, *, compress: bool) -> Answer:
+        """Send a body that ends with its closing delimiter.
+
+        Raises:
+            TransportError: no connection, a broken one, or no whole answer in time.
+        """
+        headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+        if compress:
+            body = self._local.compressor.compress(body)
+            headers["Content-Encoding"] = "zstd"
+        limit = self._timeout + len(body) / SLOWEST_LINE
+        with _Guard(limit) as guard:
+            try:
+                response = self._session().post(
+                    self._url,
+                    data=body,
+                    headers=headers,
+                    timeout=(self._timeout, limit),
+                    allow_redirects=False,
+                    stream=True,
+                )
+                with response:
+                    return self._answer(response)
+            except (requests.RequestException, OSError) as error:
+                why = f"no answer within {limit:.0f} s" if guard.expired else _reason(error)
+                raise TransportError(f"{self._host}: {why}") from None  # its words may quote headers
+
+    def _answer(self, response: requests.Response) -> Answer:
+        data = b""
+        # The status stands once it is here: words that are cut off or never end do not take it back.
+        with suppress(urllib3.exceptions.HTTPError, OSError):
+            while len(data) < READ_CAP and (more := response.raw.read(4096)):
+                data += more
+        text = data[:TEXT_CAP].decode(errors="replace").replace(self._key, "***")  # should it be quoted there
+        retry_after = parse_retry_after(response.headers.get("Retry-After"), SYSTEM.utcnow())
+        return Answer(response.status_code, retry_after, text)
+
+    def _session(self) -> requests.Session:
+        if self._local.session is None:
+            session = requests.Session()
+            session.headers.update(self._headers)
+            session.auth = _no_auth
+            session.verify = self._verify
+            if is_loopback(self._host):  # a proxy would look for the service on its own machine
+                session.trust_env = False
+                if self._verify is True:
+                    session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
+            session.mount("http://", _Adapter(max_retries=0, pool_connections=1, pool_maxsize=1))
+            session.mount("https://", _Adapter(max_retries=0, pool_connections=1, pool_maxsize=1))
+            self._local.session = session
+        return self._local.session
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host name or address is this machine by definition (RFC 6761 §6.3)."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _PerThread(threading.local):
+    """Neither a session nor a compressor may be shared between threads."""
+
+    def __init__(self) -> None:
+        self.session: requests.Session | None = None
+        self.compressor = zstandard.ZstdCompressor(level=1)
+
+
+class _Guard:
+    """Breaks this thread's connection when its time is up.
+
+    A socket's timeout starts anew with every byte, so that a server which sends one byte in ten seconds would
+    hold us for ever. Shutting the socket down from outside ends whatever call waits in it.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.expired = False
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._timer = threading.Timer(seconds, self._expire)
+        self._timer.daemon = True
+
+    def __enter__(self) -> _Guard:
+        _current.guard = self
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        _current.guard = None
+        self._drop()
+
+    def watch(self, connection: socket.socket) -> None:
+        """Take the connection under guard, by a second handle that a wrapping in TLS leaves valid."""
+        self._drop()
+        with self._lock:
+            self._socket = socket.socket(fileno=os.dup(connection.fileno()))
+            if self.expired:
+                self._shut()
+
+    def _expire(self) -> None:
+        with self._lock:
+            self.expired = True
+            self._shut()
+
+    def _shut(self) -> None:
+        if self._socket is not None:
+            with suppress(OSError):  # it has ended by itself
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _drop(self) -> None:
+        with self._lock:
+            if self._socket is not None:
+                self._socket.close()
+                self._socket = None
+
+
+class _Current(threading.local):
+    guard: _Guard | None = None
+
+
+_current = _Current()
+
+
+class _Guarded(HTTPConnection):
+    """Shows its socket to the guard of the exchange: when it is made, and when it is used again."""
+
+    def _new_conn(self) -> socket.socket:
+        connection = super()._new_conn()
+        if _current.guard is not None:
+            _current.guard.watch(connection)
+        return connection
+
+    def putrequest(self, *args: Any, **kwargs: Any) -> None:
+        if _current.guard is not None and self.sock is not None:
+            _current.guard.watch(self.sock)
+        super().putrequest(*args, **kwargs)
+
+
+class _GuardedTls(_Guarded, HTTPSConnection):
+    pass
+
+
+class _HttpPool(HTTPConnectionPool):
+    ConnectionCls = _Guarded
+
+
+class _HttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _GuardedTls
+
+
+_POOLS = {"http": _HttpPool, "https": _HttpsPool}
+
+
+class _Adapter(HTTPAdapter):
+    """Requests' own, with connections that can be guarded."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        if not proxy.lower().startswith("socks"):  # those bring connections of their own, unguarded
+            manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+def _reason(error: BaseException) -> str:
+    """Say in a few words of our own why there is no answer."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return "TLS failed: " + _deepest(error)
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "the proxy failed: " + _deepest(error)
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return "no connection in time"
+    return _deepest(error)
+
+
+def _deepest(error: BaseException) -> str:
+    """Return what the system said at the bottom of a chain of wrapped errors, or the last one's name."""
+    name = type(error).__name__
+    for _ in range(10):
+        if isinstance(error, OSError) and error.strerror:
+            name = error.strerror
+        inner = getattr(error, "reason", None)
+        inner = inner if isinstance(inner, BaseException) else error.__cause__ or error.__context__
+        if inner is None:
+            break
+        error = inner
+    return name
+
+
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Keep requests from adding what ~/.netrc has for the host."""
+    return request
+
+
+def _header_value(what: str, value: str) -> str:
+    # requests would refuse it too, and quote it in the error.
+    if not value.isascii() or not value.isprintable() or value != value.strip():
+        raise ServiceError(f"the {what} holds characters that an HTTP header cannot carry")
+    return value
