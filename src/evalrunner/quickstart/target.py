@@ -57,8 +57,8 @@ HINTS: dict[str, dict[str, int]] = {
         r"one click too many|forget about|make it|should (read|say|become)|don't send": 4,
     },
     "question": {
-        r"how (long|often|many|do|bright)|what (is|size|does)|which|do(es)?( the)?|is there|are (your|the)|do you": 2,
-        r"can (the|it|i)|is (the|it|that)|looking for|recommend|manual|will the|may|wonder|best way": 2,
+        r"how (long|often|many|do|bright)|what (is|size|does)|which|does|is there|are (your|the)|do you": 2,
+        r"can (the|it|i)|is (the|it|that)|looking for|recommend|manual|will the|may|wonder|best way|can i": 2,
     },
 }
 URGENT = re.compile(
