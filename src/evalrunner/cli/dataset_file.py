@@ -1,0 +1,317 @@
+"""Examples out of a file: every row is judged before any is pushed, and every bad line is named."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from evalrunner.errors import DataError
+from evalrunner.protocol.ids import example_id
+
+#: How many bad rows are named.
+_NAMED = 20
+_SHAPE = frozenset({"inputs", "outputs", "metadata", "split", "id"})
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of flat rows are what."""
+
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    metadata: tuple[str, ...] = ()
+    split: str | None = None
+
+    @property
+    def any(self) -> bool:
+        """Something was said, so the rows are flat."""
+        return bool(self.inputs or self.outputs or self.metadata or self.split)
+
+    @property
+    def all(self) -> list[str]:
+        """Every column named."""
+        return [*self.inputs, *self.outputs, *self.metadata, *([self.split] if self.split else [])]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One example."""
+
+    id: UUID
+    inputs: dict[str, Any]
+    outputs: dict[str, Any] | None
+    metadata: dict[str, Any] | None
+    split: list[str] | None
+
+
+class BadRow(Exception):
+    """A row cannot be used; says why."""
+
+
+#: Where a row is ("line 7", "item 7"), and the row or why there is none.
+Placed = tuple[str, Any]
+
+
+def read(path: Path, dataset: str, columns: Columns) -> list[Row]:
+    """Return every example of a file.
+
+    Args:
+        path: a .jsonl, .ndjson, .json or .csv file.
+        dataset: the name of the dataset that the ids are for.
+        columns: which columns are what; none for rows that have inputs, outputs, metadata, split.
+
+    Raises:
+        DataError: the file cannot be read, is empty, or has rows that cannot be used, by line.
+    """
+    readers = {".jsonl": _lines, ".ndjson": _lines, ".json": _items, ".csv": _table}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(f"{path}: the kinds of files are .jsonl, .ndjson, .json and .csv")
+    if not dataset.strip():
+        raise DataError("the dataset's --name is empty")
+    placed = list(reader(path, _text(path)))
+    if not placed:
+        raise DataError(f"{path} is empty: nothing to push")
+    return _judge(path, dataset, placed, columns)
+
+
+def _text(path: Path) -> str:
+    try:
+        # utf-8-sig: what Excel writes starts with a mark that would become part of the first name.
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise DataError(f"{path}, line {line}: not UTF-8") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def _judge(path: Path, dataset: str, placed: list[Placed], columns: Columns) -> list[Row]:
+    good = [row for _, row in placed if isinstance(row, dict)]
+    if not columns.inputs and good and not any("inputs" in row for row in good):
+        names = ", ".join(sorted({str(name) for row in good[:1000] for name in row}))
+        raise DataError(f"{path}: say which columns are inputs (--inputs COLUMN); there are: {names}")
+    if columns.any:
+        columns = _expanded(columns, {name for row in good for name in row})
+    bad: list[str] = []
+    rows: dict[UUID, tuple[str, Row]] = {}
+    seen = Counter[bytes]()
+    for place, raw in placed:
+        try:
+            row = _row(raw, dataset, columns, seen)
+        except BadRow as why:
+            bad.append(f"{place}: {why}")
+            continue
+        if row.id in rows:
+            bad.append(f"{place}: the id of {rows[row.id][0]} again")
+        rows[row.id] = (place, row)
+    if bad:
+        more = f"; and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
+        raise DataError(f"{path}: nothing was pushed; bad rows: {'; '.join(bad[:_NAMED])}{more}")
+    return [row for _, row in rows.values()]
+
+
+def _expanded(columns: Columns, known: set[str]) -> Columns:
+    """Let `--inputs a,b` mean two columns, unless one is called that."""
+
+    def names(given: tuple[str, ...]) -> tuple[str, ...]:
+        found: list[str] = []
+        for one in given:
+            parts = [part.strip() for part in one.split(",")]
+            found += [one] if one in known or not all(part in known for part in parts) else parts
+        return tuple(found)
+
+    return Columns(names(columns.inputs), names(columns.outputs), names(columns.metadata), columns.split)
+
+
+def _row(raw: Any, dataset: str, columns: Columns, seen: Counter[bytes]) -> Row:
+    if isinstance(raw, BadRow):
+        raise raw
+    if not isinstance(raw, dict):
+        raise BadRow("not an object")
+    shaped = _flat(raw, columns) if columns.any else raw
+    _check_shape(shaped)
+    content = _canonical({name: shaped.get(name) for name in ("inputs", "outputs", "metadata")})
+    named = shaped.get("id")
+    if named is None:
+        identity = example_id(dataset, content, seen[content])
+        seen[content] += 1
+    else:
+        identity = _uuid(named)
+    split = shaped.get("split")
+    splits = [split] if isinstance(split, str) else split
+    return Row(identity, shaped["inputs"], shaped.get("outputs"), shaped.get("metadata"), splits or None)
+
+
+def _flat(raw: dict[str, Any], columns: Columns) -> dict[str, Any]:
+    missing = [name for name in columns.all if name not in raw]
+    if missing:
+        raise BadRow(f"no column {', '.join(repr(name) for name in missing)}")
+    if not columns.inputs:
+        raise BadRow("no --inputs")
+    return {
+        "inputs": {name: raw[name] for name in columns.inputs},
+        "outputs": {name: raw[name] for name in columns.outputs} or None,
+        "metadata": {name: raw[name] for name in columns.metadata} or None,
+        "split": raw[columns.split] or None if columns.split else None,
+    }
+
+
+def _check_shape(row: dict[str, Any]) -> None:
+    if not isinstance(row.get("inputs"), dict):
+        raise BadRow("inputs is not an object" if "inputs" in row else "no inputs")
+    for name in ("outputs", "metadata"):
+        if not isinstance(row.get(name), (dict, type(None))):
+            raise BadRow(f"{name} is not an object")
+    split = row.get("split")
+    if not (split is None or isinstance(split, str) or _texts(split)):
+        raise BadRow("split is neither a text nor a list of texts")
+    if unknown := sorted(set(row) - _SHAPE):
+        raise BadRow(f"unknown {', '.join(repr(name) for name in unknown)}")
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _uuid(named: Any) -> UUID:
+    try:
+        return UUID(named)
+    except (ValueError, TypeError, AttributeError):
+        raise BadRow(f"id {str(named)[:60]!r} is not a UUID") from None
+
+
+def _canonical(content: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise BadRow("half of a surrogate pair in a text") from None
+    except RecursionError:
+        raise BadRow("nested too deeply") from None
+
+
+def _loads(text: str) -> Any:
+    try:
+        return json.loads(
+            text, parse_constant=_constant, parse_float=_float, parse_int=_int, object_pairs_hook=_object
+        )
+    except json.JSONDecodeError as error:
+        raise BadRow(f"not JSON ({error.msg} at column {error.colno})") from None
+    except RecursionError:
+        raise BadRow("nested too deeply") from None
+
+
+def _constant(name: str) -> None:
+    raise BadRow(f"{name} is not JSON")
+
+
+def _float(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise BadRow(f"{text[:40]} is too large a number")
+    return value
+
+
+def _int(text: str) -> int:
+    # What the wire's encoders take; a longer one would arrive as something else.
+    if len(text) > 20 or not -(2**63) <= (value := int(text)) < 2**64:
+        raise BadRow(f"{text[:40]} is too large a number")
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        name = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise BadRow(f"{name!r} is given twice")
+    return found
+
+
+def _lines(path: Path, text: str) -> Iterator[Placed]:
+    # Not splitlines(): U+2028 and others may stand in a JSON text, and are no ends of lines.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield f"line {number}", _try(line.strip())
+
+
+def _try(text: str) -> Any:
+    try:
+        return _loads(text)
+    except BadRow as why:
+        return why
+
+
+def _items(path: Path, text: str) -> Iterator[Placed]:
+    try:
+        items = json.loads(text) if text.strip() else []
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from None
+    except (RecursionError, ValueError) as error:
+        raise DataError(f"{path}: not JSON that can be used ({error})") from None
+    if not isinstance(items, list):
+        raise DataError(f"{path}: takes a list of objects; one object per line is a .jsonl file")
+    yield from _list(path, text)
+
+
+def _list(path: Path, text: str) -> Iterator[Placed]:
+    """Yield the items of a list that is known to be well-formed, with the line each starts on."""
+    decoder = json.JSONDecoder(
+        parse_constant=_constant, parse_float=_float, parse_int=_int, object_pairs_hook=_object
+    )
+    plain = json.JSONDecoder()
+    position, line = text.index("[") + 1, text.count("\n", 0, text.index("[") + 1) + 1
+    while True:
+        start = position
+        while start < len(text) and text[start] in " \t\r\n,":
+            start += 1
+        line += text.count("\n", position, start)
+        if start >= len(text) or text[start] == "]":
+            return
+        _, end = plain.raw_decode(text, start)
+        yield f"line {line}", _try_decode(decoder, text, start)
+        line += text.count("\n", start, end)
+        position = end
+
+
+def _try_decode(decoder: json.JSONDecoder, text: str, start: int) -> Any:
+    try:
+        return decoder.raw_decode(text, start)[0]
+    except BadRow as why:
+        return why
+
+
+def _table(path: Path, text: str) -> Iterator[Placed]:
+    csv.field_size_limit(sys.maxsize)
+    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    header: list[str] | None = None
+    line = 1
+    try:
+        for cells in reader:
+            place, line = f"line {line}", reader.line_num + 1
+            if not cells:
+                continue
+            if header is None:
+                header = _header(path, cells)
+            elif len(cells) == len(header):
+                yield place, dict(zip(header, cells, strict=True))
+            else:
+                yield place, BadRow(f"{len(cells)} cells under {len(header)} columns")
+    except csv.Error as error:
+        raise DataError(f"{path}, line {line}: not CSV ({error})") from None
+
+
+def _header(path: Path, cells: list[str]) -> list[str]:
+    names = [cell.strip() for cell in cells]
+    if "" in names:
+        raise DataError(f"{path}: column {names.index('') + 1} has no name in the first line")
+    if len(set(names)) < len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise DataError(f"{path}: two columns are called {twice!r}")
+    return names

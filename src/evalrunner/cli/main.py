@@ -1,0 +1,101 @@
+"""The command `evalrunner`: which commands there are, and how a command that fails ends.
+
+`run` is the default command: `evalrunner --workers 8 --experiment ID` is `evalrunner run --workers 8 ...`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from evalrunner import __version__
+from evalrunner.cli import config, dataset, init, report, resume, run, serve
+from evalrunner.cli.exit_codes import ExitCode
+from evalrunner.cli.guard import Evaluating, Guarded, failure, print_exit_codes
+
+HELP = """Run a LangSmith evaluation in many processes, into one experiment, and prove that nothing was lost.
+
+[bold]evalrunner --workers 8 --experiment ID[/bold] makes that experiment complete: it runs what has no
+complete run yet, in 8 processes, reads the experiment back, and exits with 0 only if every item is
+there. Run again, it finds nothing to do. (This is the command [bold]run[/bold]; its options: evalrunner
+run --help.)
+
+[bold]evalrunner init DIR[/bold] writes a small evaluation to try it on. With no LangSmith configured,
+everything works against a local backend that evalrunner starts itself."""
+
+_OWN = ("--help", "--version")
+
+
+class DefaultRun(TyperGroup):
+    """A group that takes options without a command for those of `run`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Insert the command; a word that is none is left alone, so that the group can say what is near."""
+        if args and args[0].startswith("-") and args[0] not in _OWN:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help, and the exit codes below it."""
+        super().format_help(ctx, formatter)
+        print_exit_codes()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"evalrunner {__version__}")
+        raise typer.Exit
+
+
+def top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Hold the options that stand before any command."""
+
+
+def build() -> typer.Typer:
+    """Put the commands together."""
+    looks: dict[str, Any] = {
+        "add_completion": False,
+        "pretty_exceptions_enable": False,
+        "no_args_is_help": True,
+        "rich_markup_mode": "rich",
+    }
+    app = typer.Typer(cls=DefaultRun, help=_folded(HELP), **looks)
+    app.callback()(top)
+    datasets = typer.Typer(help="Push examples from a file; list what is there.", **looks)
+    for group, name, command, kind in (
+        (app, "run", run.command, Evaluating),
+        (app, "resume", resume.command, Evaluating),
+        (app, "report", report.command, Guarded),
+        (app, "config", config.command, Guarded),
+        (app, "init", init.command, Guarded),
+        (app, "serve", serve.command, Guarded),
+        (datasets, "push", dataset.push, Guarded),
+        (datasets, "list", dataset.show, Guarded),
+    ):
+        group.command(name, cls=kind, help=_folded(command.__doc__ or ""))(command)
+    app.add_typer(datasets, name="dataset")
+    return app
+
+
+def _folded(text: str) -> str:
+    """Return each paragraph as one line: some versions of typer keep the breaks of the source."""
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs)
+
+
+def main() -> None:
+    """Be the entry point of `evalrunner` and of `python -m evalrunner`."""
+    try:
+        build()(prog_name="evalrunner")
+    except KeyboardInterrupt:
+        sys.exit(int(ExitCode.INTERRUPTED))
+    except Exception as error:
+        sys.exit(int(failure(error, {})))

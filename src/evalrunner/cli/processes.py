@@ -1,0 +1,26 @@
+"""Which processes are alive, by pid and birth: a pid alone is given to somebody else after a while."""
+
+from __future__ import annotations
+
+import os
+
+import psutil
+
+#: The kernel counts a birth from boot, and the time of boot shifts when the clock is set.
+_TOLERANCE = 2.0
+
+
+def born(pid: int | None = None) -> float:
+    """Return when a process was born, this one by default."""
+    return psutil.Process(os.getpid() if pid is None else pid).create_time()
+
+
+def alive(pid: int, birth: float) -> bool:
+    """Tell whether the process `pid` lives and is the one that was born then; a zombie is dead."""
+    try:
+        process = psutil.Process(pid)
+        return abs(process.create_time() - birth) < _TOLERANCE and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True

@@ -1,0 +1,73 @@
+"""`evalrunner run`: settings, then LangSmith, then the supervisor, then the receipt."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalrunner.cli.exit_codes import ExitCode
+from evalrunner.cli.options import takes_options
+from evalrunner.cli.output import Output
+from evalrunner.cli.settings import Settings, gather
+
+if TYPE_CHECKING:
+    from evalrunner.config import Endpoint
+    from evalrunner.report.receipt import Receipt
+
+
+def command(**flags: Any) -> ExitCode:
+    """Complete an experiment, or create one over a dataset and complete it. This is the default command.
+
+    Target and evaluators are executed at least once per item and at most --max-attempts times; exactly one
+    run per item counts. Every option may also stand in an evalrunner.toml, in the \\[tool.evalrunner] of a
+    pyproject.toml, or in the environment as EVALRUNNER_OPTION; flags win. `evalrunner config` shows what
+    applies.
+    """
+    output = Output(json=bool(flags["json"]), quiet=bool(flags["quiet"]))
+    return go(gather(flags), output)
+
+
+takes_options(command)
+
+
+def go(settings: Settings, output: Output) -> ExitCode:
+    """Run with these settings and print the receipt."""
+    from evalrunner.cli.endpoint import opened  # noqa: PLC0415 - nothing of this is needed for --help
+
+    config = settings.run_config()
+    with opened(settings, output, meanwhile=_load_supervisor) as endpoint:
+        from evalrunner.cli.progress import make_observer  # noqa: PLC0415
+        from evalrunner.supervisor.api import execute  # noqa: PLC0415 - loaded by `opened` already
+
+        with make_observer(sys.stderr, quiet=output.quiet) as observer:
+            receipt = execute(config, endpoint, observer, plan_only=settings["plan"])
+    show(receipt, output)
+    _point(receipt, endpoint, output, planned=settings["plan"])
+    return ExitCode(receipt.exit_code)
+
+
+def show(receipt: Receipt, output: Output) -> None:
+    """Print a receipt: whole, or (`--quiet`) its verdict, or (`--json`) as the document."""
+    if output.json:
+        output.document(receipt.to_dict())
+    elif output.quiet:
+        output.line(receipt.verdict)
+    else:
+        from evalrunner.report.text import render  # noqa: PLC0415
+
+        output.show(render(receipt))
+
+
+def _load_supervisor() -> None:
+    import evalrunner.supervisor.api  # noqa: F401, PLC0415 - costs what the backend's start takes anyway
+
+
+def _point(receipt: Receipt, endpoint: Endpoint, output: Output, *, planned: bool) -> None:
+    """Say where to look, which on the local backend nobody can know."""
+    if planned or not endpoint.local or output.json:
+        return
+    output.detail("")
+    output.detail(f"run folder     {receipt.run_dir}")
+    output.detail(f"receipt        {Path(receipt.run_dir) / 'receipt.json'}   (again: evalrunner report)")
+    output.detail("traces         evalrunner serve   (the local backend, for the SDK and for a browser)")

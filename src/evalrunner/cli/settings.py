@@ -1,0 +1,174 @@
+"""The settings of a command: defaults, then the file, then the environment, then flags; the last one wins.
+
+Where two options exclude each other (an experiment to complete, a dataset to make one over), the stronger
+source decides, so that a flag is never refused because of a file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evalrunner.cli.options import OPTIONS
+from evalrunner.cli.sources import Layer, Setting, from_environment, from_file, from_flags
+from evalrunner.config import RunConfig, TargetSpec, WorkerConfig
+from evalrunner.errors import ConfigError
+from evalrunner.protocol.ids import KNOWN_ATTEMPTS
+
+_CODE = ("target", "evaluator", "summary_evaluator")
+#: Facts of a new experiment: meaningless for one that exists.
+_OF_NEW = ("prefix", "description", "metadata")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every option with its value and where it came from."""
+
+    values: Layer
+    folder: Path
+
+    def __getitem__(self, key: str) -> Any:
+        return self.values[key].value
+
+    def given(self, key: str) -> bool:
+        """Tell whether anybody said anything about it."""
+        return self.values[key].source != "default"
+
+    def path(self, key: str) -> Path | None:
+        """Return a path, relative to whoever named it."""
+        setting = self.values[key]
+        return setting.folder / Path(setting.value).expanduser() if setting.value else None
+
+    def run_config(self) -> RunConfig:
+        """Return what the supervisor takes.
+
+        Raises:
+            ConfigError: something is missing or does not fit together.
+        """
+        self._check()
+        return RunConfig(
+            spec=self._spec(),
+            experiment=self["experiment"],
+            dataset=self["dataset"],
+            prefix=self["prefix"],
+            description=self["description"],
+            metadata=self["metadata"],
+            repetitions=self["repetitions"],
+            splits=self["split"],
+            as_of=self["as_of"],
+            limit=self["limit"],
+            workers=self["workers"],
+            start_method=self["start_method"],
+            gpus_per_worker=self["gpus_per_worker"],
+            env=self["env"],
+            max_attempts=self["max_attempts"],
+            retry_errors=self["retry_errors"],
+            visible_deadline=self["visible_deadline"],
+            run_dir=self.path("run_dir"),
+            worker=self._worker(),
+        )
+
+    def _worker(self) -> WorkerConfig:
+        return WorkerConfig(
+            max_concurrency=self["max_concurrency"],
+            grace=self["grace"],
+            delivery_deadline=self["delivery_deadline"],
+            live=self["live"],
+            trace_evaluators=self["trace_evaluators"],
+            item_timeout=self["item_timeout"],
+        )
+
+    def _spec(self) -> TargetSpec:
+        folders = {self.values[key].folder for key in _CODE if self[key]}
+        # The file's folder is the project; a flag given in a folder below it names the project's modules too.
+        folder = next((one for one in sorted(folders) if one != self.folder), self.folder)
+        return TargetSpec(
+            target=self._located("target", self["target"], folder),
+            evaluators=tuple(self._located("evaluator", one, folder) for one in self["evaluator"]),
+            summary_evaluators=tuple(
+                self._located("summary_evaluator", one, folder) for one in self["summary_evaluator"]
+            ),
+            factory=self["factory"],
+            folder=folder,
+        )
+
+    def _located(self, key: str, spec: str, folder: Path) -> str:
+        """Make a path absolute whose source stands in another folder than the one that workers start from."""
+        own = self.values[key].folder
+        path, colon, name = spec.rpartition(":")
+        if own == folder or not path.endswith(".py"):
+            return spec
+        return f"{own / Path(path).expanduser()}{colon}{name}"
+
+    def _check(self) -> None:
+        if not self["experiment"] and not self["dataset"]:
+            raise ConfigError(
+                "nothing to evaluate: say --experiment ID to complete an experiment, "
+                "or --dataset NAME to create one"
+            )
+        if not self["target"]:
+            raise ConfigError(
+                'no target: say --target module:name or --target file.py:name, or put target = "..." into an '
+                "evalrunner.toml or the [tool.evalrunner] of a pyproject.toml"
+            )
+        for key in _CODE:
+            for spec in [self[key]] if key == "target" else self[key]:
+                _check_spec(key, spec, self.values[key].source)
+        self._check_new()
+        if self["max_attempts"] > KNOWN_ATTEMPTS:
+            raise ConfigError(f"--max-attempts must be at most {KNOWN_ATTEMPTS}, not {self['max_attempts']}")
+
+    def _check_new(self) -> None:
+        for key in _OF_NEW:
+            if self["experiment"] and self.values[key].source.startswith("flag"):
+                raise ConfigError(
+                    f"--{key} is for a new experiment (--dataset), and --experiment names an old one"
+                )
+
+
+def gather(
+    flags: Mapping[str, Any], *, environ: Mapping[str, str] | None = None, start: Path | None = None
+) -> Settings:
+    """Return the settings of a command.
+
+    Args:
+        flags: by key, None where a flag was not given.
+        environ: instead of the process's own environment.
+        start: instead of the current folder.
+
+    Raises:
+        ConfigError: a file, a variable or a flag cannot be used.
+    """
+    folder = start or Path.cwd()
+    values = {option.key: Setting(option.default, "default", folder) for option in OPTIONS}
+    for layer in (
+        from_file(folder),
+        from_environment(os.environ if environ is None else environ, folder),
+        from_flags(flags, folder),
+    ):
+        _exclude(layer, values, folder)
+        values.update(layer)
+    return Settings(values, folder)
+
+
+def _exclude(layer: Layer, values: Layer, folder: Path) -> None:
+    both = [key for key in ("experiment", "dataset") if key in layer]
+    if len(both) == 2:
+        sources = " and ".join(layer[key].source for key in both)
+        raise ConfigError(f"an experiment and a dataset are both named ({sources}); name one of them")
+    for key in both:
+        other = "dataset" if key == "experiment" else "experiment"
+        values[other] = Setting(None, "default", folder)
+
+
+def _check_spec(key: str, spec: str, source: str) -> None:
+    path, colon, name = spec.rpartition(":")
+    # The name may be dotted (`Class.method`); what cannot be a name is said here, before anything starts.
+    if not colon or not path or not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", name):
+        raise ConfigError(
+            f"{key.replace('_', '-')} {spec!r} ({source}) takes module:name or path/file.py:name"
+        )
