@@ -1,0 +1,42 @@
+# evalrunner: everything a clone needs, with nothing but make and a Python >= 3.10.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench-loss bench-overhead bench-memory chaos clean
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: ## make .venv with the tested versions (PYTHON=... chooses the interpreter)
+	@sh scripts/setup.sh
+
+demo: setup ## run the quickstart with 4 workers, kill one on purpose, see that nothing was lost
+	@$(BIN)/python scripts/demo.py
+
+test: lint ## the gates, then every test
+	@$(BIN)/python -m pytest
+
+lint: setup ## style, format, types, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+bench-loss: setup ## the article's recipe and evalrunner under the same faults: what is lost
+	@$(BIN)/python scripts/bench/loss.py
+
+bench-overhead: setup ## rate, overhead and time to the first example against plain aevaluate
+	@$(BIN)/python scripts/bench/overhead.py
+
+bench-memory: setup ## memory of supervisor and workers at 2,000 and at 10,000 examples
+	@$(BIN)/python scripts/bench/memory.py
+
+chaos: setup ## kill workers and supervisors at random moments, 20 seeds each
+	@$(BIN)/python scripts/chaos/kills.py
+
+clean: ## remove what setup, demo and the tests made
+	@rm -rf .venv demo build dist src/*.egg-info .evalrunner
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
