@@ -1,0 +1,69 @@
+"""Put the server together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from evalrunner.backend.deps import Deps, answer
+from evalrunner.backend.errors import HttpError
+from evalrunner.backend.faults import FaultPlan
+from evalrunner.backend.gate import Gate
+from evalrunner.backend.presign import Signer
+from evalrunner.backend.routes import admin, datasets, examples, feedback, info, runs, sessions
+from evalrunner.backend.store.db import Store
+
+
+def create_app(
+    store_path: Path,
+    token: str,
+    faults: FaultPlan | None = None,
+    *,
+    admin_token: str | None = None,
+    allowed_hosts: tuple[str, ...] | None = None,
+) -> Starlette:
+    """Open the store and return the application; it closes the store when its lifespan ends.
+
+    Clients must send `token` as their API key. `allowed_hosts` are the names that a Host header may
+    carry (any port); None allows all. StoreError if the store cannot be opened, ValueError without token.
+    """
+    if not token:
+        raise ValueError("the backend needs a token: without one, everybody could read and write the store")
+    store = Store(store_path)
+    plan = faults or FaultPlan()
+    plan.arm()
+    parts = Deps(store, Signer(store.url_secret), plan)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        store.close()
+
+    gate = Middleware(Gate, deps=parts, token=token, admin_token=admin_token, hosts=allowed_hosts)
+    mounted = [info, runs, sessions, datasets, examples, feedback, *([admin] if admin_token else [])]
+    app = Starlette(
+        routes=[route for module in mounted for route in module.routes],
+        middleware=[gate],
+        exception_handlers={HttpError: _refused, HTTPException: _unknown},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    app.state.deps = parts
+    return app
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HttpError)
+    return answer({"detail": error.detail}, error.status)
+
+
+async def _unknown(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return answer({"detail": error.detail}, error.status_code)

@@ -1,0 +1,183 @@
+"""A plan of faults: a server that misbehaves exactly as told, so that clients can be judged under it.
+
+    seed = 7
+    conflict_mode = "batch"          # any repeated run operation: 409, and nothing of the request is applied
+
+    [[fault]]
+    match = "POST /runs/multipart"   # method and path, * matches anything; the path without /api/v1
+    action = "status"                # status | forget | cut_before | cut_after | stall | delay
+    status = 429
+    retry_after = 1                  # seconds
+    after_s = 2.0                    # the rule holds from 2 s after arming
+    for_s = 5.0                      # and for 5 s
+    first_n = 3                      # only the first 3 matching requests
+    fraction = 0.5                   # only half of them, by lot
+
+The first rule that fires decides. `stall` waits `seconds` and then goes on; `delay` goes on at once and
+holds the answer back for `seconds`; `cut_before` and `cut_after` close the connection without an answer,
+before or after the request was carried out. `forget` answers as if all were well and keeps nothing of some
+traces: the lot is drawn once per root run, by seed and trace id, for its children and feedback too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from evalrunner.backend.ingest import Batch
+from evalrunner.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ACTIONS = ("status", "forget", "cut_before", "cut_after", "stall", "delay")
+_NUMBERS = {"status", "retry_after", "seconds", "after_s", "for_s", "first_n", "fraction"}
+
+
+@dataclass(slots=True)
+class Rule:
+    """One `[[fault]]` of a plan; times in seconds, counted from arming."""
+
+    match: str
+    action: str
+    status: int = 503
+    retry_after: float | None = None
+    seconds: float = 0.0
+    after_s: float = 0.0
+    for_s: float | None = None
+    first_n: int | None = None
+    fraction: float = 1.0
+    matched: int = 0
+    fired: int = 0
+
+    def covers(self, method: str, path: str, age: float) -> bool:
+        """Whether the rule is about this request, at this age of the plan."""
+        late = self.for_s is not None and age >= self.after_s + self.for_s
+        return age >= self.after_s and not late and fnmatchcase(f"{method} {path}", self.match)
+
+
+@dataclass(slots=True)
+class FaultPlan:
+    """Rules in order, and what they have done so far."""
+
+    rules: list[Rule] = field(default_factory=list)
+    seed: int = 0
+    conflict_mode: str = "partial"
+    clock: Callable[[], float] = time.monotonic
+    forgotten: set[str] = field(default_factory=set)
+    _kept: set[str] = field(default_factory=set)
+    _roots: dict[str, str] = field(default_factory=dict)
+    _armed: float | None = None
+    _lots: random.Random = field(default_factory=random.Random)
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any], origin: str) -> FaultPlan:
+        """Return the plan told by parsed TOML or JSON; ConfigError names what is wrong, and where."""
+        unknown = document.keys() - {"fault", "seed", "conflict_mode"}
+        if unknown:
+            raise ConfigError(f"{origin}: unknown key {sorted(unknown)[0]!r} in the fault plan")
+        mode = document.get("conflict_mode", "partial")
+        if mode not in ("partial", "batch"):
+            raise ConfigError(f"{origin}: conflict_mode must be partial or batch")
+        seed, told = document.get("seed", 0), document.get("fault", [])
+        if not isinstance(seed, int) or not isinstance(told, list):
+            raise ConfigError(f"{origin}: seed must be an integer and fault a list of tables")
+        rules = [_rule(one, f"{origin}: fault {number}") for number, one in enumerate(told, 1)]
+        return cls(rules=rules, seed=seed, conflict_mode=mode)
+
+    def arm(self) -> None:
+        """Start the clock of the windows, and the lots."""
+        self._armed = self.clock()
+        self._lots = random.Random(self.seed)  # noqa: S311
+
+    def strike(self, method: str, path: str) -> Rule | None:
+        """Return the rule that this request runs into, counted as fired; None lets it pass."""
+        for rule in self.rules:
+            if rule.action != "forget" and rule.covers(method, path, self._age()) and self._hit(rule):
+                return rule
+        return None
+
+    def drop_forgotten(self, method: str, path: str, batch: Batch) -> None:
+        """Take out of a batch whatever belongs to a trace that is to be forgotten."""
+        rules = [
+            rule for rule in self.rules if rule.action == "forget" and rule.covers(method, path, self._age())
+        ]
+        if not rules and not self.forgotten:
+            return
+        for op in batch.ops:
+            if op.trace_id is not None:
+                self._roots.setdefault(op.run_id, op.trace_id)
+        batch.ops = [op for op in batch.ops if not self._forgets(op.trace_id or op.run_id, rules)]
+        batch.feedback = [
+            one for one in batch.feedback if not self._forgets(one.trace_id or one.run_id, rules)
+        ]
+        batch.attachments = [one for one in batch.attachments if not self._forgets(one.run_id, rules)]
+
+    def report(self) -> dict[str, Any]:
+        """Return what the plan has done: per rule how often it matched and fired, and the forgotten trace ids."""
+        rules = [
+            {"match": r.match, "action": r.action, "matched": r.matched, "fired": r.fired} for r in self.rules
+        ]
+        return {"rules": rules, "forgotten": sorted(self.forgotten), "conflict_mode": self.conflict_mode}
+
+    def _age(self) -> float:
+        return -1.0 if self._armed is None else self.clock() - self._armed
+
+    def _hit(self, rule: Rule) -> bool:
+        rule.matched += 1
+        if rule.first_n is not None and rule.matched > rule.first_n:
+            return False
+        if rule.fraction < 1.0 and self._lots.random() >= rule.fraction:
+            return False
+        rule.fired += 1
+        return True
+
+    def _forgets(self, run_id: str | None, rules: list[Rule]) -> bool:
+        if run_id is None:
+            return False
+        trace = self._roots.get(run_id, run_id)
+        if trace in self.forgotten or trace in self._kept or not rules:
+            return trace in self.forgotten
+        rule = rules[0]
+        rule.matched += 1
+        chosen = self._lot(trace) < rule.fraction and (rule.first_n is None or rule.fired < rule.first_n)
+        rule.fired += chosen
+        (self.forgotten if chosen else self._kept).add(trace)
+        return chosen
+
+    def _lot(self, trace: str) -> float:
+        digest = hashlib.sha256(f"{self.seed}:{trace}".encode()).digest()
+        return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def load(path: Path) -> FaultPlan:
+    """Return the plan in a TOML file; ConfigError if it cannot be read."""
+    try:
+        return FaultPlan.from_document(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"the fault plan {path} cannot be read: {error}") from error
+
+
+def _rule(told: Any, where: str) -> Rule:
+    if not isinstance(told, dict) or not isinstance(told.get("match"), str):
+        raise ConfigError(f'{where} must be a table with match = "METHOD /path"')
+    known = {one.name for one in fields(Rule)} - {"matched", "fired"}
+    if unknown := told.keys() - known:
+        raise ConfigError(f"{where} has the unknown key {sorted(unknown)[0]!r}")
+    if told.get("action") not in ACTIONS:
+        raise ConfigError(f"{where}: action must be one of {', '.join(ACTIONS)}")
+    for name in told.keys() & _NUMBERS:
+        if isinstance(told[name], bool) or not isinstance(told[name], (int, float)) or told[name] < 0:
+            raise ConfigError(f"{where}: {name} must be a number of at least 0")
+    if told["action"] == "status" and not 200 <= told.get("status", 503) <= 599:
+        raise ConfigError(f"{where}: status must be an HTTP status from 200 to 599")
+    return Rule(**told)

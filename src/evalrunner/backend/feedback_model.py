@@ -1,0 +1,98 @@
+"""Feedback as it is sent, and as it is kept."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from evalrunner.backend.errors import HttpError
+from evalrunner.backend.wire import now_text, optional_text, optional_time, optional_uuid, uuid_text
+
+
+@dataclass(slots=True)
+class FeedbackRow:
+    """One row of the feedback table; `body` is the JSON that clients read back."""
+
+    id: str
+    run_id: str | None
+    session_id: str | None
+    trace_id: str | None
+    key: str
+    score: float | None
+    value: str | None
+    comment: str | None
+    source_type: str | None
+    created_at: str
+    body: bytes
+
+
+def feedback_row(document: dict[str, Any]) -> FeedbackRow:
+    """Return the row for a FeedbackCreate; 422 if it has no key, or ids or scores that are none.
+
+    Feedback without a run is about the whole session. Whether the run exists is not asked: feedback
+    may overtake its run, and the SDK would retry a 404 for minutes.
+    """
+    key = document.get("key")
+    if not isinstance(key, str) or not key:
+        raise HttpError(422, "feedback must have a key")
+    now = now_text()
+    created = optional_time(document.get("created_at"), "created_at") or now
+    ids = {name: optional_uuid(document.get(name), name) for name in ("run_id", "session_id", "trace_id")}
+    score = _score(document.get("score"))
+    comment = optional_text(document.get("comment"), "comment")
+    source = document.get("feedback_source")
+    body = {name: document.get(name) for name in _COPIED}
+    body |= {
+        **ids,
+        "id": uuid_text(document.get("id") or str(uuid.uuid4()), "id"),
+        "key": key,
+        "score": score,
+    }
+    body |= {
+        "created_at": created,
+        "modified_at": optional_time(document.get("modified_at"), "modified_at") or now,
+    }
+    return FeedbackRow(
+        id=str(body["id"]),
+        key=key,
+        score=None if score is None else float(score),
+        value=_value_text(document.get("value")),
+        comment=comment,
+        source_type=source.get("type")
+        if isinstance(source, dict) and isinstance(source.get("type"), str)
+        else None,
+        created_at=created,
+        body=orjson.dumps(body),
+        **ids,
+    )
+
+
+_COPIED = (
+    "value",
+    "comment",
+    "correction",
+    "feedback_source",
+    "comparative_experiment_id",
+    "feedback_group_id",
+    "start_time",
+    "extra",
+    "error",
+)
+
+
+def _score(value: Any) -> float | int | bool | None:
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    raise HttpError(422, "score must be a number, a boolean or null")
+
+
+def _value_text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return orjson.dumps(value).decode()

@@ -1,0 +1,81 @@
+"""Datasets, and the results of experiments over them."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from evalrunner.backend.deps import answer, body_object, deps, path_id, query_document, query_ids, query_page
+from evalrunner.backend.errors import HttpError
+from evalrunner.backend.store import datasets as store
+from evalrunner.backend.store.examples_read import ExampleReader
+from evalrunner.backend.store.sessions import SessionQuery
+from evalrunner.backend.wire import optional_count, uuid_text
+
+
+async def _create(request: Request) -> Response:
+    body = await body_object(request)
+    return await _shown(request, await deps(request).store.write(lambda c: store.create_dataset(c, body)))
+
+
+async def _list(request: Request) -> Response:
+    params = request.query_params
+    limit, offset = query_page(request)
+    query = SessionQuery(limit=limit, offset=offset)
+    query.any_of("id", query_ids(request, "id"))
+    query.any_of("data_type", params.getlist("data_type"))
+    query.contains("name", params.get("name_contains"))
+    if (name := params.get("name")) is not None:
+        query.add("name = ?", name)
+    if (metadata := query_document(request, "metadata")) is not None:
+        query.add("json_contains(metadata, ?)", metadata)
+    opened = deps(request).store
+    return answer(await opened.read(lambda c: store.list_datasets(c, opened.tenant_id, query)))
+
+
+async def _read(request: Request) -> Response:
+    return await _shown(request, path_id(request))
+
+
+async def _delete(request: Request) -> Response:
+    dataset_id = path_id(request)
+    await deps(request).store.write(lambda c: store.delete_dataset(c, dataset_id))
+    return answer({"message": "Dataset deleted"})
+
+
+async def _shown(request: Request, dataset_id: str) -> Response:
+    opened = deps(request).store
+    return answer(await opened.read(lambda c: store.read_dataset(c, opened.tenant_id, dataset_id)))
+
+
+async def _results(request: Request) -> Response:
+    """What get_experiment_results reads: examples with their runs."""
+    dataset_id, body, parts = path_id(request), await body_object(request), deps(request)
+    sessions = body.get("session_ids")
+    if not isinstance(sessions, list) or not sessions:
+        raise HttpError(422, "session_ids must be a list of ids")
+    if body.get("filters") or body.get("comparative_experiment_id"):
+        raise HttpError(400, "filters and comparative_experiment_id are not served by this backend")
+    ids = [uuid_text(session, "session_ids") for session in sessions]
+    limit = optional_count(body.get("limit"), "limit") or 20
+    offset = optional_count(body.get("offset"), "offset") or 0
+    if limit > 100:
+        raise HttpError(422, "limit must be between 1 and 100")
+    preview = bool(body.get("preview"))
+    return answer(
+        await parts.store.read(
+            lambda c: ExampleReader(c, parts.store.tenant_id, parts.signer).with_runs(
+                dataset_id, ids, limit, offset, preview
+            )
+        )
+    )
+
+
+routes = [
+    Route("/datasets", _create, methods=["POST"]),
+    Route("/datasets", _list, methods=["GET"]),
+    Route("/datasets/{id}", _read, methods=["GET"]),
+    Route("/datasets/{id}", _delete, methods=["DELETE"]),
+    Route("/datasets/{id}/runs", _results, methods=["POST"]),
+]

@@ -1,0 +1,46 @@
+"""Feedback: scores and comments on runs and on whole sessions."""
+
+from __future__ import annotations
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from evalrunner.backend.deps import answer, body_object, deps, path_id, query_ids, query_page
+from evalrunner.backend.feedback_model import feedback_row
+from evalrunner.backend.ingest import Batch
+from evalrunner.backend.store import feedback as store
+
+
+async def _create(request: Request) -> Response:
+    row, parts = feedback_row(await body_object(request)), deps(request)
+    batch = Batch(feedback=[row])
+    parts.faults.drop_forgotten(request.method, request.scope["path"], batch)
+    await parts.store.write(lambda connection: store.upsert_feedback(connection, batch.feedback))
+    return answer(orjson.Fragment(row.body))
+
+
+async def _list(request: Request) -> Response:
+    limit, offset = query_page(request)
+    runs, sessions = query_ids(request, "run"), query_ids(request, "session")
+    keys, sources = request.query_params.getlist("key"), request.query_params.getlist("source")
+    page = await deps(request).store.read(
+        lambda connection: store.list_feedback(
+            connection, runs=runs, keys=keys, sources=sources, sessions=sessions, limit=limit, offset=offset
+        )
+    )
+    return answer(page)
+
+
+async def _delete(request: Request) -> Response:
+    feedback_id = path_id(request)
+    await deps(request).store.write(lambda connection: store.delete_feedback(connection, feedback_id))
+    return answer({"message": "Feedback deleted"})
+
+
+routes = [
+    Route("/feedback", _create, methods=["POST"]),
+    Route("/feedback", _list, methods=["GET"]),
+    Route("/feedback/{id}", _delete, methods=["DELETE"]),
+]

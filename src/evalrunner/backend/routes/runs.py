@@ -1,0 +1,98 @@
+"""Runs: taken in, queried, deleted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from evalrunner.backend.body import read_body
+from evalrunner.backend.deps import answer, body_object, deps, path_id
+from evalrunner.backend.errors import HttpError
+from evalrunner.backend.ingest import Batch, Kind, RunOp, decode_multipart, run_op
+from evalrunner.backend.multipart import boundary_of
+from evalrunner.backend.run_query import read_query
+from evalrunner.backend.store.delete import delete_traces
+from evalrunner.backend.store.runs_read import RunReader
+from evalrunner.backend.store.runs_write import write_batch
+from evalrunner.backend.wire import uuid_text
+
+_INLINE = 256 * 2**10  # larger bodies are decoded off the event loop
+
+
+async def _multipart(request: Request) -> Response:
+    boundary = boundary_of(request.headers.get("content-type", ""))
+    body = await read_body(request)
+    if len(body) > _INLINE:
+        return await _take(request, await run_in_threadpool(decode_multipart, body, boundary))
+    return await _take(request, decode_multipart(body, boundary))
+
+
+async def _batch(request: Request) -> Response:
+    body = await body_object(request)
+    return await _take(request, Batch(ops=[*_ops(body, "post"), *_ops(body, "patch")]))
+
+
+def _ops(body: dict[str, Any], kind: Kind) -> list[RunOp]:
+    documents = body.get(kind) or []
+    if not isinstance(documents, list) or not all(isinstance(one, dict) for one in documents):
+        raise HttpError(422, f"{kind} must be a list of runs")
+    return [run_op(kind, uuid_text(one.get("id"), "id"), one) for one in documents]
+
+
+async def _create(request: Request) -> Response:
+    body = await body_object(request)
+    return await _take(request, Batch(ops=[run_op("post", uuid_text(body.get("id"), "id"), body)]))
+
+
+async def _update(request: Request) -> Response:
+    return await _take(request, Batch(ops=[run_op("patch", path_id(request), await body_object(request))]))
+
+
+async def _take(request: Request, batch: Batch) -> Response:
+    parts = deps(request)
+    whole = parts.faults.conflict_mode == "batch"
+    parts.faults.drop_forgotten(request.method, request.scope["path"], batch)
+    if not await parts.store.write(lambda connection: write_batch(connection, batch, whole)):
+        raise HttpError(409, "payload already received")
+    return answer({"message": "Runs accepted"}, 202)
+
+
+async def _query(request: Request) -> Response:
+    query = read_query(await body_object(request))
+    parts = deps(request)
+    return answer(
+        await parts.store.read(lambda c: RunReader(c, parts.store.tenant_id, parts.signer).page(query)),
+    )
+
+
+async def _read(request: Request) -> Response:
+    parts, run_id = deps(request), path_id(request)
+    return answer(
+        await parts.store.read(lambda c: RunReader(c, parts.store.tenant_id, parts.signer).one(run_id))
+    )
+
+
+async def _delete(request: Request) -> Response:
+    body = await body_object(request)
+    session_id = uuid_text(body.get("session_id"), "session_id")
+    traces = body.get("trace_ids")
+    if not isinstance(traces, list) or not 0 < len(traces) <= 1000:
+        raise HttpError(422, "trace_ids must be a list of 1 to 1000 ids")
+    ids = [uuid_text(trace, "trace_ids") for trace in traces]
+    await deps(request).store.write(lambda connection: delete_traces(connection, session_id, ids))
+    return answer({"message": "Runs deleted"}, 202)
+
+
+routes = [
+    Route("/runs/multipart", _multipart, methods=["POST"]),
+    Route("/runs/batch", _batch, methods=["POST"]),
+    Route("/runs/query", _query, methods=["POST"]),
+    Route("/runs/delete", _delete, methods=["POST"]),
+    Route("/runs", _create, methods=["POST"]),
+    Route("/runs/{id}", _read, methods=["GET"]),
+    Route("/runs/{id}", _update, methods=["PATCH"]),
+]

@@ -1,0 +1,146 @@
+"""The body of POST /runs/query, checked."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from evalrunner.backend.errors import HttpError
+from evalrunner.backend.filters import Grammar, parse
+from evalrunner.backend.ingest import RUN_TYPES
+from evalrunner.backend.store.functions import marks
+from evalrunner.backend.wire import time_text, uuid_text
+
+PAGE = 100
+_SERVED = frozenset({
+    "session", "session_id", "id", "trace", "parent_run", "reference_example", "run_type", "is_root", "error", "start_time",
+    "end_time", "filter", "execution_order", "order", "select", "limit", "cursor", "skip_pagination",
+    "skip_prev_cursor", "data_source_type",
+})  # fmt: skip
+_SCOPES = ("session", "session_id", "id", "trace", "parent_run", "reference_example")
+_IDS = {
+    "session": "session_id",
+    "session_id": "session_id",  # so the SDK's read_run(load_child_runs=True) spells it
+    "id": "id",
+    "trace": "trace_id",
+    "parent_run": "parent_run_id",
+    "reference_example": "reference_example_id",
+}
+_FIELDS = {name: name for name in (
+    "id", "name", "run_type", "status", "start_time", "end_time", "trace_id", "parent_run_id",
+    "reference_example_id", "session_id", "error", "total_tokens", "prompt_tokens", "completion_tokens",
+)}  # fmt: skip
+_FIELDS["is_root"] = "(parent_run_id IS NULL)"
+_FIELDS["latency"] = "((julianday(end_time) - julianday(start_time)) * 86400.0)"
+
+
+def _coerce(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if name in ("start_time", "end_time"):
+        return time_text(value, name)
+    return uuid_text(value, name) if name == "id" or name.endswith("_id") else value
+
+
+GRAMMAR = Grammar(
+    _FIELDS, {"metadata": "json_extract(CAST(extra AS TEXT), '$.metadata')"}, {"tags": "tags"}, _coerce
+)
+
+
+@dataclass(slots=True)
+class RunQuery:
+    """A condition over the runs table, an order, and a page."""
+
+    where: list[str] = field(default_factory=lambda: ["post_n > 0"])
+    args: list[Any] = field(default_factory=list)
+    select: list[str] | None = None
+    limit: int = PAGE
+    ascending: bool = False
+
+    def add(self, condition: str, *args: Any) -> None:
+        """Narrow the query."""
+        self.where.append(condition)
+        self.args += args
+
+
+def read_query(body: dict[str, Any]) -> RunQuery:
+    """Return the query that a request's body asks for; 400 or 422 for what is malformed or not served."""
+    given = {name: value for name, value in body.items() if value is not None}
+    unserved = sorted(given.keys() - _SERVED)
+    if unserved:
+        raise HttpError(400, f"not served by this backend: {', '.join(unserved)}")
+    query = RunQuery(ascending=given.get("order", "desc") == "asc")
+    _scope(query, given)
+    _simple(query, given)
+    if "filter" in given:
+        condition, args = GRAMMAR.sql(parse(_text(given["filter"], "filter")))
+        query.add(condition, *args)
+    if "cursor" in given:
+        _after(query, _text(given["cursor"], "cursor"))
+    query.select = _select(given.get("select"))
+    query.limit = _limit(given.get("limit", PAGE))
+    return query
+
+
+def _scope(query: RunQuery, given: dict[str, Any]) -> None:
+    if not any(name in given for name in _SCOPES):
+        raise HttpError(400, f"at least one of {', '.join(_SCOPES)} must be given")
+    for name in _SCOPES:
+        if name in given:
+            value = given[name]
+            ids = [uuid_text(item, name) for item in (value if isinstance(value, list) else [value])]
+            query.add(f"{_IDS[name]} IN ({marks(ids)})" if len(ids) != 1 else f"{_IDS[name]} = ?", *ids)
+
+
+def _simple(query: RunQuery, given: dict[str, Any]) -> None:
+    if "run_type" in given:
+        if given["run_type"] not in RUN_TYPES:
+            raise HttpError(422, f"run_type must be one of {', '.join(sorted(RUN_TYPES))}")
+        query.add("run_type = ?", given["run_type"])
+    root = given.get("is_root", True if given.get("execution_order") == 1 else None)
+    if root is not None:
+        query.add("parent_run_id IS NULL" if root else "parent_run_id IS NOT NULL")
+    if "error" in given:
+        query.add("status = 'error'" if given["error"] else "status <> 'error'")
+    if "start_time" in given:
+        query.add("start_time >= ?", time_text(given["start_time"], "start_time"))
+    if "end_time" in given:
+        query.add("end_time <= ?", time_text(given["end_time"], "end_time"))
+
+
+def _text(value: Any, what: str) -> str:
+    if isinstance(value, str):
+        return value
+    raise HttpError(422, f"{what} must be a string")
+
+
+def _select(value: Any) -> list[str] | None:
+    if value is None:
+        return None
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value
+    raise HttpError(422, "select must be a list of field names")
+
+
+def _limit(value: Any) -> int:
+    # The SDK passes on whatever limit its caller gave, and stops by itself: a page of 100 serves any limit.
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return min(value, PAGE)
+    raise HttpError(422, "limit must be a positive integer")
+
+
+def make_cursor(start_time: str, run_id: str) -> str:
+    """Return an opaque text from which the next page starts."""
+    return base64.urlsafe_b64encode(orjson.dumps([start_time, run_id])).decode()
+
+
+def _after(query: RunQuery, cursor: str) -> None:
+    try:
+        start_time, run_id = orjson.loads(base64.urlsafe_b64decode(cursor))
+        place = (time_text(start_time, "cursor"), uuid_text(run_id, "cursor"))
+    except (ValueError, TypeError, HttpError) as error:
+        raise HttpError(400, "the cursor is not one that this server gave out") from error
+    query.add(f"(start_time, id) {'>' if query.ascending else '<'} (?, ?)", *place)

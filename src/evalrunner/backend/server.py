@@ -1,0 +1,132 @@
+"""Serve the backend on a socket until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from evalrunner.backend.app import create_app
+from evalrunner.backend.faults import load
+from evalrunner.backend.gate import LOOPBACK
+
+_KEEP_ALIVE_S = 120  # longer than a worker is silent: a connection closed under it costs a retry
+_HEADERS = 256 * 2**10  # a hundred ids in a query string are 4 KB, and some callers pass thousands
+_GRACE_S = 10
+_TICKS = 5  # of 0.1 s each, between two calls of stop()
+
+
+def serve(
+    store: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    token: str,
+    faults: Path | None = None,
+    ready: Callable[[str], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    admin_token: str | None = None,
+) -> None:
+    """Run the server until SIGTERM, SIGINT or until `stop()` is true; then end what is in flight, and return.
+
+    `ready(url)` is called once, when connections are accepted; port 0 takes a free port. `stop` is
+    asked about twice a second and must not block. Signals are heeded only in the main thread.
+    ValueError without a token, StoreError for a store that cannot be opened, OSError for a port in use.
+    """
+    if not token:
+        raise ValueError("the backend needs a token: without one, everybody could read and write the store")
+    plan = load(faults) if faults is not None else None
+    listener = _listen(host, port)
+    try:
+        hosts = LOOPBACK if _is_loopback(host) else None
+        app = create_app(store, token, plan, admin_token=admin_token, allowed_hosts=hosts)
+    except BaseException:
+        listener.close()
+        raise
+    config = uvicorn.Config(
+        app,
+        http=_Protocol,
+        ws="none",
+        loop="asyncio",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_GRACE_S,
+        h11_max_incomplete_event_size=_HEADERS,
+    )
+    url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+    try:
+        asyncio.run(_Server(config, url, ready, stop).serve(sockets=[listener]))
+    finally:
+        listener.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+class _Server(uvicorn.Server):
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        url: str,
+        ready: Callable[[str], None] | None,
+        stop: Callable[[], bool] | None,
+    ) -> None:
+        super().__init__(config)
+        self._url = url
+        self._ready = ready
+        self._stop = stop
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self._ready is not None:
+            self._ready(self._url)
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._stop is not None and counter % _TICKS == 0 and self._stop():
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        # uvicorn raises the signal again when it has shut down; here an orderly end is a plain return.
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
+
+class _Protocol(H11Protocol):
+    """HTTP/1.1 as uvicorn speaks it, with a way for a fault plan to cut the connection."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        inner = self.app
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http":
+                scope["evalrunner.abort"] = self.transport.abort
+            await inner(scope, receive, send)
+
+        self.app = app

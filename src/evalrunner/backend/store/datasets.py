@@ -1,0 +1,117 @@
+"""Datasets."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from typing import Any
+
+from evalrunner.backend.errors import HttpError
+from evalrunner.backend.store.delete import delete_blobs_unused
+from evalrunner.backend.store.functions import marks
+from evalrunner.backend.store.sessions import SessionQuery, delete_session
+from evalrunner.backend.wire import fragment, now_text, optional_json, optional_text, uuid_text
+
+_COLUMNS = (
+    "id", "name", "description", "data_type", "inputs_schema", "outputs_schema", "transformations", "metadata",
+    "created_at", "modified_at",
+)  # fmt: skip
+_COUNTS = (
+    "(SELECT COUNT(*) FROM example_versions e WHERE e.dataset_id = datasets.id AND e.valid_to IS NULL)",
+    "(SELECT COUNT(*) FROM sessions s WHERE s.reference_dataset_id = datasets.id)",
+    "(SELECT MAX(start_time) FROM sessions s WHERE s.reference_dataset_id = datasets.id)",
+)
+_SELECT = f"SELECT {', '.join((*_COLUMNS, *_COUNTS))} FROM datasets"  # noqa: S608
+_TYPES = ("kv", "llm", "chat")
+
+
+def create_dataset(connection: sqlite3.Connection, body: dict[str, Any]) -> str:
+    """Make a dataset and return its id; 409 if the name or the id is taken."""
+    values = _values(body)
+    dataset_id = uuid_text(body.get("id") or str(uuid.uuid4()), "id")
+    now = now_text()
+    try:
+        connection.execute(
+            f"INSERT INTO datasets (id, created_at, modified_at, {', '.join(values)}) "  # noqa: S608
+            f"VALUES (?, ?, ?, {marks(values)})",
+            (dataset_id, now, now, *values.values()),
+        )
+    except sqlite3.IntegrityError:
+        raise HttpError(409, "Dataset with this name already exists.") from None
+    return dataset_id
+
+
+def _values(body: dict[str, Any]) -> dict[str, Any]:
+    name = body.get("name")
+    if not isinstance(name, str) or not name:
+        raise HttpError(422, "a dataset must have a name")
+    data_type = body.get("data_type") or "kv"
+    if data_type not in _TYPES:
+        raise HttpError(422, f"data_type must be one of {', '.join(_TYPES)}")
+    extra = body.get("extra")
+    metadata = body.get("metadata") or (extra.get("metadata") if isinstance(extra, dict) else None)
+    text = optional_json(metadata, dict, "metadata")
+    return {
+        "name": name,
+        "description": optional_text(body.get("description"), "description"),
+        "data_type": data_type,
+        "inputs_schema": optional_json(
+            body.get("inputs_schema_definition"), dict, "inputs_schema_definition"
+        ),
+        "outputs_schema": optional_json(
+            body.get("outputs_schema_definition"), dict, "outputs_schema_definition"
+        ),
+        "transformations": optional_json(body.get("transformations"), list, "transformations"),
+        "metadata": None if text is None else text.decode(),
+    }
+
+
+def read_dataset(connection: sqlite3.Connection, tenant_id: str, dataset_id: str) -> dict[str, Any]:
+    """Return one dataset; 404 if unknown."""
+    row = connection.execute(f"{_SELECT} WHERE id = ?", (dataset_id,)).fetchone()
+    if row is None:
+        raise HttpError(404, f"dataset {dataset_id} not found")
+    return _shown(tenant_id, row)
+
+
+def list_datasets(
+    connection: sqlite3.Connection, tenant_id: str, query: SessionQuery
+) -> list[dict[str, Any]]:
+    """Return a page of datasets, newest first."""
+    tail = f"WHERE {' AND '.join(query.where)} ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?"
+    rows = connection.execute(f"{_SELECT} {tail}", (*query.args, query.limit, query.offset))
+    return [_shown(tenant_id, row) for row in rows]
+
+
+def require_dataset(connection: sqlite3.Connection, dataset_id: str) -> None:
+    """Raise 404 unless the dataset exists."""
+    if connection.execute("SELECT 1 FROM datasets WHERE id = ?", (dataset_id,)).fetchone() is None:
+        raise HttpError(404, f"dataset {dataset_id} not found")
+
+
+def delete_dataset(connection: sqlite3.Connection, dataset_id: str) -> None:
+    """Delete a dataset, its examples in all versions, and its experiments with their runs; 404 if unknown."""
+    require_dataset(connection, dataset_id)
+    sessions = connection.execute(
+        "SELECT id FROM sessions WHERE reference_dataset_id = ?", (dataset_id,)
+    ).fetchall()
+    for (session_id,) in sessions:
+        delete_session(connection, session_id)
+    connection.execute(
+        "DELETE FROM example_attachments WHERE version IN (SELECT version FROM example_versions WHERE dataset_id = ?)",
+        (dataset_id,),
+    )
+    connection.execute("DELETE FROM example_versions WHERE dataset_id = ?", (dataset_id,))
+    connection.execute("DELETE FROM datasets WHERE id = ?", (dataset_id,))
+    delete_blobs_unused(connection)
+
+
+def _shown(tenant_id: str, row: tuple[Any, ...]) -> dict[str, Any]:
+    names = (*_COLUMNS, "example_count", "session_count", "last_session_start_time")
+    shown = dict(zip(names, row, strict=True))
+    shown["tenant_id"] = tenant_id
+    shown["metadata"] = fragment(shown["metadata"])
+    shown["transformations"] = fragment(shown["transformations"])
+    shown["inputs_schema_definition"] = fragment(shown.pop("inputs_schema"))
+    shown["outputs_schema_definition"] = fragment(shown.pop("outputs_schema"))
+    return shown

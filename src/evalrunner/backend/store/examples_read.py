@@ -1,0 +1,176 @@
+"""Read examples, as they are or as they were."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from evalrunner.backend.errors import HttpError
+from evalrunner.backend.filters import Grammar, parse
+from evalrunner.backend.presign import Signer
+from evalrunner.backend.run_query import RunQuery
+from evalrunner.backend.store.functions import marks
+from evalrunner.backend.store.runs_read import PREVIEW_FIELDS, RunReader
+from evalrunner.backend.wire import fragment, time_text, uuid_text
+
+_SELECT = (
+    "SELECT version, example_id, dataset_id, created_at, valid_from, source_run_id, metadata, inputs, outputs "
+    "FROM example_versions"
+)
+_DEFAULT = frozenset({"dataset_id", "created_at", "modified_at", "inputs", "outputs", "metadata", "name",
+                      "source_run_id"})  # fmt: skip
+
+
+def _coerce(name: str, value: Any) -> Any:
+    if value is not None and name in ("created_at", "modified_at"):
+        return time_text(value, name)
+    return uuid_text(value, name) if value is not None and name.endswith("id") else value
+
+
+GRAMMAR = Grammar(
+    {
+        "id": "example_id",
+        "created_at": "created_at",
+        "modified_at": "valid_from",
+        "source_run_id": "source_run_id",
+    },
+    {"metadata": "metadata", "inputs": "CAST(inputs AS TEXT)", "outputs": "CAST(outputs AS TEXT)"},
+    {},
+    _coerce,
+)
+
+
+@dataclass(slots=True)
+class ExampleQuery:
+    """A condition over example versions, a page, and the fields to show."""
+
+    where: list[str] = field(default_factory=list)
+    args: list[Any] = field(default_factory=list)
+    limit: int = 100
+    offset: int = 0
+    fields: frozenset[str] = _DEFAULT
+
+    def add(self, condition: str, *args: Any) -> None:
+        """Narrow the query."""
+        self.where.append(condition)
+        self.args += args
+
+    def as_of(self, when: str | None) -> None:
+        """Narrow to what held at a time; None or "latest" is the present. 404 for a tag, as there are none yet."""
+        if when is None or when == "latest":
+            self.add("valid_to IS NULL")
+            return
+        try:
+            stamp = time_text(when, "as_of")
+        except HttpError:
+            raise HttpError(404, f"as_of {when!r} is neither a time nor a known tag") from None
+        self.add("valid_from <= ? AND (valid_to IS NULL OR valid_to > ?)", stamp, stamp)
+
+    def splits(self, names: list[str]) -> None:
+        """Narrow to examples that are in one of these splits; no names, no narrowing."""
+        if names:
+            some = marks(names)
+            each = "json_each(example_versions.metadata, '$.dataset_split')"
+            self.add(f"EXISTS (SELECT 1 FROM {each} WHERE value IN ({some}))", *names)  # noqa: S608
+
+    def filter(self, text: str | None) -> None:
+        """Narrow by the filter language."""
+        if text:
+            condition, args = GRAMMAR.sql(parse(text))
+            self.add(condition, *args)
+
+    def select(self, names: list[str], exclude_default: bool) -> None:
+        """Choose the fields to show."""
+        self.fields = frozenset(names) if exclude_default else _DEFAULT | frozenset(names)
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleReader:
+    """Turns rows into the examples that clients see."""
+
+    connection: sqlite3.Connection
+    tenant_id: str
+    signer: Signer
+
+    def page(self, query: ExampleQuery) -> list[dict[str, Any]]:
+        """Return a page in the order in which the examples were created."""
+        tail = f"WHERE {' AND '.join(query.where)} ORDER BY created_at, example_id LIMIT ? OFFSET ?"
+        rows = self.connection.execute(
+            f"{_SELECT} {tail}", (*query.args, query.limit, query.offset)
+        ).fetchall()
+        return self._shown(rows, query.fields)
+
+    def one(self, example_id: str, when: str | None) -> dict[str, Any]:
+        """Return one example with its attachments; 404 if it was not there at that time."""
+        query = ExampleQuery(where=["example_id = ?"], args=[example_id], limit=1)
+        query.as_of(when)
+        query.select(["attachment_urls"], exclude_default=False)
+        page = self.page(query)
+        if not page:
+            raise HttpError(404, f"example {example_id} not found")
+        return page[0]
+
+    def with_runs(
+        self, dataset_id: str, sessions: list[str], limit: int, offset: int, preview: bool
+    ) -> list[Any]:
+        """Return a page of the examples that have root runs in these sessions, each with those runs.
+
+        An example that was deleted since is shown in its last version: its runs are still there.
+        """
+        some = marks(sessions)
+        sql = (
+            "SELECT reference_example_id, MIN(e.created_at) AS first FROM runs "  # noqa: S608
+            "JOIN example_versions e ON e.example_id = runs.reference_example_id AND e.dataset_id = ? "
+            f"WHERE post_n > 0 AND parent_run_id IS NULL AND session_id IN ({some}) "
+            "GROUP BY 1 ORDER BY first, 1 LIMIT ? OFFSET ?"
+        )
+        ids = [row[0] for row in self.connection.execute(sql, (dataset_id, *sessions, limit, offset))]
+        examples = self._latest(ids)
+        runs = self._runs_of(ids, sessions, preview)
+        return [{**examples[one], "runs": runs.get(one, [])} for one in ids]
+
+    def _latest(self, ids: list[str]) -> dict[str, dict[str, Any]]:
+        newest = f"SELECT MAX(version) FROM example_versions WHERE example_id IN ({marks(ids)}) GROUP BY example_id"  # noqa: S608
+        rows = self.connection.execute(f"{_SELECT} WHERE version IN ({newest})", ids).fetchall()
+        return {example["id"]: example for example in self._shown(rows, _DEFAULT | {"attachment_urls"})}
+
+    def _runs_of(self, ids: list[str], sessions: list[str], preview: bool) -> dict[str, list[dict[str, Any]]]:
+        query = RunQuery()
+        query.add(f"reference_example_id IN ({marks(ids)})", *ids)
+        query.add(f"session_id IN ({marks(sessions)}) AND parent_run_id IS NULL", *sessions)
+        tail = f"WHERE {' AND '.join(query.where)} ORDER BY start_time, id"
+        reader = RunReader(self.connection, self.tenant_id, self.signer)
+        found: dict[str, list[dict[str, Any]]] = {}
+        for run in reader.select(tail, query.args, PREVIEW_FIELDS if preview else None):
+            found.setdefault(run["reference_example_id"], []).append(run)
+        return found
+
+    def _shown(self, rows: list[tuple[Any, ...]], fields: frozenset[str]) -> list[dict[str, Any]]:
+        urls = self._attachments([row[0] for row in rows]) if "attachment_urls" in fields else {}
+        return [_example(row, fields, urls.get(row[0])) for row in rows]
+
+    def _attachments(self, versions: list[int]) -> dict[int, dict[str, Any]]:
+        sql = f"SELECT version, name, mime, sha FROM example_attachments WHERE version IN ({marks(versions)})"  # noqa: S608
+        urls: dict[int, dict[str, Any]] = {}
+        for version, name, mime, sha in self.connection.execute(sql, versions):
+            urls.setdefault(version, {})[f"attachment.{name}"] = self.signer.entry(sha, mime)
+        return urls
+
+
+def _example(row: tuple[Any, ...], fields: frozenset[str], urls: dict[str, Any] | None) -> dict[str, Any]:
+    _, example_id, dataset_id, created, modified, source, metadata, inputs, outputs = row
+    values: dict[str, Any] = {
+        "dataset_id": dataset_id,
+        "name": f"#{example_id[:4]}",
+        "created_at": created,
+        "modified_at": modified,
+        "source_run_id": source,
+        "metadata": orjson.Fragment(metadata),
+        "inputs": fragment(inputs),
+        "outputs": fragment(outputs),
+        "attachment_urls": urls,
+    }
+    return {"id": example_id, **{name: value for name, value in values.items() if name in fields}}

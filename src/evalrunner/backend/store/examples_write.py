@@ -1,0 +1,153 @@
+"""Write examples: every write is a version, so that a dataset can be read as it was at any earlier time."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import orjson
+
+from evalrunner.backend.errors import HttpError
+from evalrunner.backend.example_model import ExampleWrite
+from evalrunner.backend.store.datasets import require_dataset
+from evalrunner.backend.store.functions import marks
+from evalrunner.backend.store.runs_write import put_blob
+from evalrunner.backend.wire import later_than, now_text
+
+_INSERT = (
+    "INSERT INTO example_versions "
+    "(example_id, dataset_id, created_at, valid_from, source_run_id, metadata, inputs, outputs) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_CURRENT = "example_id = ? AND valid_to IS NULL"
+_Names = dict[str, tuple[str, str]]  # attachment name -> (mime, sha)
+
+
+def create_examples(connection: sqlite3.Connection, dataset_id: str, writes: list[ExampleWrite]) -> str:
+    """Add examples, all or none, and return the new version's time; 404 unknown dataset, 409 id in use."""
+    require_dataset(connection, dataset_id)
+    ids = [write.id for write in writes]
+    for at in range(0, len(ids), 500):
+        some = ids[at : at + 500]
+        sql = f"SELECT example_id FROM example_versions WHERE valid_to IS NULL AND example_id IN ({marks(some)})"  # noqa: S608
+        if (row := connection.execute(sql, some).fetchone()) is not None:
+            raise HttpError(409, f"example {row[0]} already exists")
+    stamp = _next_stamp(connection)
+    for write in writes:
+        _create(connection, dataset_id, write, stamp)
+    return stamp
+
+
+def _create(connection: sqlite3.Connection, dataset_id: str, write: ExampleWrite, stamp: str) -> None:
+    attachments = _stored(connection, write)
+    if write.source_run_id is not None and (write.use_source_run_io or write.use_source_run_attachments):
+        _copy_run(connection, write, attachments)
+    if write.inputs is None:
+        raise HttpError(422, f"example {write.id} has no inputs")
+    metadata = _with_split(write.metadata or {}, write.split, ["base"])
+    created = write.created_at or stamp
+    values = (
+        write.id,
+        dataset_id,
+        created,
+        stamp,
+        write.source_run_id,
+        metadata,
+        write.inputs,
+        write.outputs,
+    )
+    _insert(connection, values, attachments)
+
+
+def _copy_run(connection: sqlite3.Connection, write: ExampleWrite, attachments: _Names) -> None:
+    run = connection.execute(
+        "SELECT inputs, outputs FROM runs WHERE id = ?", (write.source_run_id,)
+    ).fetchone()
+    if run is None:
+        raise HttpError(404, f"run {write.source_run_id} not found")
+    if write.use_source_run_io:
+        write.inputs = write.inputs or run[0]
+        write.outputs = write.outputs or run[1]
+    sql = "SELECT name, mime, sha FROM run_attachments WHERE run_id = ?"
+    for name, mime, sha in connection.execute(sql, (write.source_run_id,)):
+        if write.use_source_run_io or name in write.use_source_run_attachments:
+            attachments.setdefault(name, (mime, sha))
+
+
+def update_examples(connection: sqlite3.Connection, dataset_id: str, writes: list[ExampleWrite]) -> str:
+    """Change examples, all or none, and return the new version's time; what is not said stays.
+
+    404 for an unknown dataset or example, 409 for an example of another dataset.
+    """
+    require_dataset(connection, dataset_id)
+    stamp = _next_stamp(connection)
+    for write in writes:
+        _update(connection, dataset_id, write, stamp)
+    return stamp
+
+
+def _update(connection: sqlite3.Connection, dataset_id: str, write: ExampleWrite, stamp: str) -> None:
+    sql = "SELECT version, dataset_id, created_at, source_run_id, metadata, inputs, outputs FROM example_versions "
+    row = connection.execute(f"{sql} WHERE {_CURRENT}", (write.id,)).fetchone()
+    if row is None:
+        raise HttpError(404, f"example {write.id} not found")
+    version, owner, created, source, metadata, inputs, outputs = row
+    if owner != dataset_id:
+        raise HttpError(409, f"example {write.id} belongs to another dataset")
+    old = orjson.loads(metadata)
+    merged = _with_split(old if write.metadata is None else write.metadata, write.split, old["dataset_split"])
+    attachments = _changed(_attached(connection, version), _stored(connection, write), write)
+    connection.execute("UPDATE example_versions SET valid_to = ? WHERE version = ?", (stamp, version))
+    inputs, outputs = write.inputs or inputs, write.outputs or outputs
+    _insert(connection, (write.id, owner, created, stamp, source, merged, inputs, outputs), attachments)
+
+
+def delete_example(connection: sqlite3.Connection, example_id: str) -> None:
+    """End an example; its older versions stay readable with `as_of`. 404 if there is none."""
+    stamp = _next_stamp(connection)
+    ended = connection.execute(
+        f"UPDATE example_versions SET valid_to = ? WHERE {_CURRENT}", (stamp, example_id)
+    )
+    if ended.rowcount == 0:
+        raise HttpError(404, f"example {example_id} not found")
+
+
+def _next_stamp(connection: sqlite3.Connection) -> str:
+    """Return a time later than every earlier write of an example, even if the clock was set back."""
+    row = connection.execute("SELECT value FROM meta WHERE key = 'last_example_write'").fetchone()
+    now = now_text()
+    stamp = now if row is None or now > row[0] else later_than(row[0])
+    connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('last_example_write', ?)", (stamp,))
+    return stamp
+
+
+def _with_split(metadata: dict[str, Any], split: list[str] | None, otherwise: list[str]) -> str:
+    told = metadata.get("dataset_split")
+    if split is None:
+        split = [told] if isinstance(told, str) else told if isinstance(told, list) and told else otherwise
+    return orjson.dumps({**metadata, "dataset_split": split}).decode()
+
+
+def _stored(connection: sqlite3.Connection, write: ExampleWrite) -> _Names:
+    return {name: (mime, put_blob(connection, data)) for name, (mime, data) in write.attachments.items()}
+
+
+def _attached(connection: sqlite3.Connection, version: int) -> _Names:
+    sql = "SELECT name, mime, sha FROM example_attachments WHERE version = ?"
+    return {name: (mime, sha) for name, mime, sha in connection.execute(sql, (version,))}
+
+
+def _changed(old: _Names, new: _Names, write: ExampleWrite) -> _Names:
+    if not write.replaces_attachments:
+        return old
+    kept = {name: old[name] for name in write.retain or [] if name in old}
+    renamed = {after: old[before] for before, after in (write.rename or {}).items() if before in old}
+    return {**kept, **renamed, **new}
+
+
+def _insert(connection: sqlite3.Connection, values: tuple[Any, ...], attachments: _Names) -> None:
+    version = connection.execute(_INSERT, values).lastrowid
+    rows = [(version, name, mime, sha) for name, (mime, sha) in attachments.items()]
+    connection.executemany(
+        "INSERT INTO example_attachments (version, name, mime, sha) VALUES (?, ?, ?, ?)", rows
+    )
