@@ -56,7 +56,7 @@ def _plain(stream: TextIO, quiet: bool, clock: Clock) -> Iterator[Observer]:
 
 @contextmanager
 def _live(stream: TextIO, clock: Clock) -> Iterator[Observer]:
-    console = Console(file=stream, force_terminal=True, highlight=False)
+    console = _Screen(file=stream, force_terminal=True, highlight=False)
     observer = LiveObserver(console, clock)
     with suppress(OSError):
         observer.live.start()
@@ -67,6 +67,13 @@ def _live(stream: TextIO, clock: Clock) -> Iterator[Observer]:
         observer.draw()
         with suppress(OSError):
             observer.live.stop()
+
+
+class _Screen(Console):
+    """A console that falls silent when its terminal goes away; rich's own would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
 
 
 class PlainObserver:

@@ -189,7 +189,7 @@ def _errors(receipt: Receipt, width: int) -> Iterator[Line]:
             groups[clean(entry.error)].append(clean(entry.example_id))
     if groups:
         total = sum(map(len, groups.values()))
-        yield [(f"  the target raised for {count(total, 'item')}; their runs are there and say so", "yellow")]
+        yield [(f"  the target raised for {count(total, 'item')}; the runs say how", "yellow")]
     for error, ids in sorted(groups.items(), key=lambda pair: -len(pair[1]))[:CAP]:
         yield from block(f"{len(ids)} x {error}", width, indent=4)
         some = list(dict.fromkeys(ids))
