@@ -278,7 +278,7 @@ class Sender:
             attempt += 1
             self._failures += 1
             if self._patience() <= 0:
-                return _Outcome(None, f"not delivered within {self._deadline:.0f} s: {text}")
+                return _Outcome(None, f"not delivered within {self._deadline:g} s: {text}")
             if divisible and verdict is Verdict.TRANSIENT and attempt >= SPLIT_AFTER:
                 return _Outcome(None, text, split=True)
             self._back_off(verdict, text, retry_after)
@@ -303,7 +303,7 @@ class Sender:
     def _back_off(self, verdict: Verdict, text: str, retry_after: float | None) -> None:
         if verdict is Verdict.UNAUTHORIZED:
             delay = self._probe_interval
-            self._notes.say(text, f"; traces are kept, and one try is made every {delay:.0f} s")
+            self._notes.say(text, f"; traces are kept, and one try is made every {delay:g} s")
         else:
             delay = next_delay(self._failures, retry_after, self._rng)
             self._notes.say(text, f"; sending again in {max(1, round(delay))} s")

@@ -109,10 +109,12 @@ class HttpTransport:
                     stream=True,
                 )
                 with response:
-                    return self._answer(response)
+                    if not guard.expired:  # else its header was cut off
+                        return self._answer(response)
             except (requests.RequestException, OSError) as error:
-                why = f"no answer within {limit:.0f} s" if guard.expired else _reason(error)
-                raise TransportError(f"{self._host}: {why}") from None  # its words may quote headers
+                if not guard.expired:
+                    raise TransportError(f"{self._host}: {_reason(error)}") from None  # which quotes nothing
+            raise TransportError(f"{self._host}: no answer within {round(limit, 1):g} s")
 
     def _answer(self, response: requests.Response) -> Answer:
         data = b""
