@@ -29,7 +29,7 @@ EVERY = 10.0
 MANY_WORKERS = 16
 SHOW_WORKERS = ("starting", "running", "draining")
 _GRAVE = re.compile(
-    r"died|dead|killed|lost|restart|replac|fail|refus|error|unreachable|could not|cannot|gave up|timed? ?out",
+    r"died|dead|killed|exited|lost|restart|replac|fail|refus|error|unreachable|could not|cannot|gave up|timed? ?out",
     re.IGNORECASE,
 )
 
