@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import zlib
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
 
-import anyio
 import zstandard
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from evalrunner.backend.errors import HttpError
@@ -21,7 +21,10 @@ _STEP = 2**20
 _INLINE = 64 * 2**10  # smaller bodies are not worth a thread
 _WINDOW = 128 * 2**20  # what zstd's level 22, the SDK's highest, needs
 
-_large = anyio.CapacityLimiter(2)  # large bodies in memory at one time
+_aside = ThreadPoolExecutor(2, thread_name_prefix="backend-decode")
+
+
+T = TypeVar("T")
 
 
 class _Readable(Protocol):
@@ -29,7 +32,7 @@ class _Readable(Protocol):
 
 
 async def read_body(request: Request) -> bytes:
-    """Return the request's body, decompressed; 413 over a limit, 400 if the compression is broken, 415 if unknown."""
+    """Return the request's body, decompressed: 413 over a limit, 400 if broken, 415 if unknown."""
     raw = await _read_wire(request)
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding in ("identity", ""):
@@ -38,8 +41,12 @@ async def read_body(request: Request) -> bytes:
         raise HttpError(415, f"the Content-Encoding {encoding!r} is not known: use zstd or gzip")
     if len(raw) < _INLINE:
         return decompress(raw, encoding)
-    async with _large:
-        return await run_in_threadpool(decompress, raw, encoding)
+    return await aside(decompress, raw, encoding)
+
+
+async def aside(work: Callable[..., T], *args: Any) -> T:
+    """Run `work` off the event loop; two large bodies are worked on at one time, the others wait."""
+    return await asyncio.get_running_loop().run_in_executor(_aside, work, *args)
 
 
 async def _read_wire(request: Request) -> bytes:

@@ -15,4 +15,4 @@ class HttpError(Exception):
 
 
 class StoreError(UsageError):
-    """The store file cannot be opened: damaged, locked by another server, unwritable, or from a newer version."""
+    """The store file cannot be opened: damaged, in use by another server, unwritable, or too new."""

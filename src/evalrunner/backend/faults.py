@@ -123,10 +123,9 @@ class FaultPlan:
         batch.attachments = [one for one in batch.attachments if not self._forgets(one.run_id, rules)]
 
     def report(self) -> dict[str, Any]:
-        """Return what the plan has done: per rule how often it matched and fired, and the forgotten trace ids."""
-        rules = [
-            {"match": r.match, "action": r.action, "matched": r.matched, "fired": r.fired} for r in self.rules
-        ]
+        """Return what the plan has done: how often each rule matched and fired, and the forgotten traces."""
+        told = ("match", "action", "matched", "fired")
+        rules = [{name: getattr(rule, name) for name in told} for rule in self.rules]
         return {"rules": rules, "forgotten": sorted(self.forgotten), "conflict_mode": self.conflict_mode}
 
     def _age(self) -> float:

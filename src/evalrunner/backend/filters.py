@@ -1,4 +1,4 @@
-"""The service's filter language, as far as it is served: `and(eq(name, "x"), gt(start_time, "2026-01-01"))`."""
+"""The service's filter language, as far as it is served: `and(eq(name, "x"), gt(latency, 2))`."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ _COMPARE = {"eq": "IS", "neq": "IS NOT", "gt": ">", "gte": ">=", "lt": "<", "lte
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """What may be asked of one resource: field -> SQL expression, and how a field's values are brought into form."""
+    """What may be asked of one resource: field -> SQL expression, and how values are brought into form."""
 
     fields: dict[str, str]
     documents: dict[str, str]  # fields that hold JSON objects, for has() and exists()
@@ -125,11 +125,11 @@ class Grammar:
             some = [self.coerce(field, item) for item in value]
             return f"{self.fields[field]} IN ({','.join('?' * len(some))})", some
         if name == "has" and field in self.lists and isinstance(value, str):
-            return f"EXISTS (SELECT 1 FROM json_each({self.lists[field]}) WHERE value = ?)", [value]
+            return f"EXISTS (SELECT 1 FROM json_each({self.lists[field]}) WHERE value = ?)", [value]  # noqa: S608
         if name == "has" and field in self.documents and isinstance(value, str):
             return f"json_contains({self.documents[field]}, ?)", [_document(value)]
         if name == "exists" and field in self.documents and isinstance(value, str):
-            return f"EXISTS (SELECT 1 FROM json_each({self.documents[field]}) WHERE key = ?)", [value]
+            return f"EXISTS (SELECT 1 FROM json_each({self.documents[field]}) WHERE key = ?)", [value]  # noqa: S608
         raise HttpError(400, f"the filter {name}({field}, ...) is not served")
 
 

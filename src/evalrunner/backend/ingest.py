@@ -36,7 +36,7 @@ _PART_FIELDS = frozenset({*BIG_FIELDS, "error"})
 
 @dataclass(slots=True)
 class RunOp:
-    """One create ("post") or update ("patch") of a run; `values` holds columns of the runs table, absent = not said."""
+    """A create ("post") or update ("patch") of a run; `values`: columns of the runs table, as far as said."""
 
     kind: Kind
     run_id: str

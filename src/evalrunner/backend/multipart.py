@@ -17,7 +17,7 @@ _BOUNDARY = re.compile(r'boundary="?([^";,]{1,200})"?', re.IGNORECASE)
 
 @dataclass(slots=True)
 class Part:
-    """One part: its form name, its bytes, its mime type, and the length that it declared (None: it did not)."""
+    """One part: its form name, its bytes, its mime type, and the length it declared (None: it did not)."""
 
     name: str
     data: bytes

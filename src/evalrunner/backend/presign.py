@@ -21,7 +21,7 @@ class Signer:
     secret: bytes
 
     def entry(self, sha: str, mime: str) -> dict[str, Any]:
-        """Return what stands in attachment_urls and s3_urls: an address relative to the endpoint, and the mime type."""
+        """Return an entry of attachment_urls or s3_urls; its address is relative to the endpoint."""
         # Rounded up to a minute, so that reading a page twice gives the same addresses.
         expires = (int(time.time()) // 60 + 1) * 60 + LIFETIME_S
         query = urlencode({"expires": expires, "mime": mime, "signature": self._sign(sha, mime, expires)})

@@ -16,8 +16,8 @@ from evalrunner.backend.wire import time_text, uuid_text
 
 PAGE = 100
 _SERVED = frozenset({
-    "session", "session_id", "id", "trace", "parent_run", "reference_example", "run_type", "is_root", "error", "start_time",
-    "end_time", "filter", "execution_order", "order", "select", "limit", "cursor", "skip_pagination",
+    "session", "session_id", "id", "trace", "parent_run", "reference_example", "run_type", "is_root", "error",
+    "start_time",    "end_time", "filter", "execution_order", "order", "select", "limit", "cursor", "skip_pagination",
     "skip_prev_cursor", "data_source_type",
 })  # fmt: skip
 _SCOPES = ("session", "session_id", "id", "trace", "parent_run", "reference_example")

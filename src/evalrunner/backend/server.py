@@ -45,7 +45,7 @@ def serve(
     plan = load(faults) if faults is not None else None
     listener = _listen(host, port)
     try:
-        hosts = LOOPBACK if _is_loopback(host) else None
+        hosts = (*LOOPBACK, host) if _is_loopback(host) else None
         app = create_app(store, token, plan, admin_token=admin_token, allowed_hosts=hosts)
     except BaseException:
         listener.close()
@@ -68,11 +68,13 @@ def serve(
         asyncio.run(_Server(config, url, ready, stop).serve(sockets=[listener]))
     finally:
         listener.close()
+        app.state.deps.store.close()  # again, for the case that it never came to an orderly shutdown
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named, asyncio sets TCP_NODELAY; without, every second answer waits 40 ms for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))

@@ -31,7 +31,7 @@ def usage_columns(outputs: Any, extra: Any, events: Any) -> dict[str, Any]:
     if not usage:
         return columns
     for column, key in _TOKENS.items():
-        if isinstance(count := usage.get(key), int) and 0 <= count < 2**53:
+        if isinstance(count := usage.get(key), int) and 0 <= count < 2**40:
             columns[column] = count
     if "total_tokens" not in columns and "prompt_tokens" in columns and "completion_tokens" in columns:
         columns["total_tokens"] = columns["prompt_tokens"] + columns["completion_tokens"]

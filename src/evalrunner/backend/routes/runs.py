@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from evalrunner.backend.body import read_body
+from evalrunner.backend.body import aside, read_body
 from evalrunner.backend.deps import answer, body_object, deps, path_id
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.ingest import Batch, Kind, RunOp, decode_multipart, run_op
@@ -27,7 +26,7 @@ async def _multipart(request: Request) -> Response:
     boundary = boundary_of(request.headers.get("content-type", ""))
     body = await read_body(request)
     if len(body) > _INLINE:
-        return await _take(request, await run_in_threadpool(decode_multipart, body, boundary))
+        return await _take(request, await aside(decode_multipart, body, boundary))
     return await _take(request, decode_multipart(body, boundary))
 
 

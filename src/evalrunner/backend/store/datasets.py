@@ -13,8 +13,8 @@ from evalrunner.backend.store.sessions import SessionQuery, delete_session
 from evalrunner.backend.wire import fragment, now_text, optional_json, optional_text, uuid_text
 
 _COLUMNS = (
-    "id", "name", "description", "data_type", "inputs_schema", "outputs_schema", "transformations", "metadata",
-    "created_at", "modified_at",
+    "id", "name", "description", "data_type", "inputs_schema", "outputs_schema", "transformations",
+    "metadata", "created_at", "modified_at",
 )  # fmt: skip
 _COUNTS = (
     "(SELECT COUNT(*) FROM example_versions e WHERE e.dataset_id = datasets.id AND e.valid_to IS NULL)",
@@ -90,7 +90,7 @@ def require_dataset(connection: sqlite3.Connection, dataset_id: str) -> None:
 
 
 def delete_dataset(connection: sqlite3.Connection, dataset_id: str) -> None:
-    """Delete a dataset, its examples in all versions, and its experiments with their runs; 404 if unknown."""
+    """Delete a dataset, its examples and its experiments with their runs; 404 if unknown."""
     require_dataset(connection, dataset_id)
     sessions = connection.execute(
         "SELECT id FROM sessions WHERE reference_dataset_id = ?", (dataset_id,)
@@ -98,7 +98,8 @@ def delete_dataset(connection: sqlite3.Connection, dataset_id: str) -> None:
     for (session_id,) in sessions:
         delete_session(connection, session_id)
     connection.execute(
-        "DELETE FROM example_attachments WHERE version IN (SELECT version FROM example_versions WHERE dataset_id = ?)",
+        "DELETE FROM example_attachments WHERE version IN "
+        "(SELECT version FROM example_versions WHERE dataset_id = ?)",
         (dataset_id,),
     )
     connection.execute("DELETE FROM example_versions WHERE dataset_id = ?", (dataset_id,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import queue
@@ -48,6 +49,7 @@ class Store:
         except BaseException:
             os.close(self._lock)
             raise
+        self._closed = False
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
         self._thread.start()
@@ -72,7 +74,10 @@ class Store:
         return result
 
     def close(self) -> None:
-        """Commit what waits, fold the log into the file and let go of the lock."""
+        """Commit what waits, fold the log into the file, let go of the lock; a second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         self._jobs.put(None)
         self._thread.join()
         self._pool.shutdown()
@@ -89,6 +94,10 @@ class Store:
         connection.execute("BEGIN")
         try:
             return work(connection)
+        except (OverflowError, sqlite3.OperationalError) as error:
+            if isinstance(error, OverflowError) or "too " in str(error):
+                raise HttpError(400, f"the query asks for too much: {error}") from error
+            raise
         finally:
             connection.execute("COMMIT")
 
@@ -108,13 +117,14 @@ class Store:
 
     def _commit(self, group: list[_Job]) -> None:
         # If the process dies before COMMIT returns, none of the group is kept, and none was answered.
-        outcomes: list[tuple[Any, BaseException | None]] = []
+        outcomes: list[tuple[Any, Exception | None]]
+        group = [job for job in group if job.done.set_running_or_notify_cancel()]
         try:
             self._writer.execute("BEGIN IMMEDIATE")
             outcomes = [self._one(job) for job in group]
             self._writer.execute("COMMIT")
-        except BaseException as error:
-            if self._writer.in_transaction:
+        except Exception as error:
+            with contextlib.suppress(sqlite3.Error):
                 self._writer.execute("ROLLBACK")
             refusal = HttpError(503, f"the store cannot write: {error}")
             outcomes = [(None, refusal)] * len(group)
@@ -124,7 +134,7 @@ class Store:
             else:
                 job.done.set_exception(failure)
 
-    def _one(self, job: _Job) -> tuple[Any, BaseException | None]:
+    def _one(self, job: _Job) -> tuple[Any, Exception | None]:
         self._writer.execute("SAVEPOINT job")
         try:
             result = job.work(self._writer)
@@ -168,13 +178,11 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
-            raise StoreError(f"the store {path} is damaged ({verdict}): move it away or restore a copy")
+            raise sqlite3.DatabaseError(verdict)  # noqa: TRY301
         migrate(connection)
     except sqlite3.DatabaseError as error:
         connection.close()
-        raise StoreError(
-            f"the store {path} cannot be read ({error}): move it away or restore a copy"
-        ) from error
+        raise StoreError(f"the store {path} is damaged ({error}): move it away or restore a copy") from error
     except BaseException:
         connection.close()
         raise

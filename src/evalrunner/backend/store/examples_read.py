@@ -17,8 +17,8 @@ from evalrunner.backend.store.runs_read import PREVIEW_FIELDS, RunReader
 from evalrunner.backend.wire import fragment, time_text, uuid_text
 
 _SELECT = (
-    "SELECT version, example_id, dataset_id, created_at, valid_from, source_run_id, metadata, inputs, outputs "
-    "FROM example_versions"
+    "SELECT version, example_id, dataset_id, created_at, valid_from, source_run_id, metadata, inputs, "
+    "outputs FROM example_versions"
 )
 _DEFAULT = frozenset({"dataset_id", "created_at", "modified_at", "inputs", "outputs", "metadata", "name",
                       "source_run_id"})  # fmt: skip
@@ -59,7 +59,7 @@ class ExampleQuery:
         self.args += args
 
     def as_of(self, when: str | None) -> None:
-        """Narrow to what held at a time; None or "latest" is the present. 404 for a tag, as there are none yet."""
+        """Narrow to what held at a time; None or "latest" is the present. 404 for a tag: none are kept."""
         if when is None or when == "latest":
             self.add("valid_to IS NULL")
             return
@@ -133,7 +133,8 @@ class ExampleReader:
         return [{**examples[one], "runs": runs.get(one, [])} for one in ids]
 
     def _latest(self, ids: list[str]) -> dict[str, dict[str, Any]]:
-        newest = f"SELECT MAX(version) FROM example_versions WHERE example_id IN ({marks(ids)}) GROUP BY example_id"  # noqa: S608
+        some = marks(ids)
+        newest = f"SELECT MAX(version) FROM example_versions WHERE example_id IN ({some}) GROUP BY example_id"  # noqa: S608
         rows = self.connection.execute(f"{_SELECT} WHERE version IN ({newest})", ids).fetchall()
         return {example["id"]: example for example in self._shown(rows, _DEFAULT | {"attachment_urls"})}
 

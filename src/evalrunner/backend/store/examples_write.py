@@ -24,13 +24,14 @@ _Names = dict[str, tuple[str, str]]  # attachment name -> (mime, sha)
 
 
 def create_examples(connection: sqlite3.Connection, dataset_id: str, writes: list[ExampleWrite]) -> str:
-    """Add examples, all or none, and return the new version's time; 404 unknown dataset, 409 id in use."""
+    """Add examples, all or none, and return the new version's time; 404 unknown dataset, 409 known id."""
     require_dataset(connection, dataset_id)
     ids = [write.id for write in writes]
     for at in range(0, len(ids), 500):
         some = ids[at : at + 500]
-        sql = f"SELECT example_id FROM example_versions WHERE valid_to IS NULL AND example_id IN ({marks(some)})"  # noqa: S608
-        if (row := connection.execute(sql, some).fetchone()) is not None:
+        taken = f"SELECT example_id FROM example_versions WHERE example_id IN ({marks(some)}) AND valid_to IS NULL"  # noqa: S608
+        row = connection.execute(taken, some).fetchone()
+        if row is not None:
             raise HttpError(409, f"example {row[0]} already exists")
     stamp = _next_stamp(connection)
     for write in writes:
@@ -87,8 +88,10 @@ def update_examples(connection: sqlite3.Connection, dataset_id: str, writes: lis
 
 
 def _update(connection: sqlite3.Connection, dataset_id: str, write: ExampleWrite, stamp: str) -> None:
-    sql = "SELECT version, dataset_id, created_at, source_run_id, metadata, inputs, outputs FROM example_versions "
-    row = connection.execute(f"{sql} WHERE {_CURRENT}", (write.id,)).fetchone()
+    columns = "version, dataset_id, created_at, source_run_id, metadata, inputs, outputs"
+    row = connection.execute(
+        f"SELECT {columns} FROM example_versions WHERE {_CURRENT}", (write.id,)
+    ).fetchone()
     if row is None:
         raise HttpError(404, f"example {write.id} not found")
     version, owner, created, source, metadata, inputs, outputs = row
@@ -105,9 +108,8 @@ def _update(connection: sqlite3.Connection, dataset_id: str, write: ExampleWrite
 def delete_example(connection: sqlite3.Connection, example_id: str) -> None:
     """End an example; its older versions stay readable with `as_of`. 404 if there is none."""
     stamp = _next_stamp(connection)
-    ended = connection.execute(
-        f"UPDATE example_versions SET valid_to = ? WHERE {_CURRENT}", (stamp, example_id)
-    )
+    sql = f"UPDATE example_versions SET valid_to = ? WHERE {_CURRENT}"  # noqa: S608
+    ended = connection.execute(sql, (stamp, example_id))
     if ended.rowcount == 0:
         raise HttpError(404, f"example {example_id} not found")
 

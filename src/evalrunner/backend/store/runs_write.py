@@ -16,8 +16,8 @@ from evalrunner.backend.wire import now_text
 
 _COLUMNS = (
     "session_id", "trace_id", "parent_run_id", "dotted_order", "name", "run_type", "start_time", "end_time",
-    "first_token_time", "reference_example_id", "prompt_tokens", "completion_tokens", "total_tokens", "prompt_cost",
-    "completion_cost", "total_cost", "usage_details", "tags", "error", "extra", "inputs", "outputs", "events",
+    "first_token_time", "reference_example_id", "prompt_tokens", "completion_tokens", "total_tokens",
+    "prompt_cost", "completion_cost", "total_cost", "usage_details", "tags", "error", "extra", "inputs", "outputs", "events",
     "serialized",
 )  # fmt: skip
 _AT_ONCE = 500  # ids per SELECT
@@ -111,7 +111,7 @@ def _segment(start_time: str, run_id: str) -> str:
 
 
 def session_of_name(connection: sqlite3.Connection, name: str) -> str:
-    """Return the id of the session called `name`; one is made if there is none, as the service does on ingest."""
+    """Return the id of the session called `name`; one is made if there is none, as the service does."""
     row = connection.execute("SELECT id FROM sessions WHERE name = ?", (name,)).fetchone()
     if row is not None:
         return str(row[0])

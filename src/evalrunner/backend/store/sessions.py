@@ -77,7 +77,7 @@ def create_session(connection: sqlite3.Connection, body: dict[str, Any], upsert:
 
 
 def update_session(connection: sqlite3.Connection, session_id: str, body: dict[str, Any]) -> None:
-    """Change what is not null; `extra` is replaced as a whole. 404 if unknown, 409 if the new name is taken."""
+    """Change what is not null; `extra` is replaced as a whole. 404 if unknown, 409 if the name is taken."""
     _known(connection, session_id)
     try:
         _set(connection, session_id, _values(body))

@@ -47,8 +47,8 @@ def _feedback_stats(
     for who, key, n, scored, total, squares, low, high in connection.execute(
         _SUMS.format(owner=owner, where=where), args
     ):
-        mean = total / scored if scored else None
-        spread = math.sqrt(max(squares / scored - mean * mean, 0.0)) if scored and mean is not None else None
+        mean = total / scored if scored and total is not None else None
+        spread = None if mean is None else math.sqrt(max(squares / scored - mean * mean, 0.0))
         stats = {"n": n, "avg": mean, "stdev": spread, "min": low, "max": high, "errors": 0}
         found.setdefault(who, {})[key] = {**stats, "values": {}, "comments": [], "sources": []}
     for who, key, value, comment, source in connection.execute(
@@ -68,7 +68,7 @@ def _tell(stats: dict[str, Any], value: str | None, comment: str | None, source:
 
 
 def session_stats(connection: sqlite3.Connection, session_id: str) -> dict[str, Any]:
-    """Return the statistics of a session: counts and latencies of its root runs, tokens and costs of all its runs."""
+    """Return a session's statistics: counts, latencies of its roots; tokens, costs of all its runs."""
     latencies, errors, count, last = _roots(connection, session_id)
     of_runs, own = session_feedback_stats(connection, session_id)
     return {

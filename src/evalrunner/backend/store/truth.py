@@ -35,8 +35,9 @@ def _run(row: tuple[Any, ...]) -> dict[str, Any]:
 
 def _feedback(connection: sqlite3.Connection, session: str) -> list[str]:
     sql = (
-        "WITH s AS (SELECT id FROM sessions WHERE id = ?1 OR name = ?1) SELECT id FROM feedback WHERE session_id IN s "
-        "OR session_id IS NULL AND run_id IN (SELECT id FROM runs WHERE session_id IN s) ORDER BY id"
+        "WITH s AS (SELECT id FROM sessions WHERE id = ?1 OR name = ?1) "
+        "SELECT id FROM feedback WHERE session_id IN s OR session_id IS NULL "
+        "AND run_id IN (SELECT id FROM runs WHERE session_id IN s) ORDER BY id"
     )
     return [row[0] for row in connection.execute(sql, (session,))]
 
