@@ -18,6 +18,7 @@ from evalrunner.delivery.sender import Sender
 from evalrunner.delivery.spool import Entry, SpoolWriter, read_body
 from evalrunner.delivery.traces import Operation
 from evalrunner.delivery.transport import HttpTransport
+from evalrunner.protocol.messages import ProducedItem
 
 
 class Outlet:
@@ -85,3 +86,10 @@ class Outlet:
         self.sender.stop()
         self._spool.close()
         os.close(self._fd)
+
+
+def produced_item(header: Header) -> ProducedItem | None:
+    """Read an item's report out of its spool record; None for a record that is no item's."""
+    if header.item is None or header.token is None:
+        return None
+    return ProducedItem(item=header.item, token=header.token, **header.meta)

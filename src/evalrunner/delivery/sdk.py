@@ -10,6 +10,8 @@ as narrow as that makes necessary. Lines are of langsmith 0.14.17.
 - `Client._log_evaluation_feedback` (client.py:7766): `aevaluate` hands its scores to a thread pool of its
   own that nobody ever waits for (evaluation/_arunner.py:793), so that they are lost when a worker ends.
   Without the pool the same method records them before the evaluator's turn is over.
+- `evaluation.evaluator._normalize_summary_evaluator`, `Client._select_eval_results` (evaluator.py:885,
+  client.py:7659): which arguments a summary evaluator may take and what it may return are the SDK's rules.
 - `__langsmith_traceable__` (run_helpers.py, `is_traceable_function`): tells `aevaluate` that our target
   makes the root run itself, under the id that we give it, instead of wrapping it once more.
 """
@@ -23,9 +25,11 @@ from uuid import UUID
 
 from langsmith import Client
 from langsmith._internal._serde import dumps_json
-from langsmith.schemas import TracerSession
+from langsmith.evaluation import EvaluationResult
+from langsmith.evaluation.evaluator import _normalize_summary_evaluator
+from langsmith.schemas import Example, Run, TracerSession
 
-__all__ = ["OperationSink", "RecordingClient", "dumps_json", "mark_traceable"]
+__all__ = ["OperationSink", "RecordingClient", "call_summary_evaluator", "dumps_json", "mark_traceable"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,6 +38,19 @@ def mark_traceable(function: F) -> F:
     """Tell the SDK that `function` takes `langsmith_extra` and traces itself."""
     function.__langsmith_traceable__ = True  # type: ignore[attr-defined]
     return function
+
+
+def call_summary_evaluator(
+    client: Client, evaluator: Callable[..., Any], runs: list[Run], examples: list[Example]
+) -> list[EvaluationResult]:
+    """Call a summary evaluator with the arguments that it asks for; return its scores.
+
+    Raises:
+        Exception: what the evaluator raised, or the SDK's refusal of its signature or result.
+    """
+    name = getattr(evaluator, "__name__", "BatchEvaluator")
+    answer: Any = _normalize_summary_evaluator(evaluator)(runs, examples)
+    return client._select_eval_results(answer, fn_name=name)
 
 
 class OperationSink(Protocol):

@@ -20,6 +20,7 @@ class WorkerPlan:
     config: WorkerConfig
     endpoint: Endpoint
     log: Path
+    role: str = "evaluate"
     env: dict[str, str] = field(default_factory=dict)
 
 

@@ -7,7 +7,7 @@ Workers report in the past tense, supervisors give orders.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any, Union, get_args
 
 import orjson
 
@@ -67,6 +67,33 @@ class Drain:
 @dataclass(frozen=True)
 class Stop:
     """Supervisor: finish what you have started, forget what you have not, drain, acknowledge, exit."""
+
+
+@dataclass(frozen=True)
+class Summarise:
+    """Supervisor, to a worker of that role: run the summary evaluators over these runs, once.
+
+    Attributes:
+        runs: id of each root run that counts -> id of its example.
+        as_of: the dataset's version.
+    """
+
+    experiment: dict[str, Any]
+    runs: dict[str, str]
+    as_of: str | None
+
+
+@dataclass(frozen=True)
+class Summarised:
+    """Worker: the summary evaluators' scores are with the service.
+
+    Attributes:
+        scores: key -> {"id", "score", "value", "comment"}.
+        errors: evaluator's name -> what it raised, one line.
+    """
+
+    scores: dict[str, dict[str, Any]]
+    errors: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -153,10 +180,8 @@ class Ack:
     seconds_draining: float
 
 
-Message = Union[Begin, Lease, Drain, Stop, Ready, StartFailed, Report, Ack]
-_KINDS: dict[str, type[Any]] = {
-    c.__name__: c for c in (Begin, Lease, Drain, Stop, Ready, StartFailed, Report, Ack)
-}
+Message = Union[Begin, Lease, Drain, Stop, Ready, StartFailed, Report, Ack, Summarise, Summarised]
+_KINDS: dict[str, type[Any]] = {c.__name__: c for c in get_args(Message)}
 
 
 def encode(message: Message) -> bytes:

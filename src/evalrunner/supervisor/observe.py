@@ -35,7 +35,7 @@ class Snapshot:
         rate: items produced per second, over the last seconds.
         eta: seconds left, or None while it cannot be told.
         errors: items whose target raised.
-        note: one short sentence about what holds things up ("server answers 503; sending again in 4 s"), or "".
+        note: one short sentence about what holds things up ("server answers 503; next try in 4 s"), or "".
     """
 
     phase: str

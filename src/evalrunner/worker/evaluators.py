@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
-from langsmith.evaluation import EvaluationResult, EvaluationResults, RunEvaluator, run_evaluator
+from langsmith.evaluation import EvaluationResult, EvaluationResults, RunEvaluator
 from langsmith.evaluation.evaluator import DynamicRunEvaluator
 from langsmith.schemas import Example, Run
 
@@ -39,7 +39,7 @@ def resolve(evaluator: Any) -> RunEvaluator:
     if not callable(evaluator):
         raise TargetError(f"an evaluator is a {type(evaluator).__name__}, which cannot be called")
     try:
-        return run_evaluator(evaluator)
+        return DynamicRunEvaluator(evaluator)
     except (ValueError, TypeError) as error:
         raise TargetError(f"evaluator {name_of(evaluator)!r} cannot be used: {error}") from error
 
@@ -69,6 +69,12 @@ class TrackedEvaluator(RunEvaluator):
     def known_keys(self) -> list[str]:
         """The keys that the SDK can tell without running it; maybe none."""
         return list(self._inner.feedback_keys)
+
+    def evaluate_run(
+        self, run: Run, example: Example | None = None, evaluator_run_id: UUID | None = None
+    ) -> Results:
+        """Refuse: lanes are asynchronous."""
+        raise TypeError("a worker's evaluators are only ever awaited")
 
     async def aevaluate_run(
         self, run: Run, example: Example | None = None, evaluator_run_id: UUID | None = None
@@ -106,6 +112,12 @@ class EndOfItem(RunEvaluator):
 
     def __init__(self, ended: Callable[[Any], Any]) -> None:
         self._ended = ended
+
+    def evaluate_run(
+        self, run: Run, example: Example | None = None, evaluator_run_id: UUID | None = None
+    ) -> Results:
+        """Refuse: lanes are asynchronous."""
+        raise TypeError("a worker's evaluators are only ever awaited")
 
     async def aevaluate_run(
         self, run: Run, example: Example | None = None, evaluator_run_id: UUID | None = None

@@ -50,6 +50,7 @@ from evalrunner.protocol.messages import (
     encode,
 )
 from evalrunner.protocol.worker import COULD_NOT_START
+from evalrunner.worker import summary
 from evalrunner.worker.evaluators import TrackedEvaluator
 from evalrunner.worker.lane import Lane, Workshop
 from evalrunner.worker.loading import load
@@ -67,6 +68,7 @@ class WorkerOrder:
     Attributes:
         worker_id: unique over all incarnations of a run; also `EVALRUNNER_WORKER_ID`.
         log: file for everything that the target prints.
+        role: `evaluate`, or `summarise` for the one that runs the summary evaluators.
         env: environment to set before the target is imported.
     """
 
@@ -76,6 +78,7 @@ class WorkerOrder:
     config: WorkerConfig
     endpoint: Endpoint
     log: Path
+    role: str = "evaluate"
     env: dict[str, str] = field(default_factory=dict)
 
 
@@ -84,7 +87,10 @@ def main(connection: Any, order: WorkerOrder) -> None:
     become_worker(order.log, order.env)
     status = 0
     try:
-        asyncio.run(_live(connection, order))
+        if order.role == "summarise":
+            summary.serve(connection, order.spec, order.endpoint)
+        else:
+            asyncio.run(_live(connection, order))
     except _CouldNotStart:
         status = COULD_NOT_START
     except BaseException:

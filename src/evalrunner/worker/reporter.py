@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from evalrunner.delivery.record import Header
+from evalrunner.delivery.outlet import produced_item
 from evalrunner.delivery.spool import Entry
 from evalrunner.protocol.messages import Message, ProducedItem, Report
 
@@ -110,10 +110,3 @@ class Reporter:
         self._started, self._produced, self._accepted, self._refused = [], [], [], []
         self._note = None
         return report
-
-
-def produced_item(header: Header) -> ProducedItem | None:
-    """Read an item's report out of its spool record; None for a record that is no item's."""
-    if header.item is None or header.token is None:
-        return None
-    return ProducedItem(item=header.item, token=header.token, **header.meta)

@@ -1,0 +1,259 @@
+"""The ledger: one SQLite file per experiment, one writer, and the only memory that survives a supervisor.
+
+WAL with synchronous=FULL: a commit that returned survives a power cut (reliability.md §4.2, 0 of 100 cuts;
+with NORMAL 19 of 40 lost commits). A SIGKILL test cannot tell the two apart: the page cache survives it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from evalrunner.errors import RunFolderError
+from evalrunner.protocol.lease import ItemState
+from evalrunner.protocol.messages import ProducedItem
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class ItemRow:
+    """One item as the ledger has it, with its example's id."""
+
+    item: int
+    example_id: str
+    repetition: int
+    state: ItemState
+    attempt: int
+    token: int
+    deaths: int
+    session: int
+    worker: int | None
+    run_id: str | None
+    runs: list[str]
+    feedback: list[str]
+    error: str | None
+    reason: str | None
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
+class WorkerRow:
+    """One worker that was started."""
+
+    worker: int
+    session: int
+    slot: int
+    pid: int
+    create_time: float
+    spool: str
+    ended: str | None
+    spool_done: bool
+
+
+class Ledger:
+    """Reads and writes one ledger; to be used by one thread, inside `transaction` to write.
+
+    Raises:
+        RunFolderError: the file cannot be opened, or is of a newer evalrunner, or is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._db = _open(path)
+        except sqlite3.Error as error:
+            raise RunFolderError(f"the ledger {path} cannot be opened: {error}") from error
+
+    def close(self) -> None:
+        """Close it; nothing is lost if this is never reached."""
+        self._db.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit what is written inside, all or nothing."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    # -- the plan ------------------------------------------------------------------------------------
+
+    def set_meta(self, key: str, value: Any) -> None:
+        """Keep one fact about the run."""
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, orjson.dumps(value).decode()))
+
+    def get_meta(self, key: str) -> Any:
+        """Return a fact, or None."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else orjson.loads(row[0])
+
+    def put_examples(self, examples: Iterable[tuple[str, bytes]]) -> None:
+        """Add examples, or refresh them; known ones keep their place."""
+        self._db.executemany(
+            "INSERT INTO examples (id, body) VALUES (?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET body = excluded.body",
+            examples,
+        )
+
+    def example_of(self, item: int) -> tuple[bytes, int]:
+        """Return an item's example as JSON, and its repetition."""
+        row = self._db.execute(
+            "SELECT body, repetition FROM items JOIN examples USING (example) WHERE item = ?", (item,)
+        ).fetchone()
+        return bytes(row[0]), int(row[1])
+
+    def add_items(self, items: Iterable[tuple[str, int]]) -> None:
+        """Add (example id, repetition) pairs that are not there yet, AVAILABLE."""
+        self._db.executemany(
+            "INSERT OR IGNORE INTO items (example, repetition, state)"
+            " SELECT example, ?, ? FROM examples WHERE id = ?",
+            ((repetition, int(ItemState.AVAILABLE), example) for example, repetition in items),
+        )
+
+    def items(self) -> Iterator[ItemRow]:
+        """Return every item, in the dataset's order."""
+        rows = self._db.execute(
+            "SELECT item, id, repetition, state, attempt, token, deaths, session, worker, run_id, runs,"
+            " feedback, error, reason, warnings FROM items JOIN examples USING (example)"
+            " ORDER BY repetition, example"
+        )
+        for row in rows:
+            yield _item_row(row)
+
+    def ids_of(self, item: int) -> tuple[list[str], list[str]]:
+        """Return (runs, feedback) that an item produced."""
+        row = self._db.execute("SELECT runs, feedback FROM items WHERE item = ?", (item,)).fetchone()
+        return orjson.loads(row[0] or b"[]"), orjson.loads(row[1] or b"[]")
+
+    def attempts(self) -> dict[tuple[str, int], int]:
+        """Return the highest attempt of every (example id, repetition)."""
+        rows = self._db.execute("SELECT id, repetition, attempt FROM items JOIN examples USING (example)")
+        return {(example, repetition): attempt for example, repetition, attempt in rows}
+
+    # -- what happens to items -----------------------------------------------------------------------
+
+    def move(self, item: int, state: ItemState, **fields: Any) -> None:
+        """Write an item's new state and whatever comes with it."""
+        names = "".join(f", {name} = ?" for name in fields)
+        self._db.execute(
+            f"UPDATE items SET state = ?{names} WHERE item = ?",  # noqa: S608 - names are our own keywords
+            (int(state), *fields.values(), item),
+        )
+
+    def produced(self, made: ProducedItem, worker: int) -> None:
+        """Write what a worker (or its spool) says it has made of an item."""
+        self.move(
+            made.item,
+            ItemState.PRODUCED,
+            worker=worker,
+            run_id=made.runs[0] if made.runs else None,
+            runs=orjson.dumps(made.runs).decode(),
+            others=orjson.dumps(made.others).decode(),
+            feedback=orjson.dumps(made.feedback).decode(),
+            error=made.error,
+            reason=None,
+            warnings=orjson.dumps(made.warnings).decode(),
+            seconds=made.seconds,
+        )
+
+    def tell(self, rows: Sequence[tuple[float, int | None, int | None, int | None, str]]) -> None:
+        """Add events (at, item, worker, token, what) to the stories."""
+        self._db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", rows)
+
+    def story(self, item: int) -> list[tuple[float, int | None, int | None, str]]:
+        """Return the events (at, worker, token, what) of one item, in order."""
+        return self._db.execute(
+            "SELECT at, worker, token, what FROM events WHERE item = ? ORDER BY rowid", (item,)
+        ).fetchall()
+
+    # -- sessions and workers ------------------------------------------------------------------------
+
+    def begin_session(self, started: str) -> int:
+        """Note that the command has begun again; return its number, from 1."""
+        cursor = self._db.execute("INSERT INTO sessions (started) VALUES (?)", (started,))
+        return int(cursor.lastrowid or 0)
+
+    def end_session(self, session: int, ended: str, restarts: int) -> None:
+        """Note that it has ended in good order."""
+        self._db.execute(
+            "UPDATE sessions SET ended = ?, restarts = ? WHERE session = ?", (ended, restarts, session)
+        )
+
+    def add_worker(self, row: WorkerRow) -> None:
+        """Note a worker before it is given anything to do."""
+        self._db.execute(
+            "INSERT INTO workers (worker, session, slot, pid, create_time, spool) VALUES (?, ?, ?, ?, ?, ?)",
+            (row.worker, row.session, row.slot, row.pid, row.create_time, row.spool),
+        )
+
+    def worker_ended(self, worker: int, how: str) -> None:
+        """Note that a worker is known dead."""
+        self._db.execute("UPDATE workers SET ended = ? WHERE worker = ?", (how, worker))
+
+    def spool_done(self, worker: int) -> None:
+        """Note that nothing in a worker's spool is needed any more."""
+        self._db.execute("UPDATE workers SET spool_done = 1 WHERE worker = ?", (worker,))
+
+    def workers(self, session: int | None = None) -> list[WorkerRow]:
+        """Return the workers of a session, or all."""
+        where = "" if session is None else " WHERE session = ?"
+        rows = self._db.execute(
+            "SELECT worker, session, slot, pid, create_time, spool, ended, spool_done FROM workers"  # noqa: S608
+            f"{where} ORDER BY worker",
+            () if session is None else (session,),
+        )
+        return [_worker_row(row) for row in rows]
+
+    def items_made_by(self, worker: int) -> int:
+        """Return how many items count as made by a worker."""
+        row = self._db.execute("SELECT count(*) FROM items WHERE worker = ?", (worker,)).fetchone()
+        return int(row[0])
+
+
+def _item_row(row: tuple[Any, ...]) -> ItemRow:
+    item, example_id, repetition, state, attempt, token, deaths, session, worker, run_id, *rest = row
+    runs, feedback, error, reason, warnings = rest
+    return ItemRow(
+        item, example_id, repetition, ItemState(state), attempt, token, deaths, session, worker, run_id,
+        orjson.loads(runs or b"[]"), orjson.loads(feedback or b"[]"), error, reason,
+        orjson.loads(warnings or b"[]"),
+    )  # fmt: skip
+
+
+def _worker_row(row: tuple[Any, ...]) -> WorkerRow:
+    worker, session, slot, pid, create_time, spool, ended, spool_done = row
+    return WorkerRow(worker, session, slot, pid, create_time, spool, ended, bool(spool_done))
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+    db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA foreign_keys = ON")
+    db.execute("PRAGMA cache_size = -4000")
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        raise RunFolderError(f"the ledger {path} was written by a newer evalrunner (format {version})")
+    if version == 0:
+        schema = resources.files("evalrunner.ledger").joinpath("schema.sql").read_text()
+        db.executescript(f"BEGIN IMMEDIATE;\n{schema}\nPRAGMA user_version = {VERSION};\nCOMMIT;")
+        return db
+    (answer,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if answer != "ok":
+        raise RunFolderError(
+            f"the ledger {path} is damaged ({answer}); move the folder away and run the same command again: "
+            "what is visible in the experiment counts, the rest is evaluated again"
+        )
+    return db

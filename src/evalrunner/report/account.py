@@ -1,0 +1,179 @@
+"""From the ledger's rows and the read-back to the receipt. No counter that ran along is asked."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Iterable
+from importlib.metadata import version
+
+from evalrunner import __version__
+from evalrunner.ledger.ledger import ItemRow
+from evalrunner.protocol.lease import IN_SPOOL, ItemState
+from evalrunner.report.receipt import Books, EvaluatorEntry, ItemEntry, Receipt, WorkerEntry
+from evalrunner.report.verdict import judge
+from evalrunner.supervisor.plan import read_assignment
+from evalrunner.supervisor.session import Outcome
+from evalrunner.verify.readback import Score
+from evalrunner.verify.reconcile import Assignment
+
+S = ItemState
+_ACCEPTED = frozenset({S.ACCEPTED, S.VISIBLE, S.NOT_VISIBLE})
+
+
+def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
+    """Compute the receipt of a run that has ended."""
+    rows = _planned_rows(outcome)
+    found = Assignment() if plan_only else _read(outcome)
+    before = set(outcome.plan.complete)
+    items = [_entry(row, found, before, outcome, plan_only=plan_only) for row in rows]
+    states = Counter(item.state for item in items)
+    verdict = judge(items, outcome, plan_only=plan_only)
+    workers = outcome.ledger.workers(outcome.session)
+    return Receipt(
+        experiment={
+            "id": str(outcome.scope.experiment_id),
+            "name": outcome.scope.name,
+            "url": _url(outcome),
+        },
+        dataset={
+            "id": str(outcome.scope.dataset_id),
+            "name": outcome.scope.dataset_name,
+            "version": outcome.reading.version,
+            "splits": sorted(outcome.reading.splits),
+        },
+        plan={
+            "examples": len(outcome.reading.ids),
+            "repetitions": outcome.scope.repetitions,
+            "items": len(items),
+            "already_complete": len(before),
+            "to_run": len(outcome.plan.missing),
+        },
+        books=_books(rows),
+        states=dict(states),
+        evaluators=[] if plan_only else _evaluators(outcome, items),
+        summary={"scores": outcome.summary.scores, "errors": outcome.summary.errors},
+        items=items,
+        strangers=[f"{run_id}: {why}" for run_id, why in found.strangers.items()],
+        duplicates=_duplicates(found),
+        workers=[
+            WorkerEntry(w.slot, w.pid, w.ended or "?", outcome.ledger.items_made_by(w.worker))
+            for w in workers
+        ],
+        restarts=outcome.restarts,
+        executions=sum(1 for row in rows if row.session == outcome.session and row.run_id and row.worker),
+        warnings=[*outcome.warnings, *_item_warnings(rows, outcome.session)],
+        seconds={name: round(value, 3) for name, value in outcome.seconds.items()},
+        versions={
+            "evalrunner": __version__,
+            "langsmith": version("langsmith"),
+            "python": platform.python_version(),
+        },
+        complete=verdict.complete,
+        exit_code=verdict.exit_code,
+        verdict=verdict.sentence,
+        command=verdict.command,
+        run_dir=str(outcome.folder.path),
+    )
+
+
+def _planned_rows(outcome: Outcome) -> list[ItemRow]:
+    keys = set(outcome.plan.complete) | set(outcome.plan.missing)
+    return [row for row in outcome.ledger.items() if (row.example_id, row.repetition) in keys]
+
+
+def _read(outcome: Outcome) -> Assignment:
+    return read_assignment(outcome.scope, outcome.reading.ids, outcome.readback, outcome.ledger.attempts())
+
+
+def _entry(
+    row: ItemRow, found: Assignment, before: set[tuple[str, int]], outcome: Outcome, *, plan_only: bool
+) -> ItemEntry:
+    key = (row.example_id, row.repetition)
+    state, reason = _state(row, before, plan_only=plan_only)
+    if not plan_only and row.state is S.VISIBLE and key not in found.runs:
+        # It came back once and is gone at the last look: the last look counts.
+        state, reason = "not visible", "it was visible, and is no longer"
+    error = row.error
+    return ItemEntry(row.example_id, row.repetition, row.attempt, row.run_id, state, error, reason)
+
+
+def _state(row: ItemRow, before: set[tuple[str, int]], *, plan_only: bool) -> tuple[str, str | None]:
+    if (row.example_id, row.repetition) in before:
+        return ("failed" if row.error else "already complete"), row.reason
+    if plan_only:
+        return "not run", row.reason
+    if row.state is S.VISIBLE:
+        return ("failed" if row.error else "visible"), row.reason
+    if row.state is S.FAILED:
+        return "failed", f"{row.reason}; its error run could not be written"
+    if row.state in (S.ACCEPTED, S.NOT_VISIBLE):
+        return "not visible", row.reason or "accepted, and not read back before the run was stopped"
+    if row.state in IN_SPOOL:
+        return "not delivered", row.reason or "not sent before the run was stopped"
+    return "not run", row.reason or "the run was stopped"
+
+
+def _books(rows: Iterable[ItemRow]) -> Books:
+    rows = list(rows)
+    return Books(
+        produced=sum(1 for row in rows if row.state in IN_SPOOL or row.state is S.VISIBLE),
+        accepted=sum(1 for row in rows if row.state in _ACCEPTED),
+        visible=sum(1 for row in rows if row.state is S.VISIBLE),
+    )
+
+
+def _evaluators(outcome: Outcome, items: list[ItemEntry]) -> list[EvaluatorEntry]:
+    """Sum up every key over every planned item: what is missing or failed stays in the denominator."""
+    runs = {item.run_id: index for index, item in enumerate(items) if item.run_id}
+    by_key: dict[str, dict[int, list[Score]]] = {}
+    for score in outcome.readback.scores(list(runs)):
+        if score.run_id in runs:
+            by_key.setdefault(score.key, {}).setdefault(runs[score.run_id], []).append(score)
+    known: list[str] = outcome.ledger.get_meta("evaluator_keys") or []
+    return [_evaluator(key, by_key.get(key, {}), len(items)) for key in sorted({*known, *by_key})]
+
+
+def _evaluator(key: str, by_item: dict[int, list[Score]], planned: int) -> EvaluatorEntry:
+    good = [score for scores in by_item.values() for score in scores if not score.failed]
+    scored = {item for item, scores in by_item.items() if any(not score.failed for score in scores)}
+    numbers = [score.score for score in good if score.score is not None]
+    values = Counter(str(score.value) for score in good if score.score is None and score.value is not None)
+    return EvaluatorEntry(
+        key=key,
+        n=len(scored),
+        mean=sum(numbers) / len(numbers) if numbers else None,
+        errors=len(by_item) - len(scored),
+        missing=planned - len(by_item),
+        of=planned,
+        values=dict(values),
+    )
+
+
+def _duplicates(found: Assignment) -> list[ItemEntry]:
+    entries = [
+        ItemEntry(example, repetition, 0, run.id, "duplicate", None, "one complete run more than planned")
+        for (example, repetition), run in found.duplicates
+    ]
+    return entries + [
+        ItemEntry(example, repetition, 0, run.id, "superseded", None, "an earlier attempt")
+        for (example, repetition), run in found.superseded
+    ]
+
+
+def _item_warnings(rows: list[ItemRow], session: int) -> list[str]:
+    return [
+        f"{row.example_id} #{row.repetition}: {text}"
+        for row in rows
+        if row.session == session
+        for text in row.warnings
+    ]
+
+
+def _url(outcome: Outcome) -> str | None:
+    if outcome.scope.session is None:
+        return None
+    try:
+        return outcome.scope.session.url
+    except Exception:
+        return None  # the SDK builds it from a tenant id, which a local backend need not have

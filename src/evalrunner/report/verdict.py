@@ -1,0 +1,64 @@
+"""One sentence and one number for a whole run."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from dataclasses import dataclass
+from enum import IntEnum
+
+from evalrunner.report.receipt import ItemEntry
+from evalrunner.supervisor.session import Outcome
+
+
+class Exit(IntEnum):
+    """How the command ends; cli/exit_codes.py has the table for people, and a test that they agree."""
+
+    COMPLETE = 0
+    FAILED = 1
+    INCOMPLETE = 3
+    STOPPED = 4
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the receipt says first."""
+
+    complete: bool
+    exit_code: int
+    sentence: str
+    command: str | None
+
+
+def judge(items: list[ItemEntry], outcome: Outcome, *, plan_only: bool) -> Verdict:
+    """Judge a run by the states of its items."""
+    states = Counter(item.state for item in items)
+    total = len(items)
+    go_on = f"evalrunner resume {shlex.quote(outcome.scope.name)}"
+    if plan_only:
+        return Verdict(states["not run"] == 0, Exit.COMPLETE, _plan_sentence(states, total), None)
+    open_ = states["not run"] + states["not visible"] + states["not delivered"]
+    if open_:
+        code = Exit.STOPPED if outcome.stopped else Exit.INCOMPLETE
+        return Verdict(False, code, _open_sentence(states, total, stopped=outcome.stopped), go_on)
+    if states["failed"]:
+        sentence = f"All {total} items are delivered and visible; {states['failed']} of them failed."
+        return Verdict(True, Exit.FAILED, sentence, f"{go_on} --retry-errors")
+    if states["visible"] == 0:
+        return Verdict(
+            True, Exit.COMPLETE, f"Nothing is missing: all {total} items are visible; 0 executed.", None
+        )
+    return Verdict(True, Exit.COMPLETE, f"All {total} items are visible; nothing was lost.", None)
+
+
+def _plan_sentence(states: Counter[str], total: int) -> str:
+    if states["not run"] == 0:
+        return f"Nothing is missing: all {total} items have a complete run."
+    return f"{states['not run']} of {total} items would be executed; nothing has been."
+
+
+def _open_sentence(states: Counter[str], total: int, *, stopped: bool) -> str:
+    parts = [f"{states[name]} {name}" for name in ("not run", "not delivered", "not visible") if states[name]]
+    done = total - states["not run"] - states["not delivered"] - states["not visible"]
+    why = "Stopped" if stopped else "Not complete"
+    return f"{why}: {done} of {total} items are visible; {', '.join(parts)}. Nothing that ran is lost."

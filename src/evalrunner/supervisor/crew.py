@@ -1,0 +1,146 @@
+"""The worker processes of a run: starting them, hearing them, and knowing for certain that one is dead."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from evalrunner.delivery import board
+from evalrunner.delivery.outlet import produced_item
+from evalrunner.delivery.spool import read
+from evalrunner.engines.base import Engine, WorkerPlan, WorkerProcess
+from evalrunner.errors import SpoolError
+from evalrunner.ledger.ledger import WorkerRow
+from evalrunner.protocol.messages import Message, ProducedItem
+from evalrunner.protocol.worker import exit_reason
+
+#: Seconds that a worker gets to write its stacks before it is killed for being stuck.
+STACK_SECONDS = 0.5
+
+
+@dataclass
+class Member:
+    """One living worker."""
+
+    process: WorkerProcess
+    facts: psutil.Process | None
+    spool: Path
+    board: Path
+    undelivered: int | None = None
+    killed_for: str | None = None
+    rss: int = 0
+
+
+class Crew:
+    """All workers of a run, by worker number."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.members: dict[int, Member] = {}
+
+    def start(self, plan: WorkerPlan, spool: Path, board_path: Path) -> tuple[int, float]:
+        """Start a worker; return (pid, create_time), which name the process for ever."""
+        process = self._engine.start(plan)
+        try:
+            facts: psutil.Process | None = psutil.Process(process.pid)
+            born = facts.create_time() if facts else 0.0
+        except psutil.Error:
+            facts, born = None, 0.0  # it is dead already; its sentinel will say so
+        self.members[plan.worker_id] = Member(process, facts, spool, board_path)
+        return process.pid, born
+
+    def waitables(self) -> Iterator[object]:
+        """Return what becomes ready when a worker speaks or dies."""
+        for member in self.members.values():
+            if not getattr(member.process, "ended", False):
+                yield member.process.channel
+            yield member.process.sentinel
+
+    def hear(self) -> Iterator[tuple[int, Message]]:
+        """Return every message that is there."""
+        for number, member in list(self.members.items()):
+            for message in member.process.receive():
+                yield number, message
+
+    def dead(self) -> list[int]:
+        """Return the workers whose process has ended."""
+        return [number for number, member in self.members.items() if member.process.exitcode() is not None]
+
+    def send(self, number: int, message: Message) -> None:
+        """Give an order."""
+        if number in self.members:
+            self.members[number].process.send(message)
+
+    def kill(self, number: int, why: str, *, stack: bool = False) -> None:
+        """Kill a worker; its end is noticed like any other."""
+        member = self.members.get(number)
+        if member is None:
+            return
+        member.killed_for = why
+        if stack:
+            member.process.dump_stack()
+            time.sleep(STACK_SECONDS)
+        member.process.kill()
+
+    def kill_all(self, why: str) -> None:
+        """Kill every worker."""
+        for number in list(self.members):
+            self.kill(number, why)
+
+    def bury(self, number: int) -> Member:
+        """Let go of a dead worker."""
+        member = self.members.pop(number)
+        member.process.close()
+        return member
+
+    def measure(self) -> list[int]:
+        """Read every worker's memory; return those that are stopped (SIGSTOP) and will not speak again."""
+        stopped = []
+        for number, member in self.members.items():
+            if member.facts is None:
+                continue
+            with contextlib.suppress(psutil.Error):
+                member.rss = member.facts.memory_info().rss
+                if member.facts.status() == psutil.STATUS_STOPPED:
+                    stopped.append(number)
+        return stopped
+
+
+def how_it_ended(member: Member) -> str:
+    """Say how a worker ended."""
+    return member.killed_for or exit_reason(member.process.exitcode())
+
+
+def read_remains(spool: Path, board_path: Path) -> tuple[list[ProducedItem], frozenset[int]]:
+    """Return what a dead worker had produced, and what it was executing."""
+    suspects = frozenset(board.read(board_path))
+    try:
+        entries = read(spool).entries
+    except (SpoolError, OSError):
+        # It died before it had a spool (or its head is damaged): it has produced nothing that counts.
+        return [], suspects
+    made = [produced_item(entry.header) for entry in entries]
+    return [item for item in made if item is not None], suspects
+
+
+def kill_leftovers(rows: list[WorkerRow]) -> int:
+    """Kill workers of an earlier, dead supervisor; return when they are known dead, with their number.
+
+    A pid alone may be somebody else's by now; with its creation time it is not.
+    """
+    killed = []
+    for row in rows:
+        if row.ended is not None:
+            continue
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(row.pid)
+            if abs(process.create_time() - row.create_time) < 0.05:
+                process.kill()
+                killed.append(process)
+    psutil.wait_procs(killed, timeout=10)
+    return len(killed)

@@ -1,0 +1,91 @@
+"""Reading the dataset's examples, page by page, into the ledger: they are never all in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from langsmith import Client
+
+from evalrunner.errors import UsageError
+from evalrunner.ledger.ledger import Ledger
+
+#: The page size that the service allows.
+PAGE = 100
+
+
+@dataclass
+class Reading:
+    """What was read.
+
+    Attributes:
+        ids: of the examples, in the dataset's order, each once.
+        version: `modified_at` of the newest: what the SDK calls `dataset_version`.
+        splits: every split that occurs.
+    """
+
+    ids: dict[str, None] = field(default_factory=dict)
+    version: str | None = None
+    splits: set[str] = field(default_factory=set)
+
+
+def read_examples(
+    client: Client,
+    ledger: Ledger,
+    dataset_id: str,
+    *,
+    as_of: str | None,
+    splits: tuple[str, ...],
+    limit: int | None,
+) -> Reading:
+    """Read the examples that the plan covers.
+
+    Raises:
+        UsageError: there are none.
+    """
+    reading = Reading()
+    for page in _pages(client, dataset_id, as_of=as_of, splits=splits, limit=limit):
+        fresh = {row["id"]: row for row in page}
+        with ledger.transaction():
+            ledger.put_examples((example_id, orjson.dumps(row)) for example_id, row in fresh.items())
+        for row in fresh.values():
+            _note(reading, row)
+    if not reading.ids:
+        of = f" in split {', '.join(splits)}" if splits else ""
+        raise UsageError(f"the dataset has no examples{of}: push some with `evalrunner dataset push`")
+    return reading
+
+
+def _note(reading: Reading, row: dict[str, Any]) -> None:
+    reading.ids[row["id"]] = None
+    modified = row.get("modified_at") or row.get("created_at")
+    if modified and (reading.version is None or modified > reading.version):
+        reading.version = modified
+    split = (row.get("metadata") or {}).get("dataset_split")
+    # As the SDK reads them (evaluation/_arunner.py:1103): no list means the default split.
+    reading.splits.update(
+        [part for part in split if isinstance(part, str)] if isinstance(split, list) else ["base"]
+    )
+
+
+def _pages(
+    client: Client, dataset_id: str, *, as_of: str | None, splits: tuple[str, ...], limit: int | None
+) -> Iterator[list[dict[str, Any]]]:
+    params: dict[str, Any] = {"dataset": dataset_id, "inline_s3_urls": True}
+    if as_of:
+        params["as_of"] = as_of
+    if splits:
+        params["splits"] = list(splits)
+    offset = 0
+    while limit is None or offset < limit:
+        size = PAGE if limit is None else min(PAGE, limit - offset)
+        page = client.request_with_retries(
+            "GET", "/examples", params={**params, "offset": offset, "limit": size}, stop_after_attempt=3
+        ).json()
+        if page:
+            yield page
+        if len(page) < size:
+            return
+        offset += len(page)

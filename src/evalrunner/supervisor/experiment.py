@@ -1,0 +1,158 @@
+"""The shared experiment: found or made once, described once, and written by nobody else.
+
+What the plan covered (splits, limit, repetitions) stands in the experiment's metadata under `evalrunner`, so
+that the bare command, run again anywhere, means the same plan.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from typing import Any
+from uuid import UUID, uuid4
+
+from langsmith import Client
+from langsmith.schemas import TracerSession
+
+from evalrunner import __version__
+from evalrunner.config import RunConfig
+from evalrunner.errors import UsageError
+from evalrunner.supervisor.dataset import Reading
+from evalrunner.verify import service
+
+#: Key of our facts in the experiment's metadata.
+FACTS = "evalrunner"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which experiment, and which part of which dataset.
+
+    Attributes:
+        session: the experiment, or None while it is still to be made.
+        experiment_id, name: of the experiment, made or to be made.
+        epoch: the experiment's start; part of every run id, so it must read back unchanged.
+        as_of: the pinned version, or None for the newest.
+    """
+
+    session: TracerSession | None
+    experiment_id: UUID
+    name: str
+    epoch: datetime
+    dataset_id: UUID
+    dataset_name: str
+    repetitions: int
+    splits: tuple[str, ...]
+    limit: int | None
+    as_of: str | None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def find_scope(client: Client, config: RunConfig) -> Scope:
+    """Find out what the run is about.
+
+    Raises:
+        ServiceError: experiment or dataset are not known, or the experiment has no dataset.
+    """
+    if config.experiment is not None:
+        return _existing(client, config, config.experiment)
+    if config.dataset is None:
+        raise UsageError("give --experiment (an existing one) or --dataset (for a new one)")
+    dataset = service.find_dataset(client, config.dataset)
+    prefix = config.prefix or dataset.name
+    return Scope(
+        session=None,
+        experiment_id=uuid4(),
+        name=f"{prefix}-{secrets.token_hex(4)}",
+        epoch=datetime.now(timezone.utc).replace(microsecond=0),
+        dataset_id=dataset.id,
+        dataset_name=dataset.name,
+        repetitions=config.repetitions or 1,
+        splits=config.splits,
+        limit=config.limit,
+        as_of=config.as_of,
+        metadata=dict(config.metadata),
+    )
+
+
+def _existing(client: Client, config: RunConfig, named: str) -> Scope:
+    session = service.find_experiment(client, named)
+    dataset = service.find_dataset(client, str(session.reference_dataset_id))
+    metadata = dict(session.metadata or {})
+    facts = metadata.get(FACTS) if isinstance(metadata.get(FACTS), dict) else {}
+    assert isinstance(facts, dict)
+    start = session.start_time
+    return Scope(
+        session=session,
+        experiment_id=session.id,
+        name=str(session.name),
+        epoch=start if start.tzinfo else start.replace(tzinfo=timezone.utc),
+        dataset_id=dataset.id,
+        dataset_name=dataset.name,
+        repetitions=config.repetitions or _number(metadata.get("num_repetitions")) or 1,
+        splits=config.splits or tuple(facts.get("splits") or ()),
+        limit=config.limit or _number(facts.get("limit")),
+        as_of=config.as_of or metadata.get("dataset_version"),
+        metadata={**metadata, **config.metadata},
+    )
+
+
+def _number(value: Any) -> int | None:
+    return value if isinstance(value, int) and value > 0 else None
+
+
+def describe(scope: Scope, reading: Reading, keys: list[str]) -> dict[str, Any]:
+    """Return the experiment's metadata: what was there, the version over the whole dataset, our facts."""
+    return {
+        **scope.metadata,
+        "num_repetitions": scope.repetitions,
+        "dataset_version": reading.version,
+        "dataset_splits": sorted(reading.splits),
+        FACTS: {
+            "version": __version__,
+            "splits": list(scope.splits),
+            "limit": scope.limit,
+            "examples": len(reading.ids),
+            "evaluator_keys": keys,
+        },
+    }
+
+
+def create(client: Client, config: RunConfig, scope: Scope, reading: Reading, keys: list[str]) -> Scope:
+    """Make the experiment, with what the service's own progress bar needs; return the scope with it.
+
+    The id is ours (the SDK too sends one, client.py:5116), because the run's folder is called after it.
+    """
+    body = {
+        "id": str(scope.experiment_id),
+        "name": scope.name,
+        "description": config.description,
+        "start_time": scope.epoch.isoformat(),
+        "reference_dataset_id": str(scope.dataset_id),
+        "extra": {"metadata": describe(scope, reading, keys)},
+        "num_examples": len(reading.ids),
+        "num_repetitions": scope.repetitions,
+        "evaluator_keys": keys or None,
+    }
+    client.request_with_retries(
+        "POST",
+        "/sessions",
+        request_kwargs={"json": {key: value for key, value in body.items() if value is not None}},
+        stop_after_attempt=3,
+    )
+    session = client.read_project(project_id=scope.experiment_id)
+    # The service may have set a start of its own; ids must be made of what reads back.
+    start = session.start_time
+    return replace(
+        scope, session=session, epoch=start if start.tzinfo else start.replace(tzinfo=timezone.utc)
+    )
+
+
+def write_facts(client: Client, scope: Scope, reading: Reading, keys: list[str]) -> None:
+    """Write the metadata once, over the whole dataset, if it does not stand there yet."""
+    current = client.read_project(project_id=scope.experiment_id)
+    wanted = describe(scope, reading, keys)
+    merged = {**(current.metadata or {}), **wanted}
+    if merged != (current.metadata or {}):
+        client.update_project(scope.experiment_id, metadata=merged)

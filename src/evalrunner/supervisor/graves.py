@@ -1,0 +1,113 @@
+"""Error runs for items that no worker survived: complete, linked to their example, with the reason.
+
+They go the way of every trace: into a spool of the supervisor's own, and out through the sender.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from evalrunner.clock import Clock
+from evalrunner.delivery.outlet import Outlet, produced_item
+from evalrunner.delivery.runs import error_run
+from evalrunner.delivery.spool import Entry
+from evalrunner.delivery.transport import HttpTransport
+from evalrunner.protocol.ids import root_run_id
+from evalrunner.protocol.messages import ProducedItem
+from evalrunner.supervisor.events import Buried, Bury, Event, SentOn
+from evalrunner.supervisor.experiment import Scope
+
+
+class Graves:
+    """Writes error runs; opens its spool with the first one.
+
+    Args:
+        spool: path of the spool to create if it is needed.
+        post: takes `Buried` when an error run is durable, `SentOn` when it is accepted or refused.
+    """
+
+    def __init__(
+        self,
+        spool: Path,
+        *,
+        new_transport: Callable[[], HttpTransport],
+        compress: bool,
+        deadline: float,
+        post: Callable[[Event], None],
+        note: Callable[[str], None],
+        clock: Clock,
+    ) -> None:
+        self.spool = spool
+        self._new_transport = new_transport
+        self._compress = compress
+        self._deadline = deadline
+        self._post = post
+        self._note = note
+        self._clock = clock
+        self._outlet: Outlet | None = None
+        self._unsynced = 0
+
+    def bury(self, order: Bury, example: dict[str, Any], repetition: int, scope: Scope) -> None:
+        """Write the error run of one item."""
+        run_id = root_run_id(scope.experiment_id, UUID(example["id"]), repetition, order.attempt, scope.epoch)
+        run = error_run(
+            run_id,
+            name="evalrunner",
+            inputs=example.get("inputs") or {},
+            error=f"evalrunner: {order.reason}",
+            example_id=example["id"],
+            project=scope.name,
+            at=self._clock.utcnow(),
+            metadata={"evalrunner_repetition": repetition, "evalrunner_attempt": order.attempt},
+        )
+        made = asdict(ProducedItem(order.item, order.token, [str(run_id)], [], [], order.reason, [], 0.0))
+        meta = {key: value for key, value in made.items() if key not in ("item", "token")}
+        self._unsynced += 1
+        self._open().publish(order.item, order.token, meta, [run.operation()])
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is still on its way."""
+        return self._unsynced > 0 or (self._outlet is not None and self._outlet.sender.pending > 0)
+
+    def close(self) -> None:
+        """Close the spool; what is unsent stays in it."""
+        if self._outlet is not None:
+            self._outlet.close()
+
+    def _open(self) -> Outlet:
+        if self._outlet is None:
+            self._outlet = Outlet(
+                self.spool,
+                info={"worker": 0},
+                transport=self._new_transport(),
+                compress=self._compress,
+                deadline=self._deadline,
+                on_durable=self._durable,
+                on_accepted=lambda entries: self._post(SentOn(accepted=tuple(map(_name, entries)))),
+                on_refused=lambda entry, why: self._post(SentOn(refused=((*_name(entry), why),))),
+                on_note=self._note,
+                on_error=self._failed,
+            )
+        return self._outlet
+
+    def _durable(self, entries: list[Entry]) -> None:
+        for made in (produced_item(entry.header) for entry in entries):
+            if made is not None:
+                self._post(Buried(made))
+        self._unsynced -= len(entries)
+
+    def _failed(self, error: Exception) -> None:
+        # The items stay FAILED in the ledger, without a run; the receipt says so.
+        self._note(f"an error run could not be written: {error}")
+        self._unsynced = 0
+
+
+def _name(entry: Entry) -> tuple[int, int]:
+    assert entry.header.item is not None
+    assert entry.header.token is not None
+    return entry.header.item, entry.header.token

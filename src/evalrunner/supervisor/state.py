@@ -1,0 +1,345 @@
+"""The supervisor's judgment: events in, instructions out. No process, no clock, no ledger, no network.
+
+The shell (loop.py) turns what happens into events, hands them in with the time, and carries the
+instructions out in order; a `Write` is committed before any later instruction of the same batch is sent.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from evalrunner.protocol.lease import HELD, ItemMove, ItemState, move
+from evalrunner.protocol.messages import ProducedItem, Report
+from evalrunner.protocol.worker import WorkerState, check
+from evalrunner.supervisor import events as ev
+from evalrunner.supervisor.policy import Policy, smoothed, window
+
+S, M, W = ItemState, ItemMove, WorkerState
+
+
+@dataclass(slots=True)
+class Item:
+    """One item, as much of it as must be in memory."""
+
+    state: ItemState
+    attempt: int = 0
+    token: int = 0
+    deaths: int = 0
+    failed: bool = False
+
+
+@dataclass(slots=True)
+class Worker:
+    """One worker process."""
+
+    slot: int
+    state: WorkerState = W.STARTING
+    concurrency: int = 1
+    held: set[int] = field(default_factory=set)
+    started: dict[int, float] = field(default_factory=dict)
+    done: int = 0
+    rate: float = 0.0
+    counted_at: float = 0.0
+    note: str = ""
+
+
+class SupervisorState:
+    """Everything that decides about items and workers.
+
+    Args:
+        items: the plan; those that are AVAILABLE will be executed, in this order.
+        policy: the rules.
+        first_token: tokens of this run start here; higher than any that an earlier run gave.
+    """
+
+    def __init__(self, items: Iterable[tuple[int, Item]], policy: Policy, first_token: int = 1) -> None:
+        self.items = dict(items)
+        self.policy = policy
+        self.workers: dict[int, Worker] = {}
+        self.ready = deque(number for number, item in self.items.items() if item.state is S.AVAILABLE)
+        self.planned = len(self.ready)
+        self.restarts = 0
+        self.stopping = False
+        self._begun = False
+        self._token = first_token
+        self._futile = 0
+        self._out: list[ev.Instruction] = []
+        self._now = 0.0
+        self._handlers: dict[type[Any], Callable[[Any], None]] = {
+            ev.WorkerStarted: self._worker_started,
+            ev.WorkerReady: self._worker_ready,
+            ev.WorkerCouldNotStart: self._could_not_start,
+            ev.Begun: self._experiment_begun,
+            ev.Reported: self._reported,
+            ev.Acknowledged: self._acknowledged,
+            ev.WorkerGone: self._gone,
+            ev.SentOn: self._sent_on,
+            ev.Seen: self._seen,
+            ev.Missed: self._missed,
+            ev.Buried: self._buried,
+            ev.StopAsked: self._stop,
+            ev.Tick: self._tick,
+        }
+
+    def handle(self, event: ev.Event, now: float) -> list[ev.Instruction]:
+        """Take in what happened at `now` (monotonic seconds); return what is to be done, in order."""
+        self._now, self._out = now, []
+        self._handlers[type(event)](event)
+        self._dispatch()
+        return self._out
+
+    # -- what others ask -----------------------------------------------------------------------------
+
+    @property
+    def executing(self) -> bool:
+        """Whether some item still has to be executed or is being executed."""
+        return bool(self.ready) or any(worker.held for worker in self.workers.values())
+
+    def living(self) -> list[int]:
+        """Return the workers that are not known dead."""
+        return [number for number, w in self.workers.items() if w.state not in (W.EXITED, W.LOST)]
+
+    # -- workers -------------------------------------------------------------------------------------
+
+    def first_workers(self) -> list[ev.Instruction]:
+        """Return the starts that the run begins with: never more workers than items."""
+        return [ev.StartWorker(slot) for slot in range(min(self.policy.workers, self.planned))]
+
+    def _worker_started(self, event: ev.WorkerStarted) -> None:
+        self.workers[event.worker] = Worker(event.slot)
+
+    def _worker_ready(self, event: ev.WorkerReady) -> None:
+        worker = self.workers[event.worker]
+        worker.state = check(worker.state, W.READY)
+        worker.concurrency = event.concurrency
+        worker.counted_at = self._now
+        if self._begun:
+            self._out.append(ev.SendBegin(event.worker))
+
+    def _could_not_start(self, event: ev.WorkerCouldNotStart) -> None:
+        if any(w.done for w in self.workers.values()):
+            # It started once, so the environment of this one is to blame; its end is handled when it ends.
+            self._out.append(ev.Say(f"worker {event.worker} could not start: {event.error}"))
+            return
+        self._out.append(ev.Abort(event.error))
+
+    def _experiment_begun(self, _: ev.Begun) -> None:
+        self._begun = True
+        self._out.extend(
+            ev.SendBegin(number) for number, worker in self.workers.items() if worker.state is W.READY
+        )
+
+    def _acknowledged(self, event: ev.Acknowledged) -> None:
+        worker = self.workers[event.worker]
+        worker.state = check(worker.state, W.DRAINED)
+        # A stopped worker forgets what it had not started.
+        for item in sorted(worker.held):
+            self._cancel(item)
+        worker.held.clear()
+
+    def _gone(self, event: ev.WorkerGone) -> None:
+        worker = self.workers[event.worker]
+        clean = worker.state is W.DRAINED
+        worker.state = check(worker.state, W.EXITED if clean else W.LOST)
+        for made in event.spooled:
+            self._produce(made, event.worker)
+        lost = sorted(worker.held)
+        worker.held.clear()
+        worker.started.clear()
+        for item in reversed(lost):
+            self._lose(item, event, suspect=item in event.suspects)
+        if not clean:
+            self._replace(event, len(lost))
+
+    def _replace(self, event: ev.WorkerGone, lost: int) -> None:
+        self._out.append(ev.Say(f"worker {event.worker} {event.how}; {lost} item(s) go to other workers"))
+        self._futile += 1
+        if self._futile > self.policy.futile_deaths:
+            self._out.append(
+                ev.Say(
+                    f"{self._futile} workers in a row died without producing anything; no more are started"
+                )
+            )
+            self._cancel_all("workers kept dying")
+            return
+        living = len(self.living())
+        if self.ready and not self.stopping and living < min(self.policy.workers, len(self.ready) + living):
+            self.restarts += 1
+            self._out.append(ev.StartWorker(self.workers[event.worker].slot))
+
+    # -- items ---------------------------------------------------------------------------------------
+
+    def _reported(self, event: ev.Reported) -> None:
+        worker = self.workers[event.worker]
+        report: Report = event.report
+        worker.note = report.note
+        for item, _token in report.started:
+            worker.started[item] = self._now
+        for made in report.produced:
+            self._produce(made, event.worker)
+        for item, token in report.accepted:
+            self._accept(item, token, event.worker)
+        for item, token, reason in report.refused:
+            self._refuse(item, token, reason, event.worker)
+        if report.produced:
+            self._count(worker, len(report.produced))
+
+    def _count(self, worker: Worker, produced: int) -> None:
+        worker.rate = smoothed(worker.rate, produced, self._now - worker.counted_at)
+        worker.counted_at = self._now
+        if worker.state in (W.READY, W.BUSY):
+            worker.state = W.BUSY if worker.held else W.READY
+        self._futile = 0
+
+    def _produce(self, made: ProducedItem, number: int) -> None:
+        item, worker = self.items[made.item], self.workers.get(number)
+        if item.token != made.token or item.state not in HELD:
+            self._late(made.item, made.token, number, "produced")
+            return
+        item.state = move(item.state, M.PRODUCE)
+        item.failed = made.error is not None
+        if worker is not None:
+            worker.held.discard(made.item)
+            worker.started.pop(made.item, None)
+            worker.done += 1
+        self._out.append(ev.Write(made.item, item.state, "produced", number, made.token, made=made))
+
+    def _accept(self, number: int, token: int, worker: int | None) -> None:
+        item = self.items[number]
+        if item.token != token or item.state not in (S.PRODUCED, S.NOT_DELIVERED):
+            self._late(number, token, worker, "accepted")
+            return
+        item.state = move(item.state, M.ACCEPT)
+        self._out.append(ev.Write(number, item.state, "accepted", worker, token))
+
+    def _refuse(self, number: int, token: int, reason: str, worker: int | None) -> None:
+        item = self.items[number]
+        if item.token != token or item.state is not S.PRODUCED:
+            self._late(number, token, worker, "refused")
+            return
+        item.state = move(item.state, M.REFUSE)
+        self._out.append(ev.Write(number, item.state, "refused", worker, token, reason=reason))
+
+    def _late(self, item: int, token: int, worker: int | None, what: str) -> None:
+        # Not an error: the sender of a dead worker's spool may say again what the worker said itself.
+        if self.items[item].token != token:
+            self._out.append(ev.Tell(item, worker, token, f"late: {what}"))
+
+    def _lose(self, number: int, event: ev.WorkerGone, *, suspect: bool) -> None:
+        item = self.items[number]
+        item.state = move(item.state, M.LOSE)
+        item.deaths += suspect
+        if item.deaths >= self.policy.max_attempts:
+            reason = f"{item.deaths} workers died while they executed it; the last one {event.how}"
+            item.state = move(item.state, M.GIVE_UP)
+            item.failed = True
+            self._write(number, "given up", event.worker, reason=reason)
+            self._token += 1
+            item.token, item.attempt = self._token, item.attempt + 1
+            self._out.append(ev.Bury(number, item.token, item.attempt, reason))
+            return
+        if self.stopping:
+            item.state = move(item.state, M.CANCEL)
+            self._write(number, "cancelled", event.worker)
+            return
+        item.state = move(item.state, M.RELEASE)
+        self._write(number, "lost, to be executed again" if suspect else "given back", event.worker)
+        self.ready.appendleft(number)
+
+    def _write(self, number: int, what: str, worker: int | None = None, reason: str | None = None) -> None:
+        item = self.items[number]
+        self._out.append(
+            ev.Write(number, item.state, what, worker, item.token, item.attempt, item.deaths, reason)
+        )
+
+    def _buried(self, event: ev.Buried) -> None:
+        made = event.made
+        item = self.items[made.item]
+        item.state = move(item.state, M.PRODUCE)
+        self._out.append(ev.Write(made.item, item.state, "error run written", None, made.token, made=made))
+
+    def _sent_on(self, event: ev.SentOn) -> None:
+        for item, token in event.accepted:
+            self._accept(item, token, None)
+        for item, token, reason in event.refused:
+            self._refuse(item, token, reason, None)
+
+    def _seen(self, event: ev.Seen) -> None:
+        for number in event.items:
+            item = self.items[number]
+            if item.state in (S.ACCEPTED, S.NOT_VISIBLE):
+                item.state = move(item.state, M.SEE)
+                self._write(number, "visible")
+
+    def _missed(self, event: ev.Missed) -> None:
+        for number, reason in event.items.items():
+            item = self.items[number]
+            if item.state is S.ACCEPTED:
+                item.state = move(item.state, M.MISS)
+                self._write(number, "not visible", reason=reason)
+
+    # -- stopping ------------------------------------------------------------------------------------
+
+    def _stop(self, _: ev.StopAsked) -> None:
+        if self.stopping:
+            return
+        self.stopping = True
+        self._cancel_all("the run was stopped")
+        for number, worker in self.workers.items():
+            if worker.state in (W.READY, W.BUSY):
+                self._out.append(ev.SendStop(number))
+                worker.state = W.DRAINING
+            elif worker.state is W.STARTING:
+                self._out.append(ev.KillWorker(number, "was not needed any more"))
+
+    def _cancel_all(self, reason: str) -> None:
+        while self.ready:
+            self._cancel(self.ready.popleft(), reason)
+
+    def _cancel(self, number: int, reason: str = "the run was stopped") -> None:
+        item = self.items[number]
+        item.state = move(item.state, M.CANCEL)
+        self._write(number, "cancelled", reason=reason)
+
+    # -- time and work -------------------------------------------------------------------------------
+
+    def _tick(self, _: ev.Tick) -> None:
+        limit = self.policy.item_timeout
+        if limit is None:
+            return
+        for number, worker in self.workers.items():
+            stuck = [item for item, since in worker.started.items() if self._now - since > limit]
+            if stuck and worker.state in (W.BUSY, W.READY, W.DRAINING):
+                worker.started.clear()
+                self._out.append(ev.KillWorker(number, f"was killed: an item took longer than {limit:g} s"))
+
+    def _dispatch(self) -> None:
+        if not self._begun:
+            return
+        able = [n for n, w in self.workers.items() if w.state in (W.READY, W.BUSY)]
+        for number in sorted(able, key=lambda n: len(self.workers[n].held)):
+            self._fill(number, self.workers[number], len(able))
+        if not self.executing and not self.stopping:
+            for number in able:
+                self.workers[number].state = check(self.workers[number].state, W.DRAINING)
+                self._out.append(ev.SendDrain(number))
+
+    def _fill(self, number: int, worker: Worker, sharing: int) -> None:
+        room = window(worker.concurrency, worker.rate, len(self.ready), sharing) - len(worker.held)
+        grants: list[ev.Grant] = []
+        while room > 0 and self.ready:
+            item_number = self.ready.popleft()
+            item = self.items[item_number]
+            self._token += 1
+            item.token, item.attempt = self._token, item.attempt + 1
+            item.state = move(item.state, M.LEASE)
+            worker.held.add(item_number)
+            grants.append(ev.Grant(item_number, item.token, item.attempt))
+            self._write(item_number, "leased", number)
+            room -= 1
+        if grants:
+            worker.state = W.BUSY
+            self._out.append(ev.SendLease(number, tuple(grants)))

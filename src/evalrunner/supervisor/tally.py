@@ -1,0 +1,82 @@
+"""Counting for the eye: what a snapshot shows. The receipt is never computed from this."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from evalrunner.protocol.lease import ItemState
+from evalrunner.supervisor.crew import Crew
+from evalrunner.supervisor.events import Write
+from evalrunner.supervisor.observe import Snapshot, WorkerView
+from evalrunner.supervisor.state import SupervisorState
+
+#: Seconds over which the rate is taken.
+SPAN = 10.0
+
+
+class Tally:
+    """Follows the writes of a run."""
+
+    def __init__(self, complete_before: int, began: float) -> None:
+        self._complete_before = complete_before
+        self._began = began
+        self.produced = self.accepted = self.visible = self.failed = self.errors = 0
+        self._marks: deque[tuple[float, int]] = deque([(began, 0)])
+        self.names: dict[int, str] = {}
+
+    def write(self, write: Write) -> None:
+        """Count one move."""
+        if write.state is ItemState.PRODUCED:
+            self.produced += 1
+            self.errors += bool(write.made and write.made.error)
+        elif write.state is ItemState.ACCEPTED:
+            self.accepted += 1
+        elif write.state is ItemState.VISIBLE:
+            self.visible += 1
+        elif write.state is ItemState.FAILED:
+            self.failed += 1
+
+    def snapshot(self, phase: str, state: SupervisorState, crew: Crew, note: str, now: float) -> Snapshot:
+        """Return the run as it is now."""
+        rate = self._rate(now)
+        left = state.planned - self.produced
+        return Snapshot(
+            phase=phase,
+            planned=state.planned,
+            complete_before=self._complete_before,
+            produced=self.produced,
+            accepted=self.accepted,
+            visible=self.visible,
+            failed=self.failed,
+            errors=self.errors,
+            restarts=state.restarts,
+            rate=rate,
+            eta=left / rate if rate > 0 and left > 0 else None,
+            elapsed=now - self._began,
+            note=note,
+            workers=tuple(self._workers(state, crew)),
+        )
+
+    def _rate(self, now: float) -> float:
+        self._marks.append((now, self.produced))
+        while len(self._marks) > 2 and now - self._marks[0][0] > SPAN:
+            self._marks.popleft()
+        since, before = self._marks[0]
+        return (self.produced - before) / (now - since) if now > since else 0.0
+
+    def _workers(self, state: SupervisorState, crew: Crew) -> list[WorkerView]:
+        views = []
+        for number, member in sorted(crew.members.items(), key=lambda pair: pair[1].process.slot):
+            worker = state.workers[number]
+            current = next(iter(worker.started), None)
+            views.append(
+                WorkerView(
+                    slot=worker.slot,
+                    pid=member.process.pid,
+                    state=worker.state.value,
+                    item=self.names.get(current, "") if current is not None else "",
+                    done=worker.done,
+                    rss=member.rss,
+                )
+            )
+        return views

@@ -1,0 +1,125 @@
+"""Reading an experiment back: the book V, and what was there before us.
+
+Always by paged queries of the experiment, never run by run (`GET /runs/{id}` is limited to 30 a minute),
+and always by id: a count hides a duplicate beside a hole. Raw JSON instead of the SDK's models, because
+ten thousand validated models only to look at their ids would cost more than the evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langsmith import Client
+
+#: The page size that the service's OpenAPI allows.
+PAGE = 100
+_SELECT = ["id", "trace_id", "start_time", "end_time", "status", "error", "reference_example_id"]
+
+
+@dataclass(frozen=True)
+class RootRun:
+    """A root run of the experiment.
+
+    Attributes:
+        ended: it has an end_time; without one it is pending.
+        error: its error, or None.
+        example_id: the example it is linked to; without the link the experiment's view hides it.
+    """
+
+    id: str
+    example_id: str | None
+    ended: bool
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Score:
+    """One feedback of a run (or, without `run_id`, of the experiment)."""
+
+    id: str
+    run_id: str | None
+    key: str
+    score: float | None
+    value: Any
+    failed: bool
+    comment: str | None
+
+
+class ReadBack:
+    """Reads one experiment."""
+
+    def __init__(self, client: Client, experiment_id: str) -> None:
+        self._client = client
+        self._experiment = experiment_id
+
+    def roots(self) -> Iterator[RootRun]:
+        """Return every root run of the experiment, newest first."""
+        for run in self._query({"is_root": True}):
+            yield RootRun(
+                str(run["id"]),
+                run.get("reference_example_id"),
+                run.get("end_time") is not None,
+                run.get("error"),
+            )
+
+    def seen(self, run_ids: Sequence[str]) -> set[str]:
+        """Return which of these runs the experiment shows, ended."""
+        found: set[str] = set()
+        for part in _parts(run_ids, PAGE):
+            found.update(str(run["id"]) for run in self._query({"id": part}) if run.get("end_time"))
+        return found
+
+    def scores(self, run_ids: Sequence[str]) -> Iterator[Score]:
+        """Return the feedback of these runs."""
+        # Ids ride in the query string (about 40 bytes each): 50 keep it under every proxy's limit.
+        for part in _parts(run_ids, 50):
+            yield from self._feedback({"run": list(part)})
+
+    def session_scores(self) -> Iterator[Score]:
+        """Return the experiment's own feedback (summary evaluators')."""
+        for score in self._feedback({"session": [self._experiment], "level": "session"}):
+            if score.run_id is None:
+                yield score
+
+    def _query(self, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        body = {"session": [self._experiment], "select": _SELECT, "limit": PAGE, **body}
+        while True:
+            answer = self._client.request_with_retries(
+                "POST", "/runs/query", request_kwargs={"json": body}, stop_after_attempt=3
+            ).json()
+            yield from answer["runs"]
+            cursor = (answer.get("cursors") or {}).get("next")
+            if not answer["runs"] or not cursor:
+                return
+            body = {**body, "cursor": cursor}
+
+    def _feedback(self, params: dict[str, Any]) -> Iterator[Score]:
+        offset = 0
+        while True:
+            page = self._client.request_with_retries(
+                "GET", "/feedback", params={**params, "limit": PAGE, "offset": offset}, stop_after_attempt=3
+            ).json()
+            for row in page:
+                yield _score(row)
+            if len(page) < PAGE:
+                return
+            offset += len(page)
+
+
+def _score(row: dict[str, Any]) -> Score:
+    score = row.get("score")
+    return Score(
+        id=str(row["id"]),
+        run_id=row.get("run_id"),
+        key=row["key"],
+        score=float(score) if isinstance(score, (int, float)) else None,
+        value=row.get("value"),
+        failed=bool((row.get("extra") or {}).get("error") or row.get("error")),
+        comment=row.get("comment"),
+    )
+
+
+def _parts(ids: Sequence[str], size: int) -> Iterable[Sequence[str]]:
+    return (ids[start : start + size] for start in range(0, len(ids), size))

@@ -1,0 +1,106 @@
+"""Whose run is it? The experiment's root runs, assigned to the plan's (example, repetition), by id. Pure.
+
+Runs that another tool made count too: they fill the repetitions that none of our own ids name, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from evalrunner.verify.readback import RootRun
+
+Key = tuple[str, int]
+"""(example id, repetition)"""
+
+
+@dataclass
+class Assignment:
+    """What the experiment holds, seen from the plan.
+
+    Attributes:
+        runs: the complete root run of each (example, repetition) that has one.
+        duplicates: further complete root runs of an example, beyond the planned repetitions.
+        superseded: runs of earlier attempts that a later one replaced.
+        strangers: root runs of the experiment that are no complete run of a planned example: id -> why.
+    """
+
+    runs: dict[Key, RootRun] = field(default_factory=dict)
+    duplicates: list[tuple[Key, RootRun]] = field(default_factory=list)
+    superseded: list[tuple[Key, RootRun]] = field(default_factory=list)
+    strangers: dict[str, str] = field(default_factory=dict)
+
+
+def assign(
+    examples: Collection[str],
+    repetitions: int,
+    roots: Iterable[RootRun],
+    our_ids: Callable[[str, int], Sequence[str]],
+) -> Assignment:
+    """Assign root runs to the plan.
+
+    Args:
+        examples: ids of the planned examples.
+        repetitions: runs wanted per example.
+        roots: every root run of the experiment.
+        our_ids: the ids that attempts 1, 2, ... of an (example, repetition) have.
+    """
+    found = Assignment()
+    by_example: dict[str, list[RootRun]] = {}
+    for root in roots:
+        why = _strange(root, examples)
+        if why:
+            found.strangers[root.id] = why
+        else:
+            by_example.setdefault(str(root.example_id), []).append(root)
+    for example, runs in by_example.items():
+        _assign_example(found, example, repetitions, runs, our_ids)
+    return found
+
+
+def _strange(root: RootRun, examples: Collection[str]) -> str | None:
+    if not root.ended:
+        return "pending: it has no end"
+    if root.example_id is None:
+        return "not linked to an example"
+    if root.example_id not in examples:
+        return "its example is not in the plan"
+    return None
+
+
+def _assign_example(
+    found: Assignment,
+    example: str,
+    repetitions: int,
+    runs: list[RootRun],
+    our_ids: Callable[[str, int], Sequence[str]],
+) -> None:
+    left = {run.id: run for run in runs}
+    for repetition in range(repetitions):
+        ours = [left.pop(run_id) for run_id in our_ids(example, repetition) if run_id in left]
+        # A run without error counts before one with; then the later attempt.
+        ours.sort(key=lambda run: run.error is None)
+        if ours:
+            found.runs[(example, repetition)] = ours[-1]
+            found.superseded.extend(((example, repetition), run) for run in ours[:-1])
+    foreign = sorted(left.values(), key=lambda run: (run.error is not None, run.id))
+    for repetition in range(repetitions):
+        if foreign and (example, repetition) not in found.runs:
+            found.runs[(example, repetition)] = foreign.pop(0)
+    found.duplicates.extend(((example, 0), run) for run in foreign)
+
+
+def required_keys(scores: dict[str, set[str]]) -> set[str]:
+    """Return the feedback keys that a complete run must have.
+
+    Args:
+        scores: for every complete run of the experiment, the keys that it has.
+
+    Which evaluators an experiment is meant to have is written down nowhere that can be read back, and an
+    evaluator may give any key. A key that at least half of the runs have is taken as meant for all.
+    """
+    counts: dict[str, int] = {}
+    for keys in scores.values():
+        for key in keys:
+            counts[key] = counts.get(key, 0) + 1
+    return {key for key, count in counts.items() if 2 * count >= len(scores)}

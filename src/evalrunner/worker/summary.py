@@ -1,0 +1,106 @@
+"""Summary evaluators: once, over the whole experiment, in a process of their own.
+
+The supervisor orders them when every item is visible. They see what the experiment shows, read back, and not
+what some process remembers; the user's code, and the runs that it wants in memory, never enter the supervisor.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import Any
+from uuid import UUID, uuid5
+
+from langsmith import Client
+from langsmith.schemas import Example, Run
+
+from evalrunner.config import Endpoint, TargetSpec
+from evalrunner.delivery.sdk import call_summary_evaluator
+from evalrunner.protocol.messages import Summarise, Summarised, decode, encode
+from evalrunner.worker.evaluators import name_of
+from evalrunner.worker.loading import load
+from evalrunner.worker.target import contained
+
+logger = logging.getLogger(__name__)
+
+
+def serve(connection: Any, spec: TargetSpec, endpoint: Endpoint) -> None:
+    """Take one order, carry it out, answer."""
+    order = decode(connection.recv_bytes())
+    assert isinstance(order, Summarise)
+    client = Client(
+        api_url=endpoint.url,
+        api_key=endpoint.key,
+        workspace_id=endpoint.workspace or "",
+        auto_batch_tracing=False,
+    )
+    evaluators = load(spec).summary_evaluators
+    answer = Summarised({}, {})
+    if evaluators:
+        runs, examples = _read(client, order)
+        answer = _summarise(client, order, evaluators, runs, examples)
+    connection.send_bytes(encode(answer))
+
+
+def _read(client: Client, order: Summarise) -> tuple[list[Run], list[Example]]:
+    with warnings.catch_warnings():
+        # list_runs is the one reader that both generations of the service answer today.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        found = {
+            str(run.id): run for run in client.list_runs(project_id=order.experiment["id"], is_root=True)
+        }
+    by_id = {
+        str(example.id): example
+        for example in client.list_examples(
+            dataset_id=order.experiment["reference_dataset_id"], as_of=order.as_of
+        )
+    }
+    pairs = [
+        (found[run], by_id[example])
+        for run, example in order.runs.items()
+        if run in found and example in by_id
+    ]
+    return [run for run, _ in pairs], [example for _, example in pairs]
+
+
+def _summarise(
+    client: Client, order: Summarise, evaluators: list[Any], runs: list[Run], examples: list[Example]
+) -> Summarised:
+    scores: dict[str, dict[str, Any]] = {}
+    errors: dict[str, str] = {}
+    experiment = UUID(order.experiment["id"])
+    for evaluator in evaluators:
+        name = name_of(evaluator)
+        try:
+            results = contained(call_summary_evaluator)(client, evaluator, runs, examples)
+        except Exception as error:
+            logger.exception("summary evaluator %s", name)
+            errors[name] = f"{type(error).__name__}: {error}"[:500]
+            continue
+        for result in results:
+            # Named by what it is, so that the next run of the command replaces it.
+            feedback_id = uuid5(experiment, f"evalrunner:summary:{name}:{result.key}")
+            _replace(client, experiment, feedback_id, result)
+            scores[result.key] = {
+                "id": str(feedback_id), "score": result.score, "value": result.value, "comment": result.comment,
+            }  # fmt: skip
+    return Summarised(scores, errors)
+
+
+def _replace(client: Client, experiment: UUID, feedback_id: UUID, result: Any) -> None:
+    try:
+        client.delete_feedback(feedback_id)
+    except Exception:
+        logger.debug("no earlier summary score %s", feedback_id)
+    client.create_feedback(
+        run_id=None,
+        key=result.key,
+        score=result.score,
+        value=result.value,
+        comment=result.comment,
+        project_id=experiment,
+        feedback_id=feedback_id,
+        source_info=result.evaluator_info or None,
+        extra=result.extra,
+        feedback_config=result.feedback_config,
+    )
