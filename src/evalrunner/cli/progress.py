@@ -7,6 +7,7 @@ A terminal that goes away (a lost connection, a closed pipe) takes the view with
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ EVERY = 10.0
 MANY_WORKERS = 16
 SHOW_WORKERS = ("starting", "running", "draining")
 _GRAVE = re.compile(
-    r"died|dead|killed|exited|lost|restart|replac|fail|refus|error|unreachable|could not|cannot|gave up|timed? ?out",
+    r"died|dead|killed|exited|restart|replac|fail|refus|error|unreachable|could not|cannot|timed out",
     re.IGNORECASE,
 )
 
@@ -45,7 +46,7 @@ def make_observer(
         tty: whether `stream` is a terminal; None asks it.
         clock: for the pace of the live view and the times of plain lines.
     """
-    on_terminal = stream.isatty() if tty is None else tty
+    on_terminal = tty if tty is not None else stream.isatty() and os.environ.get("TERM") != "dumb"
     return _live(stream, clock) if on_terminal and not quiet else _plain(stream, quiet, clock)
 
 
@@ -100,11 +101,15 @@ class PlainObserver:
             self._write(clean(text))
 
     def _write(self, text: str) -> None:
-        encoding = getattr(self._stream, "encoding", None) or "utf-8"
-        shown = text.encode(encoding, "replace").decode(encoding)
+        shown = writable(text, getattr(self._stream, "encoding", None) or "utf-8")
         with suppress(OSError):
             self._stream.write(f"{self._clock.utcnow():%Y-%m-%dT%H:%M:%SZ} {shown}\n")
             self._stream.flush()
+
+
+def writable(text: str, encoding: str) -> str:
+    """Return `text` with what the encoding does not have replaced: no note is worth a run."""
+    return text.encode(encoding, "replace").decode(encoding)
 
 
 def counts_line(view: Snapshot) -> str:
@@ -129,7 +134,6 @@ class LiveObserver:
         self._console, self._clock = console, clock
         self._view: Snapshot | None = None
         self._drawn = float("-inf")
-        self._fill = "\N{BOX DRAWINGS HEAVY HORIZONTAL}" if console.encoding.startswith("utf") else "#"
         at_stderr = console.file is sys.stderr
         self.live = Live(
             console=console,
@@ -151,18 +155,23 @@ class LiveObserver:
         time = f"{self._clock.utcnow():%H:%M:%SZ} "
         style = "yellow" if _GRAVE.search(text) else ""
         with suppress(OSError):
-            self._console.print(Text.assemble((time, "dim"), (clean(text), style)))
+            self._console.print(
+                Text.assemble((time, "dim"), (writable(clean(text), self._console.encoding), style))
+            )
 
     def draw(self) -> None:
         """Draw the last snapshot."""
         if self._view is not None:
             self._drawn = self._clock.monotonic()
             with suppress(OSError):
-                self.live.update(dashboard(self._view, self._console.width, self._fill), refresh=True)
+                self.live.update(
+                    dashboard(self._view, self._console.width, self._console.encoding), refresh=True
+                )
 
 
-def dashboard(view: Snapshot, width: int, fill: str = "#") -> Text:
+def dashboard(view: Snapshot, width: int, encoding: str = "ascii") -> Text:
     """Return the live view of one snapshot: text alone, because a table costs five times as much to draw."""
+    fill = "\N{BOX DRAWINGS HEAVY HORIZONTAL}" if encoding.startswith("utf") else "#"
     rows = [_overall(view, width, fill), _counts(view)]
     if view.workers and view.phase in SHOW_WORKERS:
         rows += _workers(view.workers)
@@ -172,7 +181,7 @@ def dashboard(view: Snapshot, width: int, fill: str = "#") -> Text:
     for place, row in enumerate(rows):
         page.append("\n" if place else "")
         for text, style in row:
-            page.append(text, style)
+            page.append(writable(text, encoding), style)
     return page
 
 
