@@ -53,7 +53,9 @@ class Embedded:
             self._meanwhile()
         except OSError as error:
             self._leave()
-            raise RunFolderError(f"cannot write in {self._state.folder}: {error.strerror or error}") from None
+            raise RunFolderError(
+                f"cannot work in {self._state.folder}: {error.strerror or error}; --store names another place"
+            ) from None
         except BaseException:
             self._leave()
             raise

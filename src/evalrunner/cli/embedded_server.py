@@ -14,7 +14,7 @@ from pathlib import Path
 
 from evalrunner.cli.processes import born
 from evalrunner.cli.state import Server, State
-from evalrunner.clock import SYSTEM
+from evalrunner.clock import SYSTEM, Clock
 from evalrunner.errors import RunFolderError
 
 #: Seconds without any user after which the server ends.
@@ -58,14 +58,15 @@ def announcer(state: State, store: Path, token: str) -> Callable[[str], None]:
 class Idle:
     """Tells when nobody needs the server any more."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, clock: Clock = SYSTEM) -> None:
         """Watch the tenants of `state`."""
         self._state = state
+        self._clock = clock
         self._since: float | None = None
 
     def __call__(self) -> bool:
         """Return True once no user has been alive for a while, and none can find us any more."""
-        now = SYSTEM.monotonic()
+        now = self._clock.monotonic()
         if self._state.tenants():
             self._since = None
         elif self._since is None:

@@ -27,4 +27,6 @@ def command(
     output = Output()
     for path in paths:
         output.line(f"wrote {path}")
+    if readme := next((path for path in paths if path.name == "README.md"), None):
+        output.line(f"next: see {readme}")
     return ExitCode.COMPLETE

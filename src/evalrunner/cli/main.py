@@ -27,7 +27,7 @@ run --help.)
 [bold]evalrunner init DIR[/bold] writes a small evaluation to try it on. With no LangSmith configured,
 everything works against a local backend that evalrunner starts itself."""
 
-_OWN = ("--help", "--version")
+_OWN = ("--help", "-h", "--version")
 
 
 class DefaultRun(TyperGroup):
@@ -66,6 +66,7 @@ def build() -> typer.Typer:
         "pretty_exceptions_enable": False,
         "no_args_is_help": True,
         "rich_markup_mode": "rich",
+        "context_settings": {"help_option_names": ["-h", "--help"]},
     }
     app = typer.Typer(cls=DefaultRun, help=_folded(HELP), **looks)
     app.callback()(top)

@@ -89,17 +89,18 @@ OPTIONS: tuple[Option, ...] = (
     Option("limit", WHOLE, WHAT, "Only the first N examples.", metavar="N", shown="all", least=1),
     Option("retry-errors", SWITCH, WHAT, "Also run again the items whose target raised.", default=False),
     Option("target", TEXT, CODE,
-           "Anything that LangSmith's aevaluate takes. It is executed at least once per item, "
-           "at most --max-attempts times.", short="t", metavar="MODULE:NAME|FILE.py:NAME"),
+           "module:name or file.py:name of anything that LangSmith's aevaluate takes. It is executed at "
+           "least once per item, "
+           "at most --max-attempts times.", short="t", metavar="SPEC"),
     Option("factory", SWITCH, CODE,
            "The target is called once per worker process, without arguments, and returns the real one "
            "(one model per process).", default=False),
     Option("evaluator", LIST, CODE,
-           "An evaluator, executed as often as the target. Repeatable.", default=(),
-           metavar="MODULE:NAME|FILE.py:NAME"),
+           "An evaluator, likewise; executed as often as the target. Repeatable.", default=(),
+           metavar="SPEC"),
     Option("summary-evaluator", LIST, CODE,
-           "Runs once, over the whole experiment. Repeatable.", default=(),
-           metavar="MODULE:NAME|FILE.py:NAME"),
+           "Likewise; runs once, over the whole experiment. Repeatable.", default=(),
+           metavar="SPEC"),
     Option("trace-evaluators", SWITCH, CODE,
            "Trace the evaluators to the project 'evaluators', as the SDK does.",
            default=_WORKER.trace_evaluators),
@@ -161,9 +162,9 @@ def takes_options(function: F, *first: inspect.Parameter) -> F:
 def _parameter(option: Option) -> inspect.Parameter:
     info = typer.Option(
         *_declarations(option),
-        help=option.help,
+        help=_help(option),
         rich_help_panel=option.panel,
-        show_default=_shown(option),
+        show_default=False,
         metavar=option.metavar,
     )
     annotation = Annotated[option.kind.annotation, info]  # type: ignore[name-defined]
@@ -177,9 +178,13 @@ def _declarations(option: Option) -> list[str]:
     return [flag, *([f"-{option.short}"] if option.short else [])]
 
 
-def _shown(option: Option) -> bool | str:
-    if option.shown:
-        return option.shown
+def _help(option: Option) -> str:
+    """Return the help with the default in words: the flag's own default is None, "not given"."""
+    default = option.shown or _shown(option)
+    return f"{option.help} Default: {default}." if default else option.help
+
+
+def _shown(option: Option) -> str:
     if option.kind is SWITCH:
-        return ("yes" if option.default else "no") if option.in_files else False
-    return str(option.default) if option.default not in (None, (), {}) else False
+        return ("yes" if option.default else "no") if option.in_files else ""
+    return f"{option.default:g}" if isinstance(option.default, float) else str(option.default or "")

@@ -19,7 +19,7 @@ from evalrunner.report.receipt import FORMAT, Books, EvaluatorEntry, ItemEntry, 
 def command(
     experiment: Annotated[
         str | None,
-        typer.Argument(metavar="[EXPERIMENT]", help="Id or name; the last run's, if not given."),
+        typer.Argument(metavar="EXPERIMENT", help="Id or name; the last run's, if not given."),
     ] = None,
     run_dir: Annotated[Path | None, typer.Option(metavar="FOLDER", help="The run's folder.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the receipt as one JSON document.")] = False,

@@ -41,7 +41,7 @@ takes_options(
         default=None,
         annotation=Annotated[
             str | None,
-            typer.Argument(metavar="[EXPERIMENT]", help="Id or name of the experiment.", show_default=False),
+            typer.Argument(metavar="EXPERIMENT", help="Id or name of the experiment.", show_default=False),
         ],
     ),
 )

@@ -37,8 +37,8 @@ def go(settings: Settings, output: Output) -> ExitCode:
 
     config = settings.run_config()
     with opened(settings, output, meanwhile=_load_supervisor) as endpoint:
+        from evalrunner.api import execute  # noqa: PLC0415 - loaded by `opened` already
         from evalrunner.cli.progress import make_observer  # noqa: PLC0415
-        from evalrunner.supervisor.api import execute  # noqa: PLC0415 - loaded by `opened` already
 
         with make_observer(sys.stderr, quiet=output.quiet) as observer:
             receipt = execute(config, endpoint, observer, plan_only=settings["plan"])
@@ -60,7 +60,7 @@ def show(receipt: Receipt, output: Output) -> None:
 
 
 def _load_supervisor() -> None:
-    import evalrunner.supervisor.api  # noqa: F401, PLC0415 - costs what the backend's start takes anyway
+    import evalrunner.api  # noqa: F401, PLC0415 - costs what the backend's start takes anyway
 
 
 def _point(receipt: Receipt, endpoint: Endpoint, output: Output, *, planned: bool) -> None:

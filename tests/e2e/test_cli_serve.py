@@ -1,0 +1,163 @@
+"""`evalrunner serve`: a token that is kept, a server that commands find, an orderly end."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+
+from evalrunner.cli.state import State
+
+COMMAND = (sys.executable, "-m", "evalrunner")
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    kept = {
+        k: v for k, v in os.environ.items() if not k.startswith(("LANGSMITH_", "LANGCHAIN_", "EVALRUNNER_"))
+    }
+    return {**kept, "HOME": str(folder), **more}
+
+
+@dataclass
+class Served:
+    """A server, and what it told its terminal."""
+
+    process: subprocess.Popen[str]
+    lines: list[str]
+
+    @property
+    def url(self) -> str:
+        return self.lines[1].partition("LANGSMITH_ENDPOINT=")[2].strip()
+
+    def shell(self, script: str, folder: Path, **more: str) -> str:
+        """Run a script after the two export lines."""
+        exports = "\n".join(self.lines[1:])
+        done = subprocess.run(
+            ["sh", "-c", f"{exports}\n{script}"],
+            env=environment(folder, **more),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        return done.stdout
+
+    def end(self, how: signal.Signals) -> int:
+        self.process.send_signal(how)
+        return self.process.wait(timeout=30)
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str, **environ: str) -> Iterator[Served]:
+    process = subprocess.Popen(
+        [*COMMAND, "serve", *arguments],
+        cwd=folder,
+        env=environment(folder, **environ),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            yield Served(process, [process.stdout.readline() for _ in range(3)])
+        finally:
+            process.kill()
+
+
+def refused(folder: Path, *arguments: str, **environ: str) -> str:
+    done = subprocess.run(
+        [*COMMAND, "serve", *arguments],
+        cwd=folder,
+        env=environment(folder, **environ),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    return done.stderr
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_the_exports_work_and_a_signal_ends_it(tmp_path: Path, how: signal.Signals) -> None:
+    with serving(tmp_path) as served:
+        state = State.of(tmp_path / ".evalrunner" / "store.sqlite")
+        assert state.token_file.stat().st_mode & 0o777 == 0o600
+        token = state.token_file.read_text()
+        assert token not in "".join(served.lines)
+        python = shlex.quote(sys.executable)
+        script = f"{python} -c 'import langsmith; print(langsmith.Client().create_dataset(\"d\").name)'"
+        assert served.shell(script, tmp_path) == "d\n"
+        assert requests.get(f"{served.url}/datasets", timeout=10).status_code == 401
+        assert served.end(how) == 0
+        assert state.server() is None
+
+
+def test_commands_in_the_folder_find_it_and_another_server_does_not_start(tmp_path: Path) -> None:
+    with serving(tmp_path) as served:
+        state = State.of(tmp_path / ".evalrunner" / "store.sqlite")
+        before = state.server()
+        words = refused(tmp_path)
+        assert f"is served at {served.url} (pid {served.process.pid})" in words
+        done = subprocess.run(
+            [*COMMAND, "dataset", "list"], cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+        assert done.stdout == "there are no datasets yet\n"
+        assert state.server() == before
+        assert served.end(signal.SIGTERM) == 0
+
+
+def test_the_token_is_kept_from_one_time_to_the_next(tmp_path: Path) -> None:
+    tokens = []
+    for _ in range(2):
+        with serving(tmp_path, "--store", "x.sqlite") as served:
+            tokens.append((tmp_path / "x.sqlite.d" / "token").read_text())
+            assert served.end(signal.SIGTERM) == 0
+    assert tokens[0] == tokens[1]
+
+
+def test_tokens_from_the_environment_and_from_a_file(tmp_path: Path) -> None:
+    with serving(tmp_path, EVALRUNNER_TOKEN="chosen-by-hand") as served:
+        assert served.lines[2] == '  export LANGSMITH_API_KEY="$EVALRUNNER_TOKEN"\n'
+        answer = requests.get(f"{served.url}/datasets", headers={"x-api-key": "chosen-by-hand"}, timeout=10)
+        assert answer.status_code == 200
+    path = tmp_path / "my token"
+    path.write_text("chosen-in-a-file\n")
+    assert "others can read the token file my token; say: chmod 600 'my token'" in refused(
+        tmp_path, "--token-file", "my token"
+    )
+    path.chmod(0o600)
+    with serving(tmp_path, "--token-file", "my token") as served:
+        assert served.shell('echo "$LANGSMITH_API_KEY"', tmp_path) == "chosen-in-a-file\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "words"),
+    [
+        (("--token-file", "none"), {}, "the token file none cannot be read"),
+        ((), {"EVALRUNNER_TOKEN": "short"}, "the token in EVALRUNNER_TOKEN must be 8 or more"),
+        (("--faults", "none.toml"), {}, "the fault plan none.toml cannot be read"),
+        (("--host", "203.0.113.1"), {}, "cannot serve at 203.0.113.1:0"),
+    ],
+)
+def test_what_cannot_be_served(
+    tmp_path: Path, arguments: tuple[str, ...], environ: dict[str, str], words: str
+) -> None:
+    assert words in refused(tmp_path, *arguments, **environ)
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    with serving(tmp_path) as served:
+        port = served.url.rpartition(":")[2]
+        words = refused(tmp_path, "--port", port, "--store", "other.sqlite")
+        assert f"cannot serve at 127.0.0.1:{port}: Address already in use" in words
