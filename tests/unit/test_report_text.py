@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from rich.console import Console
 
 from evalrunner.report.lines import clean, number, seconds
 from evalrunner.report.receipt import Books, EvaluatorEntry, ItemEntry, Receipt, WorkerEntry
-from evalrunner.report.text import CAP, plain, render
+from evalrunner.report.text import plain, render
+from evalrunner.report.troubles import CAP
 
 
 def item(number: int, state: str = "visible", **more: Any) -> ItemEntry:
@@ -86,37 +88,53 @@ def test_the_books_stand_in_their_order() -> None:
     assert rows[heads + 1].split() == ["4", ">", "4", ">", "3", ">", "1"]
 
 
-def test_items_complete_before_are_not_counted_as_planned_work() -> None:
+def test_items_complete_before_are_told_apart() -> None:
     items = [item(1), item(2, "already complete"), item(3, "already complete")]
-    text = plain(receipt(items))
-    assert "3 items planned; 2 complete before this run, 1 to run" in text
+    text = plain(receipt(items, plan={"already_complete": 2}))
     assert "1 visible, 2 already complete" in text
+    assert "1 execution in this run; 2 of 3 items were complete before" in text
 
 
-def test_a_run_with_nothing_to_do_shows_no_books() -> None:
-    text = plain(receipt([item(1, "already complete")], executions=0, books=Books(0, 0, 0)))
-    assert "planned" not in text
-    assert "0 executions in this run" in text
+def test_a_plan_is_no_failure() -> None:
+    items = [
+        item(1, "not run"),
+        item(2, "not run", reason="its run ended in an error"),
+        item(3, "already complete"),
+    ]
+    shown = receipt(items, complete=False, verdict="2 of 3 items would be executed.", executions=0)
+    text = plain(shown)
+    assert text.startswith("PLAN  2 of 3 items would be executed.")
+    assert "not run: without a complete run" in text
+    assert "not run: its run ended in an error" in text
+    assert "produced" not in text
 
 
 def test_a_missing_score_is_in_the_row_of_its_evaluator() -> None:
     entry = EvaluatorEntry("exact", 7, None, 2, 1, 10, {"good": 5, "bad": 2})
-    text = plain(receipt([item(1)], evaluators=[entry], summary={"macro_f1": 0.5, "best": "billing"}))
+    summary = {
+        "scores": {
+            "macro_f1": {"score": 0.5, "value": None, "visible": True},
+            "best": {"score": None, "value": "billing", "visible": False},
+        },
+        "errors": {"worst": "ZeroDivisionError: division by zero"},
+    }
+    text = plain(receipt([item(1)], evaluators=[entry], summary=summary))
     assert "exact            -        7        2        1       10" in text
     assert "good: 5, bad: 2" in text
     assert "macro_f1     0.500  over the whole experiment" in text
-    assert "best       billing" in text
+    assert "best       billing  accepted, and not read back" in text
+    assert "summary evaluator worst failed: ZeroDivisionError: division by zero" in text
 
 
 def test_every_open_item_is_named_with_its_reason() -> None:
     items = [
         item(1),
-        item(2, "failed", attempt=2, reason="2 workers died with it: killed by SIGKILL"),
+        item(2, "failed", reason="its error run could not be written"),
         item(3, "not delivered", reason="503 until the deadline"),
         item(4, "not visible", reason=None),
     ]
-    text = plain(receipt(items, complete=False))
-    assert "failed: 2 workers died with it: killed by SIGKILL" in text
+    text = plain(receipt(items, complete=False, exit_code=3))
+    assert "failed: its error run could not be written" in text
     assert "not delivered: 503 until the deadline" in text
     assert "not visible: no reason recorded" in text
     for one in items[1:]:
@@ -133,19 +151,32 @@ def test_repetitions_are_named_only_where_there_are_some() -> None:
 
 def test_a_long_list_is_capped_and_says_how_much_is_left() -> None:
     items = [item(number, "not visible", reason="forgotten") for number in range(CAP + 7)]
-    text = plain(receipt(items, complete=False))
+    text = plain(receipt(items, complete=False, exit_code=3))
     assert text.count("00000000-0000-4000") == CAP
     assert "and 7 more items: see receipt.json" in text
 
 
-def test_errors_of_the_target_are_grouped_by_their_text() -> None:
-    items = [item(number, error="ValueError: no digits") for number in range(5)]
-    items += [item(9, error="KeyError: 'total'")]
+def test_errors_are_grouped_by_their_text_and_name_their_items() -> None:
+    items = [item(number, "failed", error="ValueError: no digits") for number in range(5)]
+    items += [
+        item(9, "failed", error="2 workers died with it", attempt=2),
+        item(10, "not visible", error="KeyError: 1"),
+    ]
     text = plain(receipt(items, exit_code=1))
-    assert "the target raised for 6 items" in text
+    assert "7 items ended in an error:" in text
     assert "5 x ValueError: no digits" in text
-    assert "and 2 more: see receipt.json" in text
-    assert text.index("5 x ValueError") < text.index("1 x KeyError")
+    assert text.index("5 x ValueError") < text.index("1 x 2 workers died with it")
+    for one in items:
+        assert one.example_id in text
+    assert f"{items[5].example_id}  attempt 2\n" in text
+    assert f"{items[6].example_id}, not visible\n" in text
+
+
+def test_many_errors_name_a_few_items_each() -> None:
+    items = [item(number, "failed", error="ValueError: no digits") for number in range(CAP + 1)]
+    text = plain(receipt(items, exit_code=1))
+    assert text.count("00000000-0000-4000") == 3
+    assert f"and {CAP - 2} more: see receipt.json" in text
 
 
 def test_deaths_strangers_duplicates_and_warnings_are_told() -> None:
@@ -158,7 +189,7 @@ def test_deaths_strangers_duplicates_and_warnings_are_told() -> None:
             ],
             restarts=1,
             strangers=["run-s"],
-            duplicates=[item(1, run_id="run-d")],
+            duplicates=[item(1, "duplicate", run_id="run-d"), item(1, "superseded", run_id="run-e")],
             warnings=["a child outlived its root"],
         )
     )
@@ -167,7 +198,8 @@ def test_deaths_strangers_duplicates_and_warnings_are_told() -> None:
     assert "4712" not in text
     assert "the experiment has 1 run that nobody planned" in text
     assert "run-s" in text
-    assert "run-d" in text
+    assert "1 run too many for items that have one already\n    run-d" in text
+    assert "1 run of earlier attempts beside the ones that count\n    run-e" in text
     assert "warning: a child outlived its root" in text
 
 
@@ -178,6 +210,13 @@ def test_what_to_copy_is_never_broken() -> None:
     assert f"  files       {folder}\n" in text
 
 
+def test_a_folder_below_this_one_is_named_from_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "  files       runs/e-1  (rec" in plain(receipt([item(1)], run_dir=str(tmp_path / "runs/e-1")))
+    assert "  files       /elsewhere/e-1  (rec" in plain(receipt([item(1)], run_dir="/elsewhere/e-1"))
+    assert "files" not in plain(receipt([item(1)], run_dir=""))
+
+
 HOSTILE = "\x1b[31mred\x1b[0m \x1b]0;title\x07 [bold]b[/bold] [/nope] a\r\nb \x9b2J \u202egnp.exe \ud800 \x00"
 
 
@@ -186,7 +225,7 @@ def test_no_data_reaches_the_terminal_raw() -> None:
         [item(1, "failed", reason=HOSTILE), item(2, error=HOSTILE)],
         experiment={"id": HOSTILE, "name": HOSTILE + "n"},
         evaluators=[EvaluatorEntry(HOSTILE, 1, 1.0, 0, 0, 1, {HOSTILE: 1})],
-        summary={HOSTILE: HOSTILE},
+        summary={"scores": {HOSTILE: {"score": None, "value": HOSTILE}}, "errors": {HOSTILE: HOSTILE}},
         workers=[WorkerEntry(0, 1, HOSTILE, 0)],
         warnings=[HOSTILE],
         strangers=[HOSTILE],

@@ -5,7 +5,7 @@ One layout serves a terminal and a log file: aligned columns, no boxes, ASCII si
 
 from __future__ import annotations
 
-from collections import defaultdict
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -26,15 +26,10 @@ from evalrunner.report.lines import (
     seconds,
     wrap,
 )
-from evalrunner.report.receipt import EvaluatorEntry, ItemEntry, Receipt
+from evalrunner.report.receipt import EvaluatorEntry, Receipt
+from evalrunner.report.troubles import CAP, GOOD, STATES, is_plan, troubles
 
-#: How many items (errors, workers, warnings) are named before "see receipt.json".
-CAP = 20
 NARROW, WIDE = 60, 100
-#: States that need nobody's attention.
-GOOD = frozenset({"visible", "already complete"})
-STATES = ("visible", "already complete", "failed", "not visible", "not delivered", "not run")
-_QUIET_ENDS = frozenset({"exited with status 0", "still running"})
 
 
 @dataclass(frozen=True)
@@ -65,11 +60,7 @@ def _lines(receipt: Receipt, width: int) -> Iterator[Line]:
         _head(receipt, width),
         _books(receipt),
         _evaluators(receipt, width),
-        _open_items(receipt, width),
-        _errors(receipt, width),
-        _odd_runs(receipt, width),
-        _deaths(receipt, width),
-        _warnings(receipt, width),
+        *troubles(receipt, width),
         _foot(receipt, width),
     )
     for place, section in enumerate(filter(None, map(list, sections))):
@@ -79,14 +70,18 @@ def _lines(receipt: Receipt, width: int) -> Iterator[Line]:
 
 
 def _head(receipt: Receipt, width: int) -> Iterator[Line]:
-    word, style = ("COMPLETE", "green") if receipt.complete else ("NOT COMPLETE", "red")
-    if receipt.complete and receipt.exit_code:
-        style = "yellow"
+    word, style = _headline(receipt)
     first, *rest = wrap(clean(receipt.verdict), width, indent=len(word) + 2)
     yield [(f"{word}  ", f"bold {style}"), (first.lstrip(), "bold")]
     yield from ([(line, "bold")] for line in rest)
     yield from labelled("experiment", _name(receipt.experiment), width)
     yield from labelled("dataset", _name(receipt.dataset), width)
+
+
+def _headline(receipt: Receipt) -> tuple[str, str]:
+    if receipt.complete:
+        return "COMPLETE", "yellow" if receipt.exit_code else "green"
+    return ("PLAN", "cyan") if is_plan(receipt) else ("NOT COMPLETE", "red")
 
 
 def _name(about: dict[str, Any]) -> list[str]:
@@ -96,16 +91,13 @@ def _name(about: dict[str, Any]) -> list[str]:
 
 
 def _books(receipt: Receipt) -> Iterator[Line]:
-    planned, before = sum(receipt.states.values()), receipt.states.get("already complete", 0)
-    to_run = planned - before
-    if before and to_run:
-        yield [
-            (f"  {count(planned, 'item')} planned; {before} complete before this run, {to_run} to run", "")
-        ]
-    if to_run:
-        yield from _steps([to_run, receipt.books.produced, receipt.books.accepted, receipt.books.visible])
+    planned = sum(receipt.states.values())
+    before = receipt.plan.get("already_complete", 0)
+    if not is_plan(receipt):
+        yield from _steps([planned, receipt.books.produced, receipt.books.accepted, receipt.books.visible])
     yield [("  ", ""), *_states(receipt)]
-    yield [(f"  {count(receipt.executions, 'execution')} in this run", "")]
+    since = f"; {before} of {count(planned, 'item')} were complete before" if before else ""
+    yield [(f"  {count(receipt.executions, 'execution')} in this run{since}", "")]
 
 
 def _steps(books: list[int]) -> Iterator[Line]:
@@ -128,16 +120,28 @@ def _states(receipt: Receipt) -> Line:
 
 
 def _evaluators(receipt: Receipt, width: int) -> Iterator[Line]:
-    keys = [clean(key) for key in (*(entry.key for entry in receipt.evaluators), *receipt.summary)]
-    if not keys:
-        return
-    room = min(max(map(cell_len, [*keys, "evaluator"])), width - 48)
-    yield [("  " + "evaluator".ljust(room) + columns("mean", "n", "errors", "missing", "of"), "dim")]
-    for entry in receipt.evaluators:
-        yield from _evaluator(entry, room, width)
-    for key, value in receipt.summary.items():
-        score = [("  " + fit(clean(key), room), ""), (number(value).rjust(9), "bold")]
-        yield [*score, ("  over the whole experiment", "dim")]
+    scores, errors = receipt.summary.get("scores") or {}, receipt.summary.get("errors") or {}
+    keys = [clean(key) for key in (*(entry.key for entry in receipt.evaluators), *scores)]
+    if keys:
+        room = min(max(map(cell_len, [*keys, "evaluator"])), width - 48)
+        yield [("  " + "evaluator".ljust(room) + columns("mean", "n", "errors", "missing", "of"), "dim")]
+        for entry in receipt.evaluators:
+            yield from _evaluator(entry, room, width)
+        yield from (_summary(key, score, room) for key, score in scores.items())
+    for name, error in errors.items():
+        yield from block(
+            f"summary evaluator {clean(name)} failed: {clean(error)}", width, indent=2, style="red"
+        )
+
+
+def _summary(key: str, score: dict[str, Any], room: int) -> Line:
+    value = score.get("value") if score.get("score") is None else score["score"]
+    seen = score.get("visible", True)
+    return [
+        ("  " + fit(clean(key), room), ""),
+        (number(value).rjust(9), "bold"),
+        ("  over the whole experiment", "dim") if seen else ("  accepted, and not read back", "red"),
+    ]
 
 
 def _evaluator(entry: EvaluatorEntry, room: int, width: int) -> Iterator[Line]:
@@ -155,81 +159,16 @@ def _evaluator(entry: EvaluatorEntry, room: int, width: int) -> Iterator[Line]:
         yield from block(told, width, indent=4, style="dim")
 
 
-def _open_items(receipt: Receipt, width: int) -> Iterator[Line]:
-    listed = sorted((entry for entry in receipt.items if entry.state not in GOOD), key=_place)
-    repeated = any(entry.repetition for entry in receipt.items)
-    groups: dict[str, list[str]] = defaultdict(list)
-    for entry in listed[:CAP]:
-        why = entry.reason or entry.error or "no reason recorded"
-        groups[f"{clean(entry.state)}: {clean(why)}"].append(_item(entry, repeated))
-    for head, items in groups.items():
-        yield from block(head, width, indent=2, style="red")
-        yield from ([(f"    {item}", "")] for item in items)
-    yield from _more(len(listed), "item")
-
-
-def _place(entry: ItemEntry) -> int:
-    return STATES.index(entry.state) if entry.state in STATES else len(STATES)
-
-
-def _item(entry: ItemEntry, repeated: bool) -> str:
-    tries = f"  attempt {entry.attempt}" if entry.attempt > 1 else ""
-    return clean(entry.example_id) + (f"  repetition {entry.repetition}" if repeated else "") + tries
-
-
-def _more(total: int, noun: str) -> Iterator[Line]:
-    if total > CAP:
-        yield [(f"  and {count(total - CAP, f'more {noun}')}: see receipt.json", "")]
-
-
-def _errors(receipt: Receipt, width: int) -> Iterator[Line]:
-    groups: dict[str, list[str]] = defaultdict(list)
-    for entry in receipt.items:
-        if entry.error and entry.state in GOOD:
-            groups[clean(entry.error)].append(clean(entry.example_id))
-    if groups:
-        total = sum(map(len, groups.values()))
-        yield [(f"  the target raised for {count(total, 'item')}; the runs say how", "yellow")]
-    for error, ids in sorted(groups.items(), key=lambda pair: -len(pair[1]))[:CAP]:
-        yield from block(f"{len(ids)} x {error}", width, indent=4)
-        some = list(dict.fromkeys(ids))
-        more = f"and {len(some) - 3} more: see receipt.json" if len(some) > 3 else ""
-        yield from ([(f"        {one}", "dim")] for one in (*some[:3], more) if one)
-    yield from _more(len(groups), "error")
-
-
-def _odd_runs(receipt: Receipt, width: int) -> Iterator[Line]:
-    doubles = [entry.run_id or entry.example_id for entry in receipt.duplicates]
-    yield from _named(receipt.strangers, "the experiment has {} that nobody planned", width)
-    yield from _named(doubles, "the experiment has {} too many for items that have one already", width)
-
-
-def _named(ids: list[str], sentence: str, width: int) -> Iterator[Line]:
-    if ids:
-        yield from block(sentence.format(count(len(ids), "run")), width, indent=2, style="yellow")
-    yield from ([(f"    {clean(one)}", "")] for one in ids[:CAP])
-    yield from _more(len(ids), "run")
-
-
-def _deaths(receipt: Receipt, width: int) -> Iterator[Line]:
-    dead = [worker for worker in receipt.workers if worker.ended not in _QUIET_ENDS]
-    if dead or receipt.restarts:
-        yield [(f"  {count(len(dead), 'worker')} died, {receipt.restarts} replaced", "yellow")]
-    for worker in dead[:CAP]:
-        end = f"{clean(worker.ended)}, after {count(worker.items, 'item')}"
-        yield from block(f"worker {worker.slot} (pid {worker.pid}): {end}", width, indent=4)
-    yield from _more(len(dead), "worker")
-
-
-def _warnings(receipt: Receipt, width: int) -> Iterator[Line]:
-    for warning in receipt.warnings[:CAP]:
-        yield from block(f"warning: {clean(warning)}", width, indent=2, style="yellow")
-    yield from _more(len(receipt.warnings), "warning")
-
-
 def _foot(receipt: Receipt, width: int) -> Iterator[Line]:
     times = [f"{clean(name)} {seconds(value)}" for name, value in receipt.seconds.items()]
     yield from labelled("time", times, width)
-    yield from labelled("files", [clean(receipt.run_dir), "(receipt.json, logs)"], width)
+    if receipt.run_dir:
+        yield from labelled("files", [_near(receipt.run_dir), "(receipt.json, logs)"], width)
     if receipt.command:
-        yield from labelled("to go on", [clean(receipt.command)], width, "bold")
+        yield from labelled("to go on", [clean(receipt.command, limit=4096)], width, "bold")
+
+
+def _near(folder: str) -> str:
+    """Return a path as it is written from here, if it lies below."""
+    here = os.path.join(os.getcwd(), "")
+    return clean(folder.removeprefix(here) or ".", limit=4096)
