@@ -41,7 +41,9 @@ def _reason(each: Any, error: Exception) -> str:
         )
     culprit = _culprit(each)
     where = f"it uses {culprit}, and " if culprit else ""
-    return f"{where}{text}; put it into a module and name it as module:name, or build it inside the worker (a factory)"
+    return (
+        f"{where}{text}; put it into a module and name it as module:name, or build it in the worker (factory)"
+    )
 
 
 def _culprit(each: Any) -> str | None:

@@ -6,6 +6,7 @@ import platform
 from collections import Counter
 from collections.abc import Iterable
 from importlib.metadata import version
+from typing import Any
 
 from evalrunner import __version__
 from evalrunner.ledger.ledger import ItemRow
@@ -19,6 +20,9 @@ from evalrunner.verify.reconcile import Assignment
 
 S = ItemState
 _ACCEPTED = frozenset({S.ACCEPTED, S.VISIBLE, S.NOT_VISIBLE})
+_UNREAD = ("not visible", "accepted, and not read back before the run was stopped")
+_UNSENT = ("not delivered", "not sent before the run was stopped")
+_OPEN = {S.ACCEPTED: _UNREAD, S.NOT_VISIBLE: _UNREAD, S.PRODUCED: _UNSENT, S.NOT_DELIVERED: _UNSENT}
 
 
 def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
@@ -52,7 +56,7 @@ def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
         books=_books(rows),
         states=dict(states),
         evaluators=[] if plan_only else _evaluators(outcome, items),
-        summary={"scores": outcome.summary.scores, "errors": outcome.summary.errors},
+        summary={key: _value(score) for key, score in outcome.summary.scores.items()},
         items=items,
         strangers=[f"{run_id}: {why}" for run_id, why in found.strangers.items()],
         duplicates=_duplicates(found),
@@ -62,7 +66,7 @@ def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
         ],
         restarts=outcome.restarts,
         executions=sum(1 for row in rows if row.session == outcome.session and row.run_id and row.worker),
-        warnings=[*outcome.warnings, *_item_warnings(rows, outcome.session)],
+        warnings=[*outcome.warnings, *_summary_warnings(outcome), *_item_warnings(rows, outcome.session)],
         seconds={name: round(value, 3) for name, value in outcome.seconds.items()},
         versions={
             "evalrunner": __version__,
@@ -73,7 +77,7 @@ def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
         exit_code=verdict.exit_code,
         verdict=verdict.sentence,
         command=verdict.command,
-        run_dir=str(outcome.folder.path),
+        run_dir="" if plan_only else str(outcome.folder.path),
     )
 
 
@@ -101,17 +105,12 @@ def _entry(
 def _state(row: ItemRow, before: set[tuple[str, int]], *, plan_only: bool) -> tuple[str, str | None]:
     if (row.example_id, row.repetition) in before:
         return ("failed" if row.error else "already complete"), row.reason
-    if plan_only:
-        return "not run", row.reason
-    if row.state is S.VISIBLE:
+    if not plan_only and row.state is S.VISIBLE:
         return ("failed" if row.error else "visible"), row.reason
     if row.state is S.FAILED:
         return "failed", f"{row.reason}; its error run could not be written"
-    if row.state in (S.ACCEPTED, S.NOT_VISIBLE):
-        return "not visible", row.reason or "accepted, and not read back before the run was stopped"
-    if row.state in IN_SPOOL:
-        return "not delivered", row.reason or "not sent before the run was stopped"
-    return "not run", row.reason or "the run was stopped"
+    state, reason = _OPEN.get(row.state, ("not run", None if plan_only else "the run was stopped"))
+    return state, row.reason or reason
 
 
 def _books(rows: Iterable[ItemRow]) -> Books:
@@ -158,6 +157,22 @@ def _duplicates(found: Assignment) -> list[ItemEntry]:
     return entries + [
         ItemEntry(example, repetition, 0, run.id, "superseded", None, "an earlier attempt")
         for (example, repetition), run in found.superseded
+    ]
+
+
+def _value(score: dict[str, Any]) -> Any:
+    return score["score"] if score["score"] is not None else score["value"]
+
+
+def _summary_warnings(outcome: Outcome) -> list[str]:
+    summary = outcome.summary
+    return [
+        *(f"summary evaluator {name} failed: {error}" for name, error in summary.errors.items()),
+        *(
+            f"the summary score {key} does not come back"
+            for key, s in summary.scores.items()
+            if not s["visible"]
+        ),
     ]
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +24,7 @@ from evalrunner.clock import Clock
 from evalrunner.config import Endpoint, RunConfig
 from evalrunner.delivery.record import Header
 from evalrunner.engines.base import WorkerPlan
-from evalrunner.errors import TargetError
+from evalrunner.errors import SpoolError, TargetError
 from evalrunner.ledger.ledger import Ledger, WorkerRow
 from evalrunner.protocol.ids import root_run_id
 from evalrunner.protocol.lease import IN_SPOOL, ItemState
@@ -130,11 +131,11 @@ class Supervisor:
             while not self._finished():
                 wait(list(self._p.crew.waitables()), timeout=0.05 if self._idle() else SNAPSHOT)
                 self._turn()
-                if self._abort is not None:
-                    raise TargetError(self._abort)
         finally:
             # On every way out, also an unexpected one: no worker may go on without a supervisor.
             self._p.crew.kill_all("was killed at the end of the run")
+        if not self._began and not self._state.stopping:
+            raise TargetError(f"no worker lived long enough to load the target; see {self._p.folder.logs}")
         self._handle(self._p.confirmer.missed())
         self._show("done", force=True)
 
@@ -144,6 +145,8 @@ class Supervisor:
         self._look_for_stop()
         for number, message in self._p.crew.hear():
             self._hear(number, message)
+        if self._abort is not None:
+            raise TargetError(self._abort)
         for number in self._p.crew.dead():
             self._lay_out(number)
         while True:
@@ -187,11 +190,13 @@ class Supervisor:
         if not clean or member.undelivered:
             self._send_on(member.spool)
 
-    def _send_on(self, spool: Any) -> None:
+    def _send_on(self, spool: Path) -> None:
+        if not spool.exists():
+            return  # it died before it had anything to do
         try:
             self._p.relay.take(spool, self._undelivered)
-        except Exception as error:
-            self._p.observer.line(f"{spool} cannot be read: {error}")
+        except (SpoolError, OSError) as error:
+            self._p.observer.line(f"what a dead worker left cannot be read: {error}")
 
     def _undelivered(self, header: Header) -> bool:
         if header.item is None:

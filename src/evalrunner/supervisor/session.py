@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import shutil
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -86,8 +88,8 @@ def run_session(
     compress = _capabilities(info)
     scope = find_scope(client, config)
     fresh = scope.session is None
-    folder = RunFolder(config.run_dir or Path(".evalrunner") / "runs" / str(scope.experiment_id))
     with contextlib.ExitStack() as stack:
+        folder = RunFolder(_folder(config, scope, stack, plan_only=plan_only))
         stack.callback(folder.close)
         ledger = Ledger(folder.ledger)
         stack.callback(ledger.close)
@@ -102,6 +104,13 @@ def run_session(
             if fresh:
                 _remove(folder)
             raise
+
+
+def _folder(config: RunConfig, scope: Scope, stack: contextlib.ExitStack, *, plan_only: bool) -> Path:
+    if plan_only:
+        # A plan reads the experiment, and leaves alone what another run may be writing at this moment.
+        return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evalrunner-plan-")))
+    return config.run_dir or Path(".evalrunner") / "runs" / str(scope.experiment_id)
 
 
 def _check(config: RunConfig) -> None:
@@ -316,7 +325,11 @@ def _signals() -> Iterator[Callable[[], int]]:
 
 
 def _remove(folder: RunFolder) -> None:
-    """Remove the folder of a run that never began; its workers' logs stay, for the traceback."""
-    for path in (folder.ledger, folder.path / "ledger.sqlite-wal", folder.path / "ledger.sqlite-shm"):
-        with contextlib.suppress(FileNotFoundError):
+    """Remove the folder of a run that never began, but for its workers' logs: a traceback may be in them."""
+    for path in folder.path.iterdir():
+        if path == folder.logs:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
             path.unlink()

@@ -194,11 +194,16 @@ async def _start(
         )
         return target, [TrackedEvaluator(evaluator, pool) for evaluator in named.evaluators]
     except BaseException as error:
-        text = traceback.format_exc()
         logger.exception("could not start")
-        said = str(error) if isinstance(error, EvalrunnerError) else f"{type(error).__name__}: {error}"
-        send(StartFailed(said, text))
+        send(StartFailed(_why_not(error, order.log), traceback.format_exc()))
         raise _CouldNotStart from error
+
+
+def _why_not(error: BaseException, log: Path) -> str:
+    if isinstance(error, EvalrunnerError):
+        return str(error)
+    said = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    return f"target or evaluators cannot be loaded: {said} (the traceback is in {log})"
 
 
 async def _work(
