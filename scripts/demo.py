@@ -24,6 +24,10 @@ BIN = Path(sys.executable).parent
 DATASET = "order-desk"
 #: The run is given this long to produce something; it needs a second or two.
 PATIENCE = 60.0
+#: Bytes in a worker's spool: it has begun; it has produced some dozens of items.
+SOME, MANY = 10_000, 1_000_000
+#: Seconds after the beginning at which a worker is killed in any case.
+LONG = 1.5
 
 
 def main() -> int:
@@ -68,13 +72,16 @@ def run_and_kill(folder: Path, *arguments: str) -> int:
 
 
 def find_victim(run: subprocess.Popen[bytes]) -> int | None:
-    """Return a worker that has written traces into its spool, as soon as there is one."""
+    """Return the busiest worker, as soon as its spool holds a good number of traces."""
     supervisor = psutil.Process(run.pid)
+    began = None
     deadline = time.monotonic() + PATIENCE
     while run.poll() is None and time.monotonic() < deadline:
-        for process in children(supervisor):
-            if spooled(process) > 50_000:
-                return process.pid
+        written, busiest = max(((spooled(one), one.pid) for one in children(supervisor)), default=(0, 0))
+        if written > SOME and began is None:
+            began = time.monotonic()
+        if written > MANY or (began is not None and time.monotonic() > began + LONG):
+            return busiest
         time.sleep(0.02)
     return None
 
@@ -117,16 +124,16 @@ def receipt(folder: Path) -> dict[str, dict[str, str]]:
 def where(folder: Path) -> None:
     """Say where to look now."""
     say("where to look")
-    shown = Path(os.path.relpath(folder))
+    shown = os.path.relpath(folder)
     print(f"  {shown}/README.md                        what was evaluated; change target.py and run it again")
     print(f"  {shown}/.evalrunner/runs/*/receipt.json  every item by id, the three books, every worker")
     print(f"  {shown}/.evalrunner/runs/*/              ledger, spools, a log per worker")
-    print(f"  cd {shown} && {shown_command()} report   the receipt again", flush=True)
+    print(f"  cd {shown} && {shown_command(folder)} report   the receipt again", flush=True)
 
 
-def shown_command() -> str:
-    """Return how the command is called from a shell here."""
-    return "evalrunner" if shutil.which("evalrunner") else shlex.quote(evalrunner())
+def shown_command(folder: Path) -> str:
+    """Return how the command is called from a shell in `folder`."""
+    return "evalrunner" if shutil.which("evalrunner") else shlex.quote(os.path.relpath(evalrunner(), folder))
 
 
 def evalrunner() -> str:

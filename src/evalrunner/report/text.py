@@ -120,28 +120,16 @@ def _states(receipt: Receipt) -> Line:
 
 
 def _evaluators(receipt: Receipt, width: int) -> Iterator[Line]:
-    scores, errors = receipt.summary.get("scores") or {}, receipt.summary.get("errors") or {}
-    keys = [clean(key) for key in (*(entry.key for entry in receipt.evaluators), *scores)]
-    if keys:
-        room = min(max(map(cell_len, [*keys, "evaluator"])), width - 48)
-        yield [("  " + "evaluator".ljust(room) + columns("mean", "n", "errors", "missing", "of"), "dim")]
-        for entry in receipt.evaluators:
-            yield from _evaluator(entry, room, width)
-        yield from (_summary(key, score, room) for key, score in scores.items())
-    for name, error in errors.items():
-        yield from block(
-            f"summary evaluator {clean(name)} failed: {clean(error)}", width, indent=2, style="red"
-        )
-
-
-def _summary(key: str, score: dict[str, Any], room: int) -> Line:
-    value = score.get("value") if score.get("score") is None else score["score"]
-    seen = score.get("visible", True)
-    return [
-        ("  " + fit(clean(key), room), ""),
-        (number(value).rjust(9), "bold"),
-        ("  over the whole experiment", "dim") if seen else ("  accepted, and not read back", "red"),
-    ]
+    keys = [clean(key) for key in (*(entry.key for entry in receipt.evaluators), *receipt.summary)]
+    if not keys:
+        return
+    room = min(max(map(cell_len, [*keys, "evaluator"])), width - 48)
+    yield [("  " + "evaluator".ljust(room) + columns("mean", "n", "errors", "missing", "of"), "dim")]
+    for entry in receipt.evaluators:
+        yield from _evaluator(entry, room, width)
+    for key, value in receipt.summary.items():
+        score = [("  " + fit(clean(key), room), ""), (number(value).rjust(9), "bold")]
+        yield [*score, ("  over the whole experiment", "dim")]
 
 
 def _evaluator(entry: EvaluatorEntry, room: int, width: int) -> Iterator[Line]:
