@@ -98,6 +98,9 @@ def _books(receipt: Receipt) -> Iterator[Line]:
     yield [("  ", ""), *_states(receipt)]
     since = f"; {before} of {count(planned, 'item')} were complete before" if before else ""
     yield [(f"  {count(receipt.executions, 'execution')} in this run{since}", "")]
+    again = sum(entry.attempt > 1 for entry in receipt.items)
+    if again:
+        yield [(f"  {count(again, 'item')} took more than one attempt", "")]
 
 
 def _steps(books: list[int]) -> Iterator[Line]:
