@@ -88,11 +88,14 @@ def read_query(body: dict[str, Any]) -> RunQuery:
 def _scope(query: RunQuery, given: dict[str, Any]) -> None:
     if not any(name in given for name in _SCOPES):
         raise HttpError(400, f"at least one of {', '.join(_SCOPES)} must be given")
+    narrow = any(name in given for name in _SCOPES[2:])
     for name in _SCOPES:
         if name in given:
             value = given[name]
+            # The plus keeps SQLite from walking a whole session where ids, a trace or a parent are given.
+            column = f"+{_IDS[name]}" if narrow and _IDS[name] == "session_id" else _IDS[name]
             ids = [uuid_text(item, name) for item in (value if isinstance(value, list) else [value])]
-            query.add(f"{_IDS[name]} IN ({marks(ids)})" if len(ids) != 1 else f"{_IDS[name]} = ?", *ids)
+            query.add(f"{column} IN ({marks(ids)})", *ids)
 
 
 def _simple(query: RunQuery, given: dict[str, Any]) -> None:

@@ -43,9 +43,8 @@ def checked_json(raw: bytes, what: str) -> tuple[bytes, Any]:
 
 def _repaired(raw: bytes, what: str) -> bytes:
     try:
-        value = json.loads(raw.decode("utf-8", "replace"))
-        clean = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-        return orjson.dumps(clean)
+        value = json.loads(raw.decode("utf-8", "replace"), parse_constant=lambda _: None)
+        return json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
     except (ValueError, RecursionError, TypeError) as error:
         raise HttpError(422, f"{what} is not valid JSON") from error
 

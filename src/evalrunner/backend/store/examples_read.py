@@ -121,27 +121,22 @@ class ExampleReader:
         An example that was deleted since is shown in its last version: its runs are still there.
         """
         some = marks(sessions)
-        sql = (
-            "SELECT reference_example_id, MIN(e.created_at) AS first FROM runs "  # noqa: S608
-            "JOIN example_versions e ON e.example_id = runs.reference_example_id AND e.dataset_id = ? "
-            f"WHERE post_n > 0 AND parent_run_id IS NULL AND session_id IN ({some}) "
-            "GROUP BY 1 ORDER BY first, 1 LIMIT ? OFFSET ?"
+        tail = (
+            "WHERE dataset_id = ? AND NOT EXISTS (SELECT 1 FROM example_versions later WHERE "  # noqa: S608
+            "later.example_id = example_versions.example_id AND later.valid_from > example_versions.valid_from) "
+            "AND EXISTS (SELECT 1 FROM runs WHERE reference_example_id = example_versions.example_id "
+            f"AND session_id IN ({some}) AND parent_run_id IS NULL AND post_n > 0) "
+            "ORDER BY created_at, example_id LIMIT ? OFFSET ?"
         )
-        ids = [row[0] for row in self.connection.execute(sql, (dataset_id, *sessions, limit, offset))]
-        examples = self._latest(ids)
-        runs = self._runs_of(ids, sessions, preview)
-        return [{**examples[one], "runs": runs.get(one, [])} for one in ids]
-
-    def _latest(self, ids: list[str]) -> dict[str, dict[str, Any]]:
-        some = marks(ids)
-        newest = f"SELECT MAX(version) FROM example_versions WHERE example_id IN ({some}) GROUP BY example_id"  # noqa: S608
-        rows = self.connection.execute(f"{_SELECT} WHERE version IN ({newest})", ids).fetchall()
-        return {example["id"]: example for example in self._shown(rows, _DEFAULT | {"attachment_urls"})}
+        rows = self.connection.execute(f"{_SELECT} {tail}", (dataset_id, *sessions, limit, offset)).fetchall()
+        examples = self._shown(rows, _DEFAULT | {"attachment_urls"})
+        runs = self._runs_of([example["id"] for example in examples], sessions, preview)
+        return [{**example, "runs": runs.get(example["id"], [])} for example in examples]
 
     def _runs_of(self, ids: list[str], sessions: list[str], preview: bool) -> dict[str, list[dict[str, Any]]]:
         query = RunQuery()
         query.add(f"reference_example_id IN ({marks(ids)})", *ids)
-        query.add(f"session_id IN ({marks(sessions)}) AND parent_run_id IS NULL", *sessions)
+        query.add(f"+session_id IN ({marks(sessions)}) AND parent_run_id IS NULL", *sessions)
         tail = f"WHERE {' AND '.join(query.where)} ORDER BY start_time, id"
         reader = RunReader(self.connection, self.tenant_id, self.signer)
         found: dict[str, list[dict[str, Any]]] = {}

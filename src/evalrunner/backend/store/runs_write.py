@@ -17,8 +17,8 @@ from evalrunner.backend.wire import now_text
 _COLUMNS = (
     "session_id", "trace_id", "parent_run_id", "dotted_order", "name", "run_type", "start_time", "end_time",
     "first_token_time", "reference_example_id", "prompt_tokens", "completion_tokens", "total_tokens",
-    "prompt_cost", "completion_cost", "total_cost", "usage_details", "tags", "error", "extra", "inputs", "outputs", "events",
-    "serialized",
+    "prompt_cost", "completion_cost", "total_cost", "usage_details", "tags", "error", "extra", "inputs",
+    "outputs", "events", "serialized",
 )  # fmt: skip
 _AT_ONCE = 500  # ids per SELECT
 

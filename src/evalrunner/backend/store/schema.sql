@@ -57,7 +57,7 @@ CREATE TABLE runs (
     serialized           BLOB
 );
 -- A run whose create has not arrived has no name and no start: it is kept, but not listed.
-CREATE INDEX runs_by_session ON runs (session_id, start_time, id) WHERE post_n > 0;
+CREATE INDEX runs_by_session ON runs (session_id, start_time, id);
 CREATE INDEX roots_by_session ON runs (session_id, start_time, id) WHERE post_n > 0 AND parent_run_id IS NULL;
 CREATE INDEX runs_by_trace ON runs (trace_id);
 CREATE INDEX runs_by_parent ON runs (parent_run_id) WHERE parent_run_id IS NOT NULL;

@@ -1,0 +1,346 @@
+"""What the unmodified SDK writes to the backend, it reads back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from backend_fixtures import Backend, eventually, run_id, running  # type: ignore[import-not-found]
+from langsmith import Client, aevaluate, traceable
+from langsmith import utils as ls_utils
+from langsmith.schemas import AttachmentsOperations, Dataset, ExampleUpdate, Run
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated.*")
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=timezone.utc)
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    with running(tmp_path_factory.mktemp("backend") / "store" / "backend.db") as served:
+        yield served
+
+
+def name(kind: str) -> str:
+    return f"{kind}-{uuid.uuid4().hex[:8]}"
+
+
+def filled(client: Client, count: int, **more: Any) -> Dataset:
+    dataset = client.create_dataset(name("data"), description="numbers", metadata={"kind": "test"})
+    rows = [{"inputs": {"x": i}, "reference_outputs": {"y": 2 * i}, **more} for i in range(count)]
+    client.create_examples(dataset_id=dataset.id, examples=rows)
+    return dataset
+
+
+@traceable
+def double(x: int) -> int:
+    return 2 * x
+
+
+async def target(inputs: dict[str, Any]) -> dict[str, Any]:
+    if inputs["x"] == 3:
+        raise ValueError("three is too much")
+    return {"y": double(inputs["x"])}
+
+
+def right(outputs: dict[str, Any], reference_outputs: dict[str, Any]) -> dict[str, Any]:
+    score = (outputs or {}).get("y") == reference_outputs["y"]
+    return {"key": "right", "score": score}
+
+
+def half(run: Run) -> dict[str, Any]:
+    return {"key": "half", "score": 0.5, "comment": "so so"}
+
+
+def total(outputs: list[Any]) -> dict[str, Any]:
+    return {"key": "total", "score": len(outputs)}
+
+
+def evaluated(client: Client, dataset: Dataset, repetitions: int) -> Any:
+    project = client.create_project(
+        name("experiment"), reference_dataset_id=dataset.id, metadata={"model": "m"}, num_examples=5
+    )
+
+    async def consume() -> None:
+        results = await aevaluate(
+            target,
+            data=client.list_examples(dataset_id=dataset.id),
+            evaluators=[right, half],
+            summary_evaluators=[total],  # type: ignore[list-item]
+            experiment=project,
+            client=client,
+            max_concurrency=4,
+            num_repetitions=repetitions,
+        )
+        async for _ in results:
+            pass
+
+    asyncio.run(consume())
+    client.flush()
+    return project
+
+
+@pytest.mark.parametrize("zstd", ["on", "off"])
+@pytest.mark.parametrize("suffix", ["", "/api/v1"])
+def test_an_evaluation_is_read_back(
+    backend: Backend,
+    zstd: str,
+    suffix: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("LANGSMITH_DISABLE_RUN_COMPRESSION", "false" if zstd == "on" else "true")
+    ls_utils.get_env_var.cache_clear()  # type: ignore[attr-defined]
+    caplog.set_level(logging.CRITICAL, "langsmith.evaluation")
+    with backend.client(api_url=backend.url + suffix) as client:
+        dataset = filled(client, 5)
+        assert zstd == "on" or client.compressed_traces is None
+        project = evaluated(client, dataset, repetitions=2)
+        truth = eventually(lambda: backend.truth(str(project.id)), lambda t: t["counts"]["feedback"] == 21)
+        assert truth["counts"] == {
+            "runs": 18, "roots": 10, "complete": 18, "complete_roots": 10, "patch_only": 0, "repeated": 0,
+            "feedback": 21,
+        }  # fmt: skip
+        _check_runs(client, project, dataset)
+        _check_results(client, project)
+    ls_utils.get_env_var.cache_clear()  # type: ignore[attr-defined]
+
+
+def _check_runs(client: Client, project: Any, dataset: Dataset) -> None:
+    roots = list(client.list_runs(project_id=project.id, is_root=True))
+    examples = {example.id: example for example in client.list_examples(dataset_id=dataset.id)}
+    assert sorted(str(run.reference_example_id) for run in roots) == sorted(
+        2 * [str(one) for one in examples]
+    )
+    for run in roots:
+        example = examples[run.reference_example_id]
+        assert run.inputs in (example.inputs, {"inputs": example.inputs})
+        assert run.session_id == project.id
+        assert set(run.feedback_stats or {}) == {"right", "half"}
+        if run.status == "error":
+            assert "three is too much" in (run.error or "")
+        else:
+            assert run.status == "success"
+            assert run.outputs == example.outputs
+    failed = list(client.list_runs(project_name=project.name, error=True, is_root=True))
+    assert len(failed) == 2
+    children = list(client.list_runs(project_id=project.id, is_root=False))
+    assert {child.name for child in children} == {"double"}
+    parents = {run.id: run for run in roots}
+    assert all(parents[child.parent_run_id].trace_id == child.trace_id for child in children)
+    feedback = list(client.list_feedback(run_ids=[run.id for run in roots], feedback_key=["half"]))
+    assert {(one.key, one.score, one.comment) for one in feedback} == {("half", 0.5, "so so")}
+    assert {one.run_id for one in feedback} == set(parents)
+
+
+def _check_results(client: Client, project: Any) -> None:
+    results = client.get_experiment_results(name=project.name)
+    assert results["run_stats"]["run_count"] == 10
+    assert results["run_stats"]["error_rate"] == pytest.approx(0.2)
+    stats = results["feedback_stats"]
+    assert (stats["right"]["n"], stats["right"]["avg"]) == (10, pytest.approx(0.8))
+    assert (stats["total"]["n"], stats["total"]["avg"]) == (1, 10)
+    rows = list(results["examples_with_runs"])
+    assert [(row.inputs or {})["x"] for row in rows] == [0, 1, 2, 3, 4]
+    assert all(len(row.runs) == 2 for row in rows)
+    assert len(list(client.get_experiment_results(project_id=project.id, limit=3)["examples_with_runs"])) == 3
+    preview = next(
+        iter(client.get_experiment_results(project_id=project.id, preview=True)["examples_with_runs"])
+    )
+    assert len(preview.runs) == 2
+
+
+def test_projects(backend: Backend) -> None:
+    with backend.client() as client:
+        dataset = filled(client, 1)
+        made = client.create_project(
+            name("p"), reference_dataset_id=dataset.id, metadata={"a": 1}, description="d"
+        )
+        with pytest.raises(ls_utils.LangSmithConflictError):
+            client.create_project(str(made.name))
+        assert client.create_project(str(made.name), upsert=True).id == made.id
+        renamed = client.update_project(made.id, metadata={"b": 2}, end_time=NOW)
+        assert (renamed.name, renamed.metadata, renamed.end_time) == (made.name, {"b": 2}, NOW)
+        read = client.read_project(project_id=str(made.id), include_stats=True)
+        assert (read.description, read.reference_dataset_id, read.run_count) == ("d", dataset.id, 0)
+        assert client.has_project(str(made.name))
+        assert [p.id for p in client.list_projects(reference_dataset_id=dataset.id)] == [made.id]
+        assert [p.id for p in client.list_projects(name_contains=str(made.name)[2:])] == [made.id]
+        assert made.id in [p.id for p in client.list_projects(metadata={"b": 2})]
+        assert client.read_project(project_name="default").name == "default"
+        client.delete_project(project_name=str(made.name))
+        assert not client.has_project(str(made.name))
+
+
+def test_datasets(backend: Backend) -> None:
+    with backend.client() as client:
+        dataset = filled(client, 3)
+        with pytest.raises(ls_utils.LangSmithConflictError):
+            client.create_dataset(dataset.name)
+        read = client.read_dataset(dataset_name=dataset.name)
+        assert (read.id, read.description, read.example_count) == (dataset.id, "numbers", 3)
+        assert (read.metadata or {})["kind"] == "test"
+        assert client.has_dataset(dataset_id=dataset.id)
+        assert not client.has_dataset(dataset_name="no such")
+        assert [d.id for d in client.list_datasets(dataset_name_contains=dataset.name[3:])] == [dataset.id]
+        project = client.create_project(name("p"), reference_dataset_id=dataset.id)
+        client.delete_dataset(dataset_id=dataset.id)
+        assert not client.has_dataset(dataset_id=dataset.id)
+        assert not client.has_project(str(project.name))
+
+
+def test_examples_come_in_order_on_many_pages(backend: Backend) -> None:
+    with backend.client() as client:
+        dataset = filled(client, 250)
+        assert [(e.inputs or {})["x"] for e in client.list_examples(dataset_id=dataset.id)] == list(
+            range(250)
+        )
+        part = [
+            (e.inputs or {})["x"] for e in client.list_examples(dataset_id=dataset.id, offset=100, limit=30)
+        ]
+        assert part == list(range(100, 130))
+
+
+def test_splits_metadata_and_filters(backend: Backend) -> None:
+    with backend.client() as client:
+        dataset = filled(client, 2)
+        client.create_example({"x": 9}, dataset_id=dataset.id, split=["hard", "odd"], metadata={"lang": "de"})
+        listed = list(client.list_examples(dataset_id=dataset.id))
+        assert [(e.metadata or {})["dataset_split"] for e in listed] == [["base"], ["base"], ["hard", "odd"]]
+
+        def found(**how: Any) -> list[int]:
+            return [(e.inputs or {})["x"] for e in client.list_examples(dataset_id=dataset.id, **how)]
+
+        assert found(splits=["odd"]) == [9]
+        assert found(splits=["base", "hard"]) == [0, 1, 9]
+        assert found(metadata={"lang": "de"}) == [9]
+        assert found(filter='and(exists(metadata, "lang"), not(has(metadata, \'{"lang": "fr"}\')))') == [9]
+        assert found(example_ids=[listed[1].id]) == [1]
+        with pytest.raises(ls_utils.LangSmithError, match="400"):
+            found(filter="what(metadata")
+
+
+def test_versions(backend: Backend) -> None:
+    with backend.client() as client:
+        dataset = filled(client, 2)
+        first = list(client.list_examples(dataset_id=dataset.id))
+        client.create_example({"x": 2}, dataset_name=dataset.name)
+        client.update_example(first[0].id, inputs={"x": 100}, split="new")
+        client.delete_example(first[1].id)
+        now = list(client.list_examples(dataset_id=dataset.id))
+        assert [(e.inputs or {})["x"] for e in now] == [100, 2]
+        assert (now[0].outputs, (now[0].metadata or {})["dataset_split"]) == ({"y": 0}, ["new"])
+        stamps = [e.modified_at for e in (*first, *now)]
+        assert stamps[0] == stamps[1]
+        assert stamps[1] < stamps[3] < stamps[2]
+        then = list(client.list_examples(dataset_id=dataset.id, as_of=first[0].modified_at))
+        assert [(e.inputs, e.outputs) for e in then] == [(e.inputs, e.outputs) for e in first]
+        assert len(list(client.list_examples(dataset_id=dataset.id, as_of="latest"))) == 2
+        assert client.read_example(first[1].id, as_of=first[1].modified_at).inputs == {"x": 1}
+        with pytest.raises(ls_utils.LangSmithNotFoundError):
+            client.read_example(first[1].id)
+
+
+def test_attachments_of_examples(backend: Backend) -> None:
+    with backend.client() as client:
+        files = {"a.txt": ("text/plain", b"one\r\n--x"), "b": ("image/png", bytes(range(256)))}
+        dataset = filled(client, 1, attachments=files)
+
+        def read() -> dict[str, tuple[str | None, bytes]]:
+            example = next(client.list_examples(dataset_id=dataset.id, include_attachments=True))
+            return {k: (v["mime_type"], v["reader"].read()) for k, v in (example.attachments or {}).items()}
+
+        assert read() == files
+        example = next(client.list_examples(dataset_id=dataset.id))
+        client.update_example(example.id, metadata={"k": 1})
+        assert read() == files
+        operations = AttachmentsOperations(rename={"b": "c"}, retain=[])
+        files_now = {"d": ("text/css", b"")}
+        told = {"id": example.id, "attachments": files_now, "attachments_operations": operations}
+        update = ExampleUpdate.model_validate(told)
+        client.update_examples(dataset_id=dataset.id, updates=[update])
+        assert read() == {"c": files["b"], **files_now}
+
+
+def test_a_single_run_with_a_file(backend: Backend) -> None:
+    with backend.client() as client:
+        run, project = uuid.uuid4(), name("p")
+        more = {"trace_id": run, "dotted_order": f"{NOW.strftime('%Y%m%dT%H%M%S%fZ')}{run}"}
+        usage = {
+            "input_tokens": 3,
+            "output_tokens": 4,
+            "total_tokens": 7,
+            "input_token_details": {"cache_read": 1},
+        }
+        client.create_run(
+            "r", {"q": 1}, "llm", id=run, project_name=project, start_time=NOW, tags=["t"],
+            extra={"metadata": {"m": 1}}, attachments={"f": ("text/plain", b"hello")}, **more,
+        )  # fmt: skip
+        client.update_run(run, outputs={"usage_metadata": usage}, end_time=NOW, **more)
+        client.flush()
+        read = client.read_run(run)
+        assert (read.inputs, read.start_time, read.tags, read.status) == ({"q": 1}, NOW, ["t"], "success")
+        assert (read.prompt_tokens, read.completion_tokens, read.total_tokens) == (3, 4, 7)
+        assert read.prompt_token_details == {"cache_read": 1}
+        assert read.metadata["m"] == 1
+        listed = next(client.list_runs(project_name=project))
+        assert listed.attachments["f"]["reader"].read() == b"hello"
+        with pytest.raises(ls_utils.LangSmithNotFoundError):
+            client.read_run(uuid.uuid4())
+
+
+def test_runs_without_a_trace_go_one_by_one(backend: Backend) -> None:
+    with backend.client(auto_batch_tracing=False) as client:
+        root, child, project = run_id(), run_id(), name("p")
+        client.create_run("root", {}, "chain", id=root, project_name=project, start_time=NOW)
+        client.create_run(
+            "child", {}, "tool", id=child, parent_run_id=root, project_name=project, start_time=NOW
+        )
+        client.update_run(root, outputs={"a": 1}, end_time=NOW)
+        whole = client.read_run(root, load_child_runs=True)
+        assert (str(whole.trace_id), whole.outputs, whole.status) == (root, {"a": 1}, "success")
+        assert [(c.name, c.status, str(c.trace_id)) for c in whole.child_runs or []] == [
+            ("child", "pending", root)
+        ]
+
+
+@pytest.mark.parametrize("limit", [None, 1, 100, 101, 500])
+def test_any_limit_of_list_runs(backend: Backend, limit: int | None) -> None:
+    with backend.client() as client:
+        project = name("many")
+        now = NOW.strftime("%Y%m%dT%H%M%S%fZ")
+        ids = [run_id() for _ in range(250)]
+        runs = [
+            {"id": one, "trace_id": one, "dotted_order": now + one, "name": "r", "run_type": "chain",
+             "start_time": NOW.isoformat(), "session_name": project, "inputs": {}}
+            for one in ids
+        ]  # fmt: skip
+        client.multipart_ingest(create=runs)
+        read = [str(run.id) for run in client.list_runs(project_name=project, limit=limit)]
+        assert len(read) == len(set(read)) == min(limit or 250, 250)
+        if limit is None:
+            assert set(read) == set(ids)
+            some = list(client.list_runs(project_name=project, run_ids=ids[:7], select=["id"]))
+            assert {str(run.id) for run in some} == set(ids[:7])
+
+
+def test_feedback(backend: Backend) -> None:
+    with backend.client() as client:
+        project, run = client.create_project(name("p")), uuid.uuid4()
+        made = client.create_feedback(
+            run, "early", score=True, comment="before its run", session_id=project.id
+        )
+        assert [(f.key, f.score) for f in client.list_feedback(run_ids=[run])] == [("early", True)]
+        client.create_feedback(None, "whole", score=3, project_id=project.id)
+        stats = client.read_project(project_id=str(project.id), include_stats=True)
+        assert (stats.feedback_stats or {})["early"]["avg"] == 1
+        assert (stats.session_feedback_stats or {})["whole"]["n"] == 1
+        client.delete_feedback(made.id)
+        assert list(client.list_feedback(run_ids=[run])) == []
+        with pytest.raises(ls_utils.LangSmithNotFoundError):
+            client.delete_feedback(made.id)
