@@ -65,9 +65,12 @@ def run_and_kill(folder: Path, *arguments: str) -> int:
         victim = find_victim(run)
         if victim:
             os.kill(victim, signal.SIGKILL)
-            say(f"worker with pid {victim} was killed just now (SIGKILL)")
+            # On a terminal the run's live view owns the screen, and shows the death itself.
+            if not sys.stdout.isatty():
+                say(f"worker with pid {victim} was killed just now (SIGKILL)")
     if run.returncode == 0 and not victim:
         sys.exit("demo: the run was over before a worker could be killed; nothing was shown, try again")
+    say(f"that was the run in which the worker with pid {victim} was killed on purpose")
     return run.returncode
 
 
