@@ -127,11 +127,15 @@ def receipt(folder: Path) -> dict[str, dict[str, str]]:
 def where(folder: Path) -> None:
     """Say where to look now."""
     say("where to look")
-    shown = os.path.relpath(folder)
-    print(f"  {shown}/README.md                        what was evaluated; change target.py and run it again")
-    print(f"  {shown}/.evalrunner/runs/*/receipt.json  every item by id, the three books, every worker")
-    print(f"  {shown}/.evalrunner/runs/*/              ledger, spools, a log per worker")
-    print(f"  cd {shown} && {shown_command(folder)} report   the receipt again", flush=True)
+    here = Path.cwd()
+    shown = folder.relative_to(here) if folder.is_relative_to(here) else folder
+    for path, what in (
+        ("README.md", "what was evaluated; change target.py and run it again"),
+        (".evalrunner/runs/*/receipt.json", "every item by id, the three books, every worker"),
+        (".evalrunner/runs/*/", "ledger, spools, a log per worker"),
+    ):
+        print(f"  {shown}/{path}\n      {what}")
+    print(f"  cd {shown} && {shown_command(folder)} report\n      the receipt again", flush=True)
 
 
 def shown_command(folder: Path) -> str:

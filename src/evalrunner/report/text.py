@@ -99,8 +99,8 @@ def _books(receipt: Receipt) -> Iterator[Line]:
     since = f"; {before} of {count(planned, 'item')} were complete before" if before else ""
     yield [(f"  {count(receipt.executions, 'execution')} in this run{since}", "")]
     again = sum(entry.attempt > 1 for entry in receipt.items)
-    if again:
-        yield [(f"  {count(again, 'item')} took more than one attempt", "")]
+    if again and receipt.executions:
+        yield [(f"  {count(again, 'item')} leased again after the death of a worker", "")]
 
 
 def _steps(books: list[int]) -> Iterator[Line]:
