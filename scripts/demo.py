@@ -132,7 +132,7 @@ def where(folder: Path) -> None:
     for path, what in (
         ("README.md", "what was evaluated; change target.py and run it again"),
         (".evalrunner/runs/*/receipt.json", "every item by id, the three books, every worker"),
-        (".evalrunner/runs/*/", "ledger, spools, a log per worker"),
+        (".evalrunner/runs/*/", "the ledger, and a log per worker"),
     ):
         print(f"  {shown}/{path}\n      {what}")
     print(f"  cd {shown} && {shown_command(folder)} report\n      the receipt again", flush=True)

@@ -95,11 +95,11 @@ def test_items_complete_before_are_told_apart() -> None:
     assert "1 execution in this run; 2 of 3 items were complete before" in text
 
 
-def test_items_that_were_leased_again_are_counted() -> None:
-    assert "leased again" not in plain(receipt([item(1)]))
+def test_items_that_were_leased_more_than_once_are_counted() -> None:
+    assert "leased more" not in plain(receipt([item(1)]))
     twice = [item(1, attempt=2), item(2, attempt=3), item(3)]
-    assert "2 items leased again after the death of a worker" in plain(receipt(twice))
-    assert "leased again" not in plain(receipt(twice, executions=0))
+    assert "2 items leased more than once" in plain(receipt(twice))
+    assert "leased more" not in plain(receipt(twice, executions=0))
 
 
 def test_a_plan_is_no_failure() -> None:

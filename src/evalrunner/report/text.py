@@ -100,7 +100,7 @@ def _books(receipt: Receipt) -> Iterator[Line]:
     yield [(f"  {count(receipt.executions, 'execution')} in this run{since}", "")]
     again = sum(entry.attempt > 1 for entry in receipt.items)
     if again and receipt.executions:
-        yield [(f"  {count(again, 'item')} leased again after the death of a worker", "")]
+        yield [(f"  {count(again, 'item')} leased more than once", "")]
 
 
 def _steps(books: list[int]) -> Iterator[Line]:
