@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import signal
 import stat
 import struct
 import subprocess
@@ -294,6 +295,7 @@ def test_a_forked_child_writes_nothing(path: Path, book: Book) -> None:
 
 
 def _misuse(writer: SpoolWriter) -> int:
+    signal.alarm(5)  # should it wait for a lock that nobody will release here
     try:
         append(writer, 9, b"child")
     except SpoolError:
