@@ -73,6 +73,11 @@ def test_what_is_not_complete_says_so_first() -> None:
     assert plain(shown).startswith("NOT COMPLETE  1 item is missing.")
 
 
+def test_the_verdict_does_not_say_it_twice() -> None:
+    shown = receipt([item(1)], complete=False, exit_code=3, verdict="Not complete: 1 item is missing.")
+    assert plain(shown).startswith("NOT COMPLETE  1 item is missing.")
+
+
 def test_a_complete_receipt_raises_no_alarm() -> None:
     text = plain(receipt([item(number) for number in range(3)]))
     for word in ("failed", "died", "warning", "not visible", "raised", "nobody planned", "to go on"):
@@ -201,6 +206,14 @@ def test_deaths_strangers_duplicates_and_warnings_are_told() -> None:
     assert "1 run too many for items that have one already\n    run-d" in text
     assert "1 run of earlier attempts beside the ones that count\n    run-e" in text
     assert "warning: a child outlived its root" in text
+
+
+def test_many_deaths_are_told_by_their_ends() -> None:
+    dead = [WorkerEntry(slot, slot, "killed by SIGKILL", 2) for slot in range(9)]
+    text = plain(receipt([item(1)], workers=[*dead, WorkerEntry(9, 9, "killed by SIGSEGV", 1)], restarts=10))
+    assert "10 workers died, 10 replaced" in text
+    assert "9 x killed by SIGKILL, after 18 items in all" in text
+    assert "1 x killed by SIGSEGV, after 1 item in all" in text
 
 
 def test_what_to_copy_is_never_broken() -> None:

@@ -71,7 +71,10 @@ def _lines(receipt: Receipt, width: int) -> Iterator[Line]:
 
 def _head(receipt: Receipt, width: int) -> Iterator[Line]:
     word, style = _headline(receipt)
-    first, *rest = wrap(clean(receipt.verdict), width, indent=len(word) + 2)
+    verdict = clean(receipt.verdict)
+    if verdict.lower().startswith(f"{word.lower()}:"):
+        verdict = verdict[len(word) + 1 :]
+    first, *rest = wrap(verdict, width, indent=len(word) + 2)
     yield [(f"{word}  ", f"bold {style}"), (first.lstrip(), "bold")]
     yield from ([(line, "bold")] for line in rest)
     yield from labelled("experiment", _name(receipt.experiment), width)

@@ -9,10 +9,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from evalrunner.report.lines import Line, block, clean, count
-from evalrunner.report.receipt import ItemEntry, Receipt
+from evalrunner.report.receipt import ItemEntry, Receipt, WorkerEntry
 
 #: How many items (errors, workers, warnings) are named before "see receipt.json".
 CAP = 20
+#: Deaths up to this number are told one by one.
+FEW = 6
 #: States that need nobody's attention.
 GOOD = frozenset({"visible", "already complete"})
 STATES = ("visible", "already complete", "failed", "not visible", "not delivered", "not run")
@@ -105,10 +107,20 @@ def _deaths(receipt: Receipt, width: int) -> Iterator[Line]:
     dead = [worker for worker in receipt.workers if worker.ended not in _QUIET_ENDS]
     if dead or receipt.restarts:
         yield [(f"  {count(len(dead), 'worker')} died, {receipt.restarts} replaced", "yellow")]
-    for worker in dead[:CAP]:
-        end = f"{clean(worker.ended)}, after {count(worker.items, 'item')}"
-        yield from block(f"worker {worker.slot} (pid {worker.pid}): {end}", width, indent=4)
-    yield from _more(len(dead), "worker")
+    if len(dead) <= FEW:
+        ends = [f"worker {one.slot} (pid {one.pid}): {clean(one.ended)}, {_after([one])}" for one in dead]
+    else:
+        groups: dict[str, list[WorkerEntry]] = defaultdict(list)
+        for worker in dead:
+            groups[clean(worker.ended)].append(worker)
+        ends = [f"{len(those)} x {end}, {_after(those)} in all" for end, those in groups.items()]
+    for end in ends[:CAP]:
+        yield from block(end, width, indent=4)
+    yield from _more(len(ends), "end")
+
+
+def _after(workers: list[WorkerEntry]) -> str:
+    return f"after {count(sum(worker.items for worker in workers), 'item')}"
 
 
 def _warnings(receipt: Receipt, width: int) -> Iterator[Line]:
