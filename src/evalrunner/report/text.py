@@ -83,7 +83,7 @@ def _head(receipt: Receipt, width: int) -> Iterator[Line]:
 
 def _headline(receipt: Receipt) -> tuple[str, str]:
     if receipt.complete:
-        return "COMPLETE", "yellow" if receipt.exit_code else "green"
+        return ("COMPLETE, WITH ERRORS", "yellow") if receipt.exit_code else ("COMPLETE", "green")
     return ("PLAN", "cyan") if is_plan(receipt) else ("NOT COMPLETE", "red")
 
 

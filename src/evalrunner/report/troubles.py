@@ -62,8 +62,7 @@ def _place(entry: ItemEntry) -> int:
 
 
 def _item(entry: ItemEntry, repeated: bool) -> str:
-    tries = f"  attempt {entry.attempt}" if entry.attempt > 1 else ""
-    return clean(entry.example_id) + (f"  repetition {entry.repetition}" if repeated else "") + tries
+    return clean(entry.example_id) + (f"  repetition {entry.repetition}" if repeated else "")
 
 
 def _more(total: int, noun: str) -> Iterator[Line]:
