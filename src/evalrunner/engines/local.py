@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import multiprocess
+from multiprocess import forkserver
 from multiprocess.connection import Connection
 
 from evalrunner.engines.base import WorkerPlan
@@ -118,6 +119,7 @@ class LocalEngine:
     """
 
     def __init__(self, start_method: str = "forkserver") -> None:
+        self._method = start_method
         self._context = multiprocess.get_context(start_method)
         if start_method == "forkserver":
             self._context.set_forkserver_preload(PRELOAD)
@@ -134,8 +136,8 @@ class LocalEngine:
 
     def warm_up(self) -> None:
         """Start the forkserver before the first worker is wanted; it imports while we read the plan."""
-        from multiprocess import forkserver  # noqa: PLC0415 - only where it is used
-
+        if self._method != "forkserver":
+            return
         with _without_main():
             forkserver.ensure_running()
 

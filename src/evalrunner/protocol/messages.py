@@ -42,14 +42,14 @@ class Begin:
         spool: path of the spool file to create.
         board: path of the board file (delivery/board.py) to create.
         repetitions: runs per example, for the runs' metadata.
-        compress: the endpoint takes zstd.
+        info: the service's GET /info.
     """
 
     experiment: dict[str, Any]
     spool: str
     board: str
     repetitions: int
-    compress: bool
+    info: dict[str, Any]
 
 
 @dataclass(frozen=True)

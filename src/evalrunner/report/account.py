@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import urlsplit
 
 from evalrunner import __version__
 from evalrunner.ledger.ledger import ItemRow
@@ -27,10 +28,10 @@ _OPEN = {S.ACCEPTED: _UNREAD, S.NOT_VISIBLE: _UNREAD, S.PRODUCED: _UNSENT, S.NOT
 
 def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
     """Compute the receipt of a run that has ended."""
-    rows = _planned_rows(outcome)
-    found = Assignment() if plan_only else _read(outcome)
+    rows = outcome.planned()
+    found = None if plan_only else _read(outcome)
     before = set(outcome.plan.complete)
-    items = [_entry(row, found, before, outcome, plan_only=plan_only) for row in rows]
+    items = [_entry(row, found, before, plan_only=plan_only) for row in rows]
     states = Counter(item.state for item in items)
     verdict = judge(items, outcome, plan_only=plan_only)
     workers = outcome.ledger.workers(outcome.session)
@@ -55,11 +56,11 @@ def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
         },
         books=_books(rows),
         states=dict(states),
-        evaluators=[] if plan_only else _evaluators(outcome, items),
+        evaluators=[] if found is None else _evaluators(outcome, items),
         summary={key: _value(score) for key, score in outcome.summary.scores.items()},
         items=items,
-        strangers=[f"{run_id}: {why}" for run_id, why in found.strangers.items()],
-        duplicates=_duplicates(found),
+        strangers=[f"{run_id}: {why}" for run_id, why in found.strangers.items()] if found else [],
+        duplicates=_duplicates(found) if found else [],
         workers=[
             WorkerEntry(w.slot, w.pid, w.ended or "?", outcome.ledger.items_made_by(w.worker))
             for w in workers
@@ -81,21 +82,26 @@ def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
     )
 
 
-def _planned_rows(outcome: Outcome) -> list[ItemRow]:
-    keys = set(outcome.plan.complete) | set(outcome.plan.missing)
-    return [row for row in outcome.ledger.items() if (row.example_id, row.repetition) in keys]
-
-
-def _read(outcome: Outcome) -> Assignment:
-    return read_assignment(outcome.scope, outcome.reading.ids, outcome.readback, outcome.ledger.attempts())
+def _read(outcome: Outcome) -> Assignment | None:
+    """Look at the experiment once more, whole; None if it cannot be read."""
+    try:
+        return read_assignment(
+            outcome.scope, outcome.reading.ids, outcome.readback, outcome.ledger.attempts()
+        )
+    except Exception as error:
+        outcome.warnings.append(
+            f"the experiment could not be read once more ({type(error).__name__}): what is visible here came "
+            "back earlier in this run; duplicates, strangers and scores are not known"
+        )
+        return None
 
 
 def _entry(
-    row: ItemRow, found: Assignment, before: set[tuple[str, int]], outcome: Outcome, *, plan_only: bool
+    row: ItemRow, found: Assignment | None, before: set[tuple[str, int]], *, plan_only: bool
 ) -> ItemEntry:
     key = (row.example_id, row.repetition)
     state, reason = _state(row, before, plan_only=plan_only)
-    if not plan_only and row.state is S.VISIBLE and key not in found.runs:
+    if found is not None and row.state is S.VISIBLE and key not in found.runs:
         # It came back once and is gone at the last look: the last look counts.
         state, reason = "not visible", "it was visible, and is no longer"
     error = row.error
@@ -189,6 +195,8 @@ def _url(outcome: Outcome) -> str | None:
     if outcome.scope.session is None:
         return None
     try:
-        return outcome.scope.session.url
+        url = outcome.scope.session.url
     except Exception:
         return None  # the SDK builds it from a tenant id, which a local backend need not have
+    # For a loopback endpoint the SDK drops the port: the link leads nowhere.
+    return None if url is None or urlsplit(url).hostname in ("localhost", "127.0.0.1") else url

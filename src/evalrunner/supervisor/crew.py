@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from evalrunner.protocol.worker import exit_reason
 
 #: Seconds that a worker gets to write its stacks before it is killed for being stuck.
 STACK_SECONDS = 0.5
+#: How often in a row (once a second) a worker must be seen stopped before it is given up.
+STOPPED_LOOKS = 10
 
 
 @dataclass
@@ -34,6 +37,7 @@ class Member:
     undelivered: int | None = None
     killed_for: str | None = None
     rss: int = 0
+    seen_stopped: int = 0
 
 
 class Crew:
@@ -99,14 +103,19 @@ class Crew:
         return member
 
     def measure(self) -> list[int]:
-        """Read every worker's memory; return those that are stopped (SIGSTOP) and will not speak again."""
+        """Read every worker's memory; return those that have been stopped (SIGSTOP) for a while.
+
+        A batch system may stop and continue a whole job; then this process sees little of the pause.
+        """
         stopped = []
         for number, member in self.members.items():
             if member.facts is None:
                 continue
             with contextlib.suppress(psutil.Error):
                 member.rss = member.facts.memory_info().rss
-                if member.facts.status() == psutil.STATUS_STOPPED:
+                is_stopped = member.facts.status() == psutil.STATUS_STOPPED
+                member.seen_stopped = member.seen_stopped + 1 if is_stopped else 0
+                if member.seen_stopped > STOPPED_LOOKS:
                     stopped.append(number)
         return stopped
 
@@ -120,12 +129,26 @@ def read_remains(spool: Path, board_path: Path) -> tuple[list[ProducedItem], fro
     """Return what a dead worker had produced, and what it was executing."""
     suspects = frozenset(board.read(board_path))
     try:
-        entries = read(spool).entries
+        entries = read(synced(spool)).entries
     except (SpoolError, OSError):
         # It died before it had a spool (or its head is damaged): it has produced nothing that counts.
         return [], suspects
     made = [produced_item(entry.header) for entry in entries]
     return [item for item in made if item is not None], suspects
+
+
+def synced(spool: Path) -> Path:
+    """Make a dead worker's spool durable, then return its path.
+
+    What it wrote and did not live to sync is in the page cache: readable now, gone after a power cut; and
+    nothing is believed before it is durable.
+    """
+    fd = os.open(spool, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fdatasync(fd)
+    finally:
+        os.close(fd)
+    return spool
 
 
 def kill_leftovers(rows: list[WorkerRow]) -> int:

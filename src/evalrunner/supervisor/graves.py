@@ -13,13 +13,14 @@ from uuid import UUID
 
 from evalrunner.clock import Clock
 from evalrunner.delivery.outlet import Outlet, produced_item
-from evalrunner.delivery.runs import error_run
+from evalrunner.delivery.runs import RunBuffer, error_run
 from evalrunner.delivery.spool import Entry
 from evalrunner.delivery.transport import HttpTransport
 from evalrunner.protocol.ids import root_run_id
 from evalrunner.protocol.messages import ProducedItem
 from evalrunner.supervisor.events import Buried, Bury, Event, SentOn
 from evalrunner.supervisor.experiment import Scope
+from evalrunner.supervisor.relay import names
 
 
 class Graves:
@@ -69,6 +70,20 @@ class Graves:
         self._unsynced += 1
         self._open().publish(order.item, order.token, meta, [run.operation()])
 
+    def close_runs(self, runs: list[dict[str, Any]], error: str) -> None:
+        """End runs that a dead process had posted (live mode): a patch with the reason."""
+        if not runs:
+            return
+        operations = []
+        for address in runs:
+            run = RunBuffer(UUID(address["id"]), UUID(address.get("trace_id") or address["id"]))
+            run.posted = True
+            run.patch(dict(address))
+            run.fail(error, self._clock.utcnow())
+            operations.append(run.operation())
+        self._unsynced += 1
+        self._open().publish_loose(operations)
+
     @property
     def busy(self) -> bool:
         """Whether something is still on its way."""
@@ -88,8 +103,8 @@ class Graves:
                 compress=self._compress,
                 deadline=self._deadline,
                 on_durable=self._durable,
-                on_accepted=lambda entries: self._post(SentOn(accepted=tuple(map(_name, entries)))),
-                on_refused=lambda entry, why: self._post(SentOn(refused=((*_name(entry), why),))),
+                on_accepted=lambda entries: self._post(SentOn(accepted=tuple(names(entries)))),
+                on_refused=self._refused,
                 on_note=self._note,
                 on_error=self._failed,
             )
@@ -101,13 +116,10 @@ class Graves:
                 self._post(Buried(made))
         self._unsynced -= len(entries)
 
+    def _refused(self, entry: Entry, why: str) -> None:
+        self._post(SentOn(refused=tuple((item, token, why) for item, token in names([entry]))))
+
     def _failed(self, error: Exception) -> None:
         # The items stay FAILED in the ledger, without a run; the receipt says so.
         self._note(f"an error run could not be written: {error}")
         self._unsynced = 0
-
-
-def _name(entry: Entry) -> tuple[int, int]:
-    assert entry.header.item is not None
-    assert entry.header.token is not None
-    return entry.header.item, entry.header.token

@@ -91,14 +91,15 @@ class Relay:
         self._errands.clear()
 
     def _accepted(self, entries: list[Entry]) -> None:
-        self._post(SentOn(accepted=tuple(_names(entries))))
+        self._post(SentOn(accepted=tuple(names(entries))))
 
     def _refused(self, entry: Entry, reason: str) -> None:
         self._refused_any = True
-        self._post(SentOn(refused=tuple((item, token, reason) for item, token in _names([entry]))))
+        self._post(SentOn(refused=tuple((item, token, reason) for item, token in names([entry]))))
 
 
-def _names(entries: list[Entry]) -> list[tuple[int, int]]:
+def names(entries: list[Entry]) -> list[tuple[int, int]]:
+    """Return (item, token) of every record that is an item's."""
     return [
         (entry.header.item, entry.header.token)
         for entry in entries

@@ -1,21 +1,19 @@
-"""Having the summary evaluators run, and confirming their scores like everything else: by reading them back."""
+"""Having the summary evaluators run, and confirming their scores like the rest: by reading them back."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
 from langsmith import Client
 from multiprocess.connection import wait
 
-from evalrunner.config import Endpoint, RunConfig
-from evalrunner.engines.base import Engine, WorkerPlan
-from evalrunner.protocol.messages import Message, Summarise, Summarised
+from evalrunner.engines.base import Engine, WorkerPlan, WorkerProcess
+from evalrunner.protocol.messages import Summarise, Summarised
 from evalrunner.protocol.worker import exit_reason
 from evalrunner.supervisor.environment import worker_environment
-from evalrunner.supervisor.experiment import Scope
-from evalrunner.supervisor.folder import RunFolder
+from evalrunner.supervisor.parts import Parts
 from evalrunner.verify.readback import ReadBack
 
 
@@ -33,46 +31,40 @@ class Summary:
 
 
 def summarise(
-    config: RunConfig,
-    endpoint: Endpoint,
-    scope: Scope,
-    engine: Engine,
-    folder: RunFolder,
+    parts: Parts,
     client: Client,
+    engine: Engine,
     readback: ReadBack,
     runs: dict[str, str],
+    stop_asked: Callable[[], int],
 ) -> Summary:
     """Run them once over these runs (root run id -> example id)."""
-    plan = WorkerPlan(
-        0, 0, config.spec, config.worker, endpoint, folder.logs / "summary.log", "summarise",
-        worker_environment(config, endpoint, 0, 1),
-    )  # fmt: skip
+    log = parts.folder.logs / "summary.log"
+    env = worker_environment(parts.config, parts.endpoint, 0, 1)
+    plan = WorkerPlan(0, 0, parts.config.spec, parts.config.worker, parts.endpoint, log, "summarise", env)
     process = engine.start(plan)
-    session = client.read_project(project_id=scope.experiment_id)
-    experiment = orjson.loads(orjson.dumps(session.model_dump(mode="json")))
-    process.send(Summarise(experiment, runs, (session.metadata or {}).get("dataset_version")))
     try:
-        answer = _answer(process)
+        session = client.read_project(project_id=parts.scope.experiment_id)
+        version = (session.metadata or {}).get("dataset_version")
+        process.send(Summarise(session.model_dump(mode="json"), runs, version))
+        answer = _answer(process, stop_asked)
     finally:
         process.kill()
         how = exit_reason(process.exitcode())
         process.close()
     if answer is None:
-        return Summary(
-            errors={"summary evaluators": f"their process {how}; see {folder.logs / 'summary.log'}"}
-        )
+        return Summary(errors={"process": f"it {how}; see {log}"})
     there = {score.id for score in readback.session_scores()} if answer.scores else set()
     scores = {key: {**score, "visible": score["id"] in there} for key, score in answer.scores.items()}
     return Summary(scores, answer.errors)
 
 
-def _answer(process: Any) -> Summarised | None:
-
-    while True:
-        wait([process.channel, process.sentinel])
-        messages: list[Message] = process.receive()
-        for message in messages:
+def _answer(process: WorkerProcess, stop_asked: Callable[[], int]) -> Summarised | None:
+    while not stop_asked():
+        wait([process.channel, process.sentinel], timeout=0.25)
+        for message in process.receive():
             if isinstance(message, Summarised):
                 return message
         if process.exitcode() is not None:
             return None
+    return None

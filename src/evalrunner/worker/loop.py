@@ -35,6 +35,7 @@ from evalrunner.delivery.outlet import Outlet
 from evalrunner.delivery.sdk import RecordingClient
 from evalrunner.delivery.traces import TraceBook
 from evalrunner.delivery.transport import HttpTransport
+from evalrunner.delivery.wire import takes_zstd
 from evalrunner.errors import EvalrunnerError
 from evalrunner.protocol.messages import (
     Ack,
@@ -225,6 +226,8 @@ async def _work(
         api_url=order.endpoint.url,
         api_key=order.endpoint.key,
         workspace_id=order.endpoint.workspace,
+        # Asked once, by the supervisor: in an outage every client would otherwise wait for it for seconds.
+        info=begin.info,
         # An evaluation of which a part is sampled away would look like loss.
         tracing_sampling_rate=1.0,
     )
@@ -244,7 +247,7 @@ def _open_outlet(order: WorkerOrder, begin: Begin, reporter: Reporter) -> Outlet
         Path(begin.spool),
         info={"worker": order.worker_id, "pid": os.getpid(), "evalrunner": __version__},
         transport=HttpTransport(order.endpoint.url, order.endpoint.key, workspace=order.endpoint.workspace),
-        compress=begin.compress,
+        compress=takes_zstd(begin.info),
         deadline=order.config.delivery_deadline,
         on_durable=reporter.produced,
         on_accepted=reporter.accepted,

@@ -1,0 +1,149 @@
+"""Carrying out what the state decided: the ledger first, then processes and spools. Decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from evalrunner.engines.base import WorkerPlan
+from evalrunner.ledger.ledger import WorkerRow
+from evalrunner.protocol.ids import root_run_id
+from evalrunner.protocol.lease import ItemState
+from evalrunner.protocol.messages import Begin, Drain, Lease, LeasedItem, Stop
+from evalrunner.supervisor import events as ev
+from evalrunner.supervisor.confirm import Wanted
+from evalrunner.supervisor.environment import worker_environment
+from evalrunner.supervisor.parts import Parts
+from evalrunner.supervisor.tally import Tally
+
+
+class Hands:
+    """Carries out instructions.
+
+    Args:
+        workers: how many processes share the machine.
+        started: called with the number and slot of every worker that was started.
+        aborted: called with the sentence of an `Abort`.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        tally: Tally,
+        workers: int,
+        *,
+        started: Callable[[int, int], None],
+        aborted: Callable[[str], None],
+    ) -> None:
+        self._p = parts
+        self._tally = tally
+        self._workers = workers
+        self._started = started
+        self._next_worker = 1 + max((row.worker for row in parts.ledger.workers()), default=0)
+        self._effects: dict[type[Any], Callable[[Any], None]] = {
+            ev.StartWorker: self._start_worker,
+            ev.SendBegin: self._send_begin,
+            ev.SendLease: self._send_lease,
+            ev.SendDrain: lambda order: parts.crew.send(order.worker, Drain()),
+            ev.SendStop: lambda order: parts.crew.send(order.worker, Stop()),
+            ev.KillWorker: lambda order: parts.crew.kill(order.worker, order.why, stack=True),
+            ev.Bury: self._bury,
+            ev.Say: lambda order: parts.observer.line(order.text),
+            ev.Abort: lambda order: aborted(order.error),
+        }
+
+    def carry_out(self, instructions: list[ev.Instruction]) -> None:
+        """Commit every write, then do the rest in order.
+
+        A death in between loses no fact that was acted upon: a lease stands in the ledger before the
+        worker hears of it.
+        """
+        writes = [each for each in instructions if isinstance(each, (ev.Write, ev.Tell))]
+        if writes:
+            self._commit(writes)
+        for instruction in instructions:
+            effect = self._effects.get(type(instruction))
+            if effect is not None:
+                effect(instruction)
+
+    def _commit(self, writes: list[ev.Write | ev.Tell]) -> None:
+        now = self._p.clock.utcnow().timestamp()
+        with self._p.ledger.transaction():
+            for write in writes:
+                if isinstance(write, ev.Write):
+                    self._write(write)
+            self._p.ledger.tell([(now, w.item, w.worker, w.token, w.what) for w in writes])
+        accepted = [w.item for w in writes if isinstance(w, ev.Write) and w.state is ItemState.ACCEPTED]
+        if accepted:
+            self._p.confirmer.want({item: self._wanted(item) for item in accepted})
+
+    def _wanted(self, item: int) -> Wanted:
+        runs, feedback = self._p.ledger.ids_of(item)
+        return Wanted(tuple(runs), tuple(feedback))
+
+    def _write(self, write: ev.Write) -> None:
+        self._tally.write(write)
+        if write.made is not None:
+            self._tally.names.pop(write.item, None)
+            self._p.ledger.produced(write.made, write.worker or 0)
+            return
+        fields = {
+            name: value
+            for name in ("token", "attempt", "deaths", "reason")
+            if (value := getattr(write, name)) is not None
+        }
+        if write.state is ItemState.LEASED:
+            fields.update(session=self._p.session, worker=write.worker)
+        self._p.ledger.move(write.item, write.state, **fields)
+
+    def _start_worker(self, order: ev.StartWorker) -> None:
+        number, self._next_worker = self._next_worker, self._next_worker + 1
+        folder, config = self._p.folder, self._p.config
+        spool = folder.spool / f"{number:06d}.spool"
+        plan = WorkerPlan(
+            number,
+            order.slot,
+            config.spec,
+            config.worker,
+            self._p.endpoint,
+            folder.logs / f"worker-{order.slot}.log",
+            env=worker_environment(config, self._p.endpoint, order.slot, self._workers),
+        )
+        pid, born = self._p.crew.start(plan, spool, folder.boards / f"{number:06d}.board")
+        with self._p.ledger.transaction():
+            self._p.ledger.add_worker(
+                WorkerRow(number, self._p.session, order.slot, pid, born, str(spool), None, False)
+            )
+        self._started(number, order.slot)
+
+    def _send_begin(self, order: ev.SendBegin) -> None:
+        member, session = self._p.crew.members[order.worker], self._p.scope.session
+        assert session is not None, "the experiment exists before anybody begins"
+        self._p.crew.send(
+            order.worker,
+            Begin(
+                session.model_dump(mode="json"),
+                str(member.spool),
+                str(member.board),
+                self._p.scope.repetitions,
+                self._p.info,
+            ),
+        )
+
+    def _send_lease(self, order: ev.SendLease) -> None:
+        self._p.crew.send(order.worker, Lease([self._leased(grant) for grant in order.grants]))
+
+    def _leased(self, grant: ev.Grant) -> LeasedItem:
+        example, repetition = self._p.ledger.example_of(grant.item)
+        body = orjson.loads(example)
+        scope = self._p.scope
+        run_id = root_run_id(scope.experiment_id, UUID(body["id"]), repetition, grant.attempt, scope.epoch)
+        self._tally.names[grant.item] = body["id"][:8] + (f" #{repetition}" if repetition else "")
+        return LeasedItem(grant.item, grant.token, body, repetition, grant.attempt, str(run_id))
+
+    def _bury(self, order: ev.Bury) -> None:
+        example, repetition = self._p.ledger.example_of(order.item)
+        self._p.graves.bury(order, orjson.loads(example), repetition, self._p.scope)
