@@ -195,14 +195,15 @@ def decode(data: bytes) -> Message:
     Raises:
         ValueError: the bytes are not a message.
     """
-    kind, body = orjson.loads(data)
-    if kind not in _KINDS:
-        raise ValueError(f"unknown message {kind!r}")
-    if kind == "Lease":
-        return Lease([LeasedItem(**item) for item in body["items"]])
-    if kind == "Report":
-        return _report(body)
-    message: Message = _KINDS[kind](**body)
+    try:
+        kind, body = orjson.loads(data)
+        if kind == "Lease":
+            return Lease([LeasedItem(**item) for item in body["items"]])
+        if kind == "Report":
+            return _report(body)
+        message: Message = _KINDS[kind](**body)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"these bytes are no message: {error}") from error
     return message
 
 
