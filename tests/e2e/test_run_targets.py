@@ -1,0 +1,88 @@
+"""Whatever `aevaluate` takes as a target is evaluated whole; what has a set-up is set up once per worker."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from evalrunner.report.receipt import Receipt
+from scripts.chaos.rig import Backend, ExecutionLog, assert_whole
+
+Run = Callable[..., Receipt]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("sync", "sync"),
+        ("asynchronous", "asynchronous"),
+        ("traced", "traced"),
+        ("async_traced", "traced under another name"),
+        ("not_a_dictionary", "not_a_dictionary"),
+    ],
+)
+def test_functions(backend: Backend, run: Run, log: ExecutionLog, kind: str, name: str) -> None:
+    dataset = backend.dataset(6)
+    receipt = run(f"kinds.py:{kind}", "judges.py:right", dataset=dataset.name)
+    assert receipt.exit_code == 0, receipt
+    seen = assert_whole(backend.client, receipt.experiment["name"], keys=["right"], children=1)
+    assert {root.name for root in seen.roots} == {name}
+    assert {run.name for run in seen.runs if run.parent_run_id} == (
+        {"async_add"} if "async" in kind else {"add"}
+    )
+    assert all(score.score == 1 for scores in seen.feedback.values() for score in scores)
+    assert log.counts() == {str(number): 1 for number in range(6)}
+
+
+def test_a_runnable(backend: Backend, run: Run) -> None:
+    receipt = run("kinds.py:runnable", "judges.py:right", dataset=backend.dataset(4).name)
+    assert receipt.exit_code == 0, receipt
+    seen = assert_whole(backend.client, receipt.experiment["name"], keys=["right"])
+    for root in seen.roots:
+        assert len(seen.children(root)) >= 2
+        assert (root.outputs or {})["sum"] == (root.inputs or {})["i"] + 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "factory", "events"),
+    [
+        ("Model", False, ["built", "setup", "teardown"]),
+        ("AsyncModel", False, ["setup", "teardown"]),
+        ("factory", True, ["built"]),
+        ("async_factory", True, ["built"]),
+        ("managed", True, ["setup", "teardown"]),
+    ],
+)
+def test_what_is_built_is_built_once_per_worker(
+    backend: Backend, run: Run, log: ExecutionLog, kind: str, factory: bool, events: list[str]
+) -> None:
+    dataset = backend.dataset(8)
+    receipt = run(f"kinds.py:{kind}", "judges.py:right", dataset=dataset.name, factory=factory)
+    assert receipt.exit_code == 0, receipt
+    assert_whole(backend.client, receipt.experiment["name"], keys=["right"], children=1)
+    built = [line for line in log.lines() if line.item == "model"]
+    workers = {worker.pid for worker in receipt.workers}
+    assert len(workers) == 2
+    for worker in workers:
+        assert [line.event for line in built if line.pid == worker] == events
+    assert {line.pid for line in log.begun() if line.item != "model"} <= workers
+
+
+def test_repetitions_and_more_workers_than_examples(backend: Backend, run: Run, log: ExecutionLog) -> None:
+    dataset = backend.dataset(3)
+    receipt = run("kinds.py:sync", "judges.py:right", dataset=dataset.name, repetitions=3, workers=12)
+    assert receipt.exit_code == 0, receipt
+    assert len(receipt.workers) == 9
+    assert_whole(backend.client, receipt.experiment["name"], keys=["right"], repetitions=3, children=1)
+    assert log.counts() == {str(number): 3 for number in range(3)}
+    numbers = Counter(item.repetition for item in receipt.items)
+    assert numbers == {0: 3, 1: 3, 2: 3}
+
+
+def test_one_worker(backend: Backend, run: Run, log: ExecutionLog) -> None:
+    receipt = run("kinds.py:asynchronous", "judges.py:right", dataset=backend.dataset(25).name, workers=1)
+    assert receipt.exit_code == 0, receipt
+    assert_whole(backend.client, receipt.experiment["name"], keys=["right"], children=1)
+    assert {line.pid for line in log.lines()} == {receipt.workers[0].pid}
