@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from evalrunner.cli.embedded import Embedded
-from evalrunner.cli.output import Output
+from evalrunner.cli.output import Output, shown
 from evalrunner.cli.settings import Settings
 from evalrunner.config import Endpoint
 from evalrunner.errors import ConfigError
@@ -45,7 +45,7 @@ def opened(
     store = settings.path("store")
     assert store is not None, "it has a default"
     why = "--local" if settings["local"] else "no LangSmith is configured"
-    output.note(f"{why}: using the local backend, store {_shown(store)}")
+    output.note(f"{why}: using the local backend, store {shown(store)}")
     with Embedded(store, meanwhile=meanwhile) as endpoint:
         yield endpoint
 
@@ -105,9 +105,3 @@ def _profile() -> str | None:
         return None
     name = os.environ.get("LANGSMITH_PROFILE") or content.get("current_profile") or "default"
     return f"profile {name!r} of {path}" if isinstance(profiles.get(name), dict) else None
-
-
-def _shown(path: Path) -> str:
-    with contextlib.suppress(ValueError):
-        return str(path.relative_to(Path.cwd()))
-    return str(path)

@@ -7,10 +7,12 @@ exactly one JSON document. Whatever came from data (names, errors of a target, a
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
@@ -37,6 +39,13 @@ def clean(text: str) -> str:
 def one_line(text: str) -> str:
     """Return `text` cleaned and on one line."""
     return " ".join(clean(text).split())
+
+
+def shown(path: Path) -> str:
+    """Return a path as it is read most easily: relative, if it is below the current folder."""
+    with contextlib.suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
 
 
 class Output:

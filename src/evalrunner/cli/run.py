@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalrunner.cli.exit_codes import ExitCode
 from evalrunner.cli.options import takes_options
-from evalrunner.cli.output import Output
+from evalrunner.cli.output import Output, shown
 from evalrunner.cli.settings import Settings, gather
 
 if TYPE_CHECKING:
-    from evalrunner.config import Endpoint
     from evalrunner.report.receipt import Receipt
 
 
@@ -43,7 +43,8 @@ def go(settings: Settings, output: Output) -> ExitCode:
         with make_observer(sys.stderr, quiet=output.quiet) as observer:
             receipt = execute(config, endpoint, observer, plan_only=settings["plan"])
     show(receipt, output)
-    _point(receipt, endpoint, output, planned=settings["plan"])
+    if endpoint.local and not settings["plan"] and not output.json:
+        _point(receipt, settings, output)
     return ExitCode(receipt.exit_code)
 
 
@@ -63,11 +64,11 @@ def _load_supervisor() -> None:
     import evalrunner.api  # noqa: F401, PLC0415 - costs what the backend's start takes anyway
 
 
-def _point(receipt: Receipt, endpoint: Endpoint, output: Output, *, planned: bool) -> None:
+def _point(receipt: Receipt, settings: Settings, output: Output) -> None:
     """Say where to look, which on the local backend nobody can know."""
-    if planned or not endpoint.local or output.json:
-        return
-    output.detail("")
-    output.detail(f"run folder     {receipt.run_dir}")
-    output.detail(f"receipt        {Path(receipt.run_dir) / 'receipt.json'}   (again: evalrunner report)")
-    output.detail("traces         evalrunner serve   (the local backend, for the SDK and for a browser)")
+    folder = Path(receipt.run_dir)
+    again = f" --run-dir {shlex.quote(str(folder))}" if settings["run_dir"] else ""
+    store = f" --store {shlex.quote(str(settings.path('store')))}" if settings.given("store") else ""
+    output.detail(f"\n  receipt     {shown(folder / 'receipt.json')}")
+    output.detail(f"  again       evalrunner report{again}")
+    output.detail(f"  traces      evalrunner serve{store}   (the local backend, for the SDK)")

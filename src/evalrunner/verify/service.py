@@ -97,8 +97,7 @@ def find_dataset(client: Client, named: str) -> Dataset:
     if dataset is None:
         with told(client):
             names = [one.name for one in islice(client.list_datasets(), _NAMES)]
-        near = _near(named, names) or ("; there are no datasets yet" if not names else "")
-        raise ServiceError(f"no dataset {named!r} at {host(client.api_url)}{near}")
+        raise ServiceError(f"no dataset {named!r} at {host(client.api_url)}{_near(named, names)}")
     return dataset
 
 
@@ -160,7 +159,13 @@ def _near(named: str, names: list[str]) -> str:
     lower = {name.lower(): name for name in names}
     near = [lower[name] for name in get_close_matches(named.lower(), lower, n=3, cutoff=0.5)]
     near += [name for name in names if named.lower() in name.lower() and name not in near]
-    return f"; did you mean {' or '.join(repr(name) for name in near[:3])}?" if near else ""
+    if near:
+        return f"; did you mean {' or '.join(repr(name) for name in near[:3])}?"
+    return (
+        f"; there are, for example, {', '.join(repr(name) for name in names[:3])}"
+        if names
+        else "; there are none yet"
+    )
 
 
 def _first_line(error: BaseException) -> str:
