@@ -21,7 +21,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from langsmith import Client
 from langsmith._internal._serde import dumps_json
@@ -65,7 +65,7 @@ class OperationSink(Protocol):
     def name_feedback(self, run_id: UUID | None, key: str) -> UUID | None:
         """Return the id of the next score under `key`, or None for one at random."""
 
-    def feedback(self, body: bytes) -> bool:
+    def feedback(self, body: bytes, feedback_id: str, run_id: UUID | None, trace_id: UUID | None) -> bool:
         """Take a score as JSON; False if it cannot ride with the runs and must be sent by itself."""
 
 
@@ -98,20 +98,22 @@ class RecordingClient(Client):
 
     def create_feedback(self, run_id: Any = None, key: str = "unnamed", **kwargs: Any) -> Any:
         """Record a score under an id that a second execution of the same attempt would give it too."""
+        trace_id = _uuid(kwargs.get("trace_id"))
+        run = _uuid(run_id) or trace_id
         if kwargs.get("feedback_id") is None:
-            target = run_id or kwargs.get("trace_id")
-            kwargs["feedback_id"] = self._sink.name_feedback(UUID(str(target)) if target else None, key)
-        self._here.recording = True
+            kwargs["feedback_id"] = self._sink.name_feedback(run, key) or uuid4()
+        self._here.recording = (str(kwargs["feedback_id"]), run, trace_id)
         try:
             return super().create_feedback(run_id, key, **kwargs)
         finally:
-            self._here.recording = False
+            self._here.recording = None
 
     def request_with_retries(self, /, method: Any, pathname: str, **kwargs: Any) -> Any:
         """Take the body of a score on its way out; let everything else pass."""
-        if getattr(self._here, "recording", False) and method == "POST" and pathname == "/feedback":
-            body = (kwargs.get("request_kwargs") or {}).get("data") or kwargs.get("data") or b""
-            if self._sink.feedback(body):
+        recording = getattr(self._here, "recording", None)
+        if recording is not None and method == "POST" and pathname == "/feedback":
+            body = (kwargs.get("request_kwargs") or {}).get("data") or b""
+            if self._sink.feedback(body, *recording):
                 return None
         return super().request_with_retries(method, pathname, **kwargs)
 
@@ -120,3 +122,7 @@ class RecordingClient(Client):
         if self._shared is not None and str(project_id) == str(self._shared.id):
             return self._shared
         return super().update_project(project_id, **kwargs)
+
+
+def _uuid(value: Any) -> UUID | None:
+    return value if value is None or isinstance(value, UUID) else UUID(str(value))

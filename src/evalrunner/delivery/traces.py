@@ -176,19 +176,17 @@ class TraceBook:
         item = CURRENT.get()
         return None if item is None or run_id is None else item.name_feedback(run_id, key)
 
-    def feedback(self, body: bytes) -> bool:
+    def feedback(self, body: bytes, feedback_id: str, run_id: UUID | None, trace_id: UUID | None) -> bool:
         """Take a score; False if it has no run that the multipart endpoint could file it under."""
-        score = orjson.loads(body)
-        if score.get("run_id") is None:
+        if run_id is None:
             return False
         with self._lock:
             item = CURRENT.get()
-            if score.get("trace_id") is None:
-                if item is None or UUID(score["run_id"]) not in item.runs:
+            if trace_id is None:
+                if item is None or run_id not in item.runs:
                     return False
-                score["trace_id"] = str(item.run_id)
-                body = orjson.dumps(score)
-            operation: Operation = ("feedback", score["id"], [(f"feedback.{score['id']}", JSON, body)])
+                body = orjson.dumps({**orjson.loads(body), "trace_id": str(item.run_id)})
+            operation: Operation = ("feedback", feedback_id, [(f"feedback.{feedback_id}", JSON, body)])
             if item is not None and item.run_id in self._items:
                 item.feedback.append(operation)
                 return True

@@ -23,7 +23,14 @@ from evalrunner.engines.base import WorkerPlan
 from evalrunner.protocol.messages import Message, decode, encode
 
 #: Imported once by the forkserver; none of them starts a thread.
-PRELOAD = ["langsmith", "langsmith.client", "langsmith.evaluation._arunner", "evalrunner.worker.loop"]
+PRELOAD = [
+    "langsmith",
+    "langsmith.client",
+    "langsmith.evaluation._arunner",
+    "evalrunner.worker.loop",
+    # The SDK imports it at the first item if it is installed; skipped if it is not.
+    "langchain_core.runnables",
+]
 
 
 def _child(module: str, connection: Any, plan: WorkerPlan) -> None:

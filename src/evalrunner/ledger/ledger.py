@@ -106,12 +106,12 @@ class Ledger:
             examples,
         )
 
-    def example_of(self, item: int) -> tuple[bytes, int]:
-        """Return an item's example as JSON, and its repetition."""
+    def example_of(self, item: int) -> tuple[str, bytes, int]:
+        """Return an item's (example id, example as JSON, repetition)."""
         row = self._db.execute(
-            "SELECT body, repetition FROM items JOIN examples USING (example) WHERE item = ?", (item,)
+            "SELECT id, body, repetition FROM items JOIN examples USING (example) WHERE item = ?", (item,)
         ).fetchone()
-        return bytes(row[0]), int(row[1])
+        return str(row[0]), bytes(row[1]), int(row[2])
 
     def add_items(self, items: Iterable[tuple[str, int]]) -> None:
         """Add (example id, repetition) pairs that are not there yet, AVAILABLE."""
@@ -136,10 +136,12 @@ class Ledger:
         row = self._db.execute("SELECT runs, feedback FROM items WHERE item = ?", (item,)).fetchone()
         return orjson.loads(row[0] or b"[]"), orjson.loads(row[1] or b"[]")
 
-    def attempts(self) -> dict[tuple[str, int], int]:
-        """Return the highest attempt of every (example id, repetition)."""
-        rows = self._db.execute("SELECT id, repetition, attempt FROM items JOIN examples USING (example)")
-        return {(example, repetition): attempt for example, repetition, attempt in rows}
+    def attempts(self) -> dict[tuple[str, int], tuple[int, str | None]]:
+        """Return (highest attempt, root run that counts) of every (example id, repetition)."""
+        rows = self._db.execute(
+            "SELECT id, repetition, attempt, run_id FROM items JOIN examples USING (example)"
+        )
+        return {(example, repetition): (attempt, run) for example, repetition, attempt, run in rows}
 
     # -- what happens to items -----------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import orjson
@@ -137,13 +137,14 @@ class Hands:
         self._p.crew.send(order.worker, Lease([self._leased(grant) for grant in order.grants]))
 
     def _leased(self, grant: ev.Grant) -> LeasedItem:
-        example, repetition = self._p.ledger.example_of(grant.item)
-        body = orjson.loads(example)
+        example_id, body, repetition = self._p.ledger.example_of(grant.item)
         scope = self._p.scope
-        run_id = root_run_id(scope.experiment_id, UUID(body["id"]), repetition, grant.attempt, scope.epoch)
-        self._tally.names[grant.item] = body["id"][:8] + (f" #{repetition}" if repetition else "")
-        return LeasedItem(grant.item, grant.token, body, repetition, grant.attempt, str(run_id))
+        run_id = root_run_id(scope.experiment_id, UUID(example_id), repetition, grant.attempt, scope.epoch)
+        self._tally.names[grant.item] = example_id[:8] + (f" #{repetition}" if repetition else "")
+        # The example goes through as the bytes that it is.
+        example = cast("dict[str, Any]", orjson.Fragment(body))
+        return LeasedItem(grant.item, grant.token, example, repetition, grant.attempt, str(run_id))
 
     def _bury(self, order: ev.Bury) -> None:
-        example, repetition = self._p.ledger.example_of(order.item)
-        self._p.graves.bury(order, orjson.loads(example), repetition, self._p.scope)
+        _, body, repetition = self._p.ledger.example_of(order.item)
+        self._p.graves.bury(order, orjson.loads(body), repetition, self._p.scope)

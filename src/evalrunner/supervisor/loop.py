@@ -60,9 +60,10 @@ class Supervisor:
             parts,
             tally,
             min(parts.config.workers, state.planned),
-            started=lambda number, slot: self._handle(ev.WorkerStarted(number, slot)),
+            started=lambda number, slot: self._take(ev.WorkerStarted(number, slot)),
             aborted=self._abort,
         )
+        self._orders: list[ev.Instruction] = []
         self._began = False
         self._phase = "starting"
         self._shown = self._measured = 0.0
@@ -76,7 +77,8 @@ class Supervisor:
             TargetError: no worker could load the target; nothing was executed.
         """
         try:
-            self._hands.carry_out(self._state.first_workers())
+            self._orders.extend(self._state.first_workers())
+            self._act()
             while not self._finished():
                 wait(list(self._p.crew.waitables()), timeout=SNAPSHOT if self._p.crew.members else IDLE)
                 self._turn()
@@ -94,31 +96,33 @@ class Supervisor:
         self._look_for_stop()
         for number, message in self._p.crew.hear():
             self._hear(number, message)
+        while not self._p.events.empty():
+            self._take(self._p.events.get_nowait())
+        self._take(ev.Tick())
+        # One commit for a whole turn.
+        self._act()
         for number in self._p.crew.dead():
             self._lay_out(number)
-        while not self._p.events.empty():
-            self._handle(self._p.events.get_nowait())
-        self._handle(ev.Tick())
         self._show(self._phase)
 
     def _hear(self, number: int, message: Message) -> None:
         if isinstance(message, Report):
             self._p.notes[f"worker {number}"] = message.note
-            self._handle(ev.Reported(number, message))
+            self._take(ev.Reported(number, message))
         elif isinstance(message, Ready):
-            self._handle(ev.WorkerReady(number, message.concurrency))
+            self._take(ev.WorkerReady(number, message.concurrency))
             self._begin_once(message.evaluator_keys)
         elif isinstance(message, StartFailed):
-            self._handle(ev.WorkerCouldNotStart(number, message.error))
+            self._take(ev.WorkerCouldNotStart(number, message.error))
         elif isinstance(message, Ack):
             self._p.crew.members[number].undelivered = message.undelivered
-            self._handle(ev.Acknowledged(number))
+            self._take(ev.Acknowledged(number))
 
     def _begin_once(self, keys: list[str]) -> None:
         if not self._began:
             self._began = True
             self._p.scope = self._begin(keys)
-            self._handle(ev.Begun())
+            self._take(ev.Begun())
             self._phase = "running"
 
     def _lay_out(self, number: int) -> None:
@@ -153,8 +157,17 @@ class Supervisor:
         item = self._state.items.get(header.item)
         return item is not None and item.token == header.token and item.state is ItemState.PRODUCED
 
+    def _take(self, event: ev.Event) -> None:
+        self._orders.extend(self._state.handle(event, self._p.clock.monotonic()))
+
+    def _act(self) -> None:
+        while self._orders:  # carrying out may bring further events
+            orders, self._orders = self._orders, []
+            self._hands.carry_out(orders)
+
     def _handle(self, event: ev.Event) -> None:
-        self._hands.carry_out(self._state.handle(event, self._p.clock.monotonic()))
+        self._take(event)
+        self._act()
 
     def _abort(self, error: str) -> None:
         raise TargetError(error)

@@ -18,6 +18,8 @@ from evalrunner.verify.readback import ReadBack, RootRun
 from evalrunner.verify.reconcile import Assignment, Key, assign, required_keys
 
 S = ItemState
+Attempts = dict[Key, tuple[int, str | None]]
+"""(example id, repetition) -> (highest attempt, root run that counts), as the ledger has it."""
 
 
 @dataclass
@@ -35,9 +37,9 @@ class Plan:
     why: dict[Key, str] = field(default_factory=dict)
 
 
-def our_ids(scope: Scope, attempts: dict[Key, int], example: str, repetition: int) -> Sequence[str]:
+def our_ids(scope: Scope, attempts: Attempts, example: str, repetition: int) -> Sequence[str]:
     """Return the ids of every attempt of an item that we may have made."""
-    known = max(attempts.get((example, repetition), 0), KNOWN_ATTEMPTS)
+    known = max(attempts.get((example, repetition), (0, None))[0], KNOWN_ATTEMPTS)
     example_id = UUID(example)
     return [
         str(root_run_id(scope.experiment_id, example_id, repetition, attempt, scope.epoch))
@@ -46,7 +48,7 @@ def our_ids(scope: Scope, attempts: dict[Key, int], example: str, repetition: in
 
 
 def read_assignment(
-    scope: Scope, examples: dict[str, None], readback: ReadBack, attempts: dict[Key, int]
+    scope: Scope, examples: dict[str, None], readback: ReadBack, attempts: Attempts
 ) -> Assignment:
     """Read the experiment's root runs and assign them to the plan."""
     if scope.session is None:
@@ -56,6 +58,7 @@ def read_assignment(
         scope.repetitions,
         readback.roots(),
         lambda example, repetition: our_ids(scope, attempts, example, repetition),
+        {key: run_id for key, (_, run_id) in attempts.items() if run_id},
     )
 
 

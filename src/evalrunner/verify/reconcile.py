@@ -5,7 +5,7 @@ Runs that another tool made count too: they fill the repetitions that none of ou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evalrunner.verify.readback import RootRun
@@ -36,6 +36,7 @@ def assign(
     repetitions: int,
     roots: Iterable[RootRun],
     our_ids: Callable[[str, int], Sequence[str]],
+    counted: Mapping[Key, str] | None = None,
 ) -> Assignment:
     """Assign root runs to the plan.
 
@@ -44,6 +45,8 @@ def assign(
         repetitions: runs wanted per example.
         roots: every root run of the experiment.
         our_ids: the ids that attempts 1, 2, ... of an (example, repetition) have.
+        counted: the run that counts of each (example, repetition), as far as a ledger knows; it saves
+            working out ids where an example has no other runs.
     """
     found = Assignment()
     by_example: dict[str, list[RootRun]] = {}
@@ -54,8 +57,20 @@ def assign(
         else:
             by_example.setdefault(str(root.example_id), []).append(root)
     for example, runs in by_example.items():
-        _assign_example(found, example, repetitions, runs, our_ids)
+        if not _assign_known(found, example, repetitions, runs, counted or {}):
+            _assign_example(found, example, repetitions, runs, our_ids)
     return found
+
+
+def _assign_known(
+    found: Assignment, example: str, repetitions: int, runs: list[RootRun], counted: Mapping[Key, str]
+) -> bool:
+    """Assign an example all of whose runs the ledger knows; False, and nothing done, if it is not so."""
+    places = {counted.get((example, repetition)): repetition for repetition in range(repetitions)}
+    if any(run.id not in places for run in runs):
+        return False
+    found.runs.update(((example, places[run.id]), run) for run in runs)
+    return True
 
 
 def _strange(root: RootRun, examples: Collection[str]) -> str | None:

@@ -116,6 +116,7 @@ class Inbox:
         self._changed = asyncio.Condition()
         self._begin: asyncio.Future[Begin] = self._loop.create_future()
         self._closed = False
+        self.hungry = 0
         threading.Thread(target=self._read, name="inbox", daemon=True).start()
 
     def _read(self) -> None:
@@ -152,8 +153,16 @@ class Inbox:
             while not self._items:
                 if self._closed:
                     return None
-                await self._changed.wait()
+                self.hungry += 1
+                try:
+                    await self._changed.wait()
+                finally:
+                    self.hungry -= 1
             return self._items.popleft()
+
+    def starving(self) -> bool:
+        """Whether a lane waits for an item."""
+        return self.hungry > 0
 
 
 async def _live(connection: Any, order: WorkerOrder) -> None:
@@ -217,7 +226,7 @@ async def _work(
     concurrency: int,
 ) -> None:
     experiment = TracerSession(**begin.experiment)
-    reporter = Reporter(send)
+    reporter = Reporter(send, inbox.starving)
     outlet = _open_outlet(order, begin, reporter)
     book = TraceBook(outlet.publish_loose, live=order.config.live)
     client = RecordingClient(

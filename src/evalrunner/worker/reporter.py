@@ -12,8 +12,11 @@ from evalrunner.delivery.outlet import produced_item
 from evalrunner.delivery.spool import Entry
 from evalrunner.protocol.messages import Message, ProducedItem, Report
 
-#: Seconds that a report waits for company.
-GATHER = 0.02
+#: Seconds that a report waits for company, unless a lane waits for work: a report costs the supervisor a
+#: commit, and it is the report that brings the next lease.
+GATHER = 0.1
+#: Seconds after which the start of an item is reported even if nothing else is.
+SHOW = 0.5
 
 
 class Reporter:
@@ -21,10 +24,12 @@ class Reporter:
 
     Args:
         send: puts a message on the pipe to the supervisor.
+        starving: whether a lane has nothing to do.
     """
 
-    def __init__(self, send: Callable[[Message], None]) -> None:
+    def __init__(self, send: Callable[[Message], None], starving: Callable[[], bool]) -> None:
         self._send = send
+        self._starving = starving
         self._wake = threading.Condition()
         self._started: list[tuple[int, int]] = []
         self._produced: list[ProducedItem] = []
@@ -39,9 +44,9 @@ class Reporter:
 
     def started(self, item: int, token: int) -> None:
         """Note that an item is being executed."""
+        # No notice: it goes with the next report, and the board says it to whoever must know at once.
         with self._wake:
             self._started.append((item, token))
-            self._wake.notify()
 
     def produced(self, entries: list[Entry]) -> None:
         """Note that these records are durable."""
@@ -92,9 +97,10 @@ class Reporter:
         while True:
             with self._wake:
                 while not self._anything() and not self._closing:
-                    self._wake.wait()
-                if not self._closing:
-                    self._wake.wait_for(lambda: self._closing, timeout=GATHER)
+                    # With a timeout for the sake of `started` alone: people want to see a slow item.
+                    self._wake.wait(timeout=SHOW)
+                if not self._closing and not self._starving():
+                    self._wake.wait_for(lambda: self._closing or self._starving(), timeout=GATHER)
                 report, more = self._take(), not self._closing
             if report is not None:
                 self._send(report)
