@@ -44,6 +44,7 @@ class Worker:
     rate: float = 0.0
     counted_at: float = 0.0
     note: str = ""
+    loadable: bool = True
 
 
 class SupervisorState:
@@ -120,8 +121,9 @@ class SupervisorState:
             self._out.append(ev.SendBegin(event.worker))
 
     def _could_not_start(self, event: ev.WorkerCouldNotStart) -> None:
-        if any(w.done for w in self.workers.values()):
+        if self._begun:
             # It started once, so the environment of this one is to blame; its end is handled when it ends.
+            self.workers[event.worker].loadable = False
             self._out.append(ev.Say(f"worker {event.worker} could not start: {event.error}"))
             return
         self._out.append(ev.Abort(event.error))
@@ -166,6 +168,8 @@ class SupervisorState:
             self._cancel_all("workers kept dying")
             return
         living = len(self.living())
+        if living and not self.workers[event.worker].loadable:
+            return  # its slot would not do better the next time, and the others go on
         if self.ready and not self.stopping and living < min(self.policy.workers, len(self.ready) + living):
             self.restarts += 1
             self._out.append(ev.StartWorker(self.workers[event.worker].slot))
@@ -192,7 +196,6 @@ class SupervisorState:
         worker.counted_at = self._now
         if worker.state in (W.READY, W.BUSY):
             worker.state = W.BUSY if worker.held else W.READY
-        self._futile = 0
 
     def _produce(self, made: ProducedItem, number: int) -> None:
         item, worker = self.items[made.item], self.workers.get(number)
@@ -201,6 +204,7 @@ class SupervisorState:
             return
         item.state = move(item.state, M.PRODUCE)
         item.failed = made.error is not None
+        self._futile = 0
         if worker is not None:
             worker.held.discard(made.item)
             worker.started.pop(made.item, None)

@@ -1,0 +1,484 @@
+"""The supervisor's judgment, by example: events in, instructions out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TypeVar
+
+import pytest
+
+from evalrunner.errors import IllegalTransition
+from evalrunner.protocol.lease import ItemState
+from evalrunner.protocol.messages import ProducedItem, Report
+from evalrunner.protocol.worker import WorkerState
+from evalrunner.supervisor import events as ev
+from evalrunner.supervisor.policy import Policy
+from evalrunner.supervisor.state import Item, SupervisorState
+
+S, W = ItemState, WorkerState
+T = TypeVar("T")
+
+
+def made(item: int, token: int, error: str | None = None) -> ProducedItem:
+    return ProducedItem(item, token, [f"run-{item}-{token}"], [], [], error, [], 0.1)
+
+
+class Desk:
+    """A supervisor's state with a shell that starts workers at once and remembers all the rest."""
+
+    def __init__(self, items: int, workers: int = 1, first_token: int = 1, **policy: object) -> None:
+        plan = [(number, Item(S.AVAILABLE)) for number in range(items)]
+        self.state = SupervisorState(plan, Policy(workers, **policy), first_token)  # type: ignore[arg-type]
+        self.now = 0.0
+        self.count = 0
+        self.leases: dict[int, list[ev.Grant]] = {}
+        self.said: list[ev.Instruction] = []
+        self.carry_out(self.state.first_workers())
+
+    def handle(self, event: ev.Event, now: float | None = None) -> list[ev.Instruction]:
+        self.now = self.now if now is None else now
+        out = self.state.handle(event, self.now)
+        self.carry_out(out)
+        return out
+
+    def carry_out(self, out: list[ev.Instruction]) -> None:
+        self.said.extend(out)
+        for order in out:
+            if isinstance(order, ev.StartWorker):
+                self.count += 1
+                self.handle(ev.WorkerStarted(self.count, order.slot))
+            elif isinstance(order, ev.SendLease):
+                self.leases.setdefault(order.worker, []).extend(order.grants)
+
+    def ready(self, *workers: int, concurrency: int = 1) -> None:
+        for number in workers:
+            self.handle(ev.WorkerReady(number, concurrency))
+
+    def begun(self, *workers: int, concurrency: int = 1) -> Desk:
+        self.ready(*workers, concurrency=concurrency)
+        self.handle(ev.Begun())
+        return self
+
+    def grant(self, worker: int, index: int = -1) -> ev.Grant:
+        return self.leases[worker][index]
+
+    def produce(self, worker: int, index: int = -1) -> list[ev.Instruction]:
+        grant = self.grant(worker, index)
+        return self.handle(ev.Reported(worker, Report(produced=[made(grant.item, grant.token)])))
+
+    def die(self, worker: int, *suspects: int, spooled: Sequence[ProducedItem] = ()) -> list[ev.Instruction]:
+        return self.handle(
+            ev.WorkerGone(worker, "was killed by SIGKILL", frozenset(suspects), tuple(spooled))
+        )
+
+
+def only(kind: type[T], out: Sequence[object]) -> list[T]:
+    return [each for each in out if isinstance(each, kind)]
+
+
+def states(desk: Desk) -> list[ItemState]:
+    return [item.state for item in desk.state.items.values()]
+
+
+# -- workers -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("items", "wanted", "started"), [(0, 4, 0), (1, 4, 1), (3, 4, 3), (9, 4, 4)])
+def test_never_more_workers_than_items(items: int, wanted: int, started: int) -> None:
+    desk = Desk(items, wanted)
+    assert [order.slot for order in only(ev.StartWorker, desk.said)] == list(range(started))
+
+
+def test_items_that_are_not_available_are_not_planned() -> None:
+    plan = [(1, Item(S.VISIBLE)), (2, Item(S.AVAILABLE)), (3, Item(S.CANCELLED))]
+    state = SupervisorState(plan, Policy(4))
+    assert state.planned == 1
+    assert list(state.ready) == [2]
+    assert len(state.first_workers()) == 1
+
+
+def test_nothing_is_leased_before_the_experiment_exists() -> None:
+    desk = Desk(3, 2)
+    desk.ready(1)
+    assert desk.leases == {}
+    out = desk.handle(ev.Begun())
+    assert only(ev.SendBegin, out) == [ev.SendBegin(1)]
+    assert isinstance(out[0], ev.SendBegin)
+    assert desk.grant(1).item == 0
+    desk.ready(2)
+    assert ev.SendBegin(2) in desk.said
+    assert desk.grant(2).item == 1
+
+
+def test_a_lease_is_written_before_it_is_sent() -> None:
+    desk = Desk(2).begun(1, concurrency=2)
+    sent = next(i for i, order in enumerate(desk.said) if isinstance(order, ev.SendLease))
+    written = [i for i, order in enumerate(desk.said) if isinstance(order, ev.Write)]
+    assert len(written) == 2
+    assert max(written) < sent
+    assert [w.worker for w in only(ev.Write, desk.said)] == [1, 1]
+
+
+def test_a_replacement_takes_the_slot_of_the_dead_while_items_are_left() -> None:
+    desk = Desk(3, 2).begun(1, 2)
+    out = desk.die(2, desk.grant(2).item)
+    assert only(ev.StartWorker, out) == [ev.StartWorker(1)]
+    assert desk.state.restarts == 1
+
+
+def test_no_replacement_when_no_items_are_left() -> None:
+    desk = Desk(2, 2).begun(1, 2)
+    desk.produce(1)
+    desk.produce(2)
+    assert only(ev.StartWorker, desk.die(2)) == []
+    assert desk.state.restarts == 0
+
+
+def test_a_worker_that_could_not_start_at_all_ends_the_run() -> None:
+    desk = Desk(3, 2)
+    assert desk.handle(ev.WorkerCouldNotStart(1, "no module 'x'")) == [ev.Abort("no module 'x'")]
+
+
+def test_a_worker_that_cannot_start_beside_one_that_did_does_not_end_the_run() -> None:
+    """The target can be loaded: the other is executing with it at this moment."""
+    desk = Desk(5, 2).begun(1)
+    out = desk.handle(ev.WorkerCouldNotStart(2, "no GPU left"))
+    assert only(ev.Abort, out) == []
+    assert only(ev.Say, out) == [ev.Say("worker 2 could not start: no GPU left")]
+
+
+def test_a_worker_that_could_not_start_is_not_started_again() -> None:
+    desk = Desk(5, 2).begun(1)
+    desk.handle(ev.WorkerCouldNotStart(2, "no GPU left"))
+    assert only(ev.StartWorker, desk.handle(ev.WorkerGone(2, "could not start"))) == []
+    desk.produce(1)
+    # The one that is left is replaced like any other: the items must not be left to nobody.
+    assert only(ev.StartWorker, desk.die(1)) == [ev.StartWorker(0)]
+
+
+def test_the_last_worker_is_replaced_even_if_it_could_not_start() -> None:
+    desk = Desk(5, 1).begun(1)
+    desk.die(1)
+    desk.handle(ev.WorkerCouldNotStart(2, "no GPU left"))
+    assert only(ev.StartWorker, desk.handle(ev.WorkerGone(2, "could not start"))) == [ev.StartWorker(0)]
+
+
+def test_workers_that_die_in_a_row_without_producing_are_not_replaced_for_ever() -> None:
+    desk = Desk(10, 1).begun(1)
+    budget = desk.state.policy.futile_deaths
+    for worker in range(1, budget + 1):
+        assert only(ev.StartWorker, desk.die(worker)) == [ev.StartWorker(0)], worker
+        desk.ready(worker + 1)
+    out = desk.die(budget + 1)
+    assert only(ev.StartWorker, out) == []
+    assert set(states(desk)) == {S.CANCELLED}
+    assert {w.reason for w in only(ev.Write, out) if w.state is S.CANCELLED} == {"workers kept dying"}
+    assert desk.state.living() == []
+    assert not desk.state.executing
+
+
+def test_one_produced_item_restores_the_budget() -> None:
+    desk = Desk(40, 1).begun(1)
+    for worker in range(1, 20):
+        desk.produce(worker)
+        assert only(ev.StartWorker, desk.die(worker)) == [ev.StartWorker(0)], worker
+        desk.ready(worker + 1)
+
+
+def test_so_does_one_that_is_found_in_the_spool_of_the_dead() -> None:
+    desk = Desk(40, 1).begun(1)
+    for worker in range(1, 20):
+        grant = desk.grant(worker)
+        out = desk.die(worker, spooled=[made(grant.item, grant.token)])
+        assert only(ev.StartWorker, out) == [ev.StartWorker(0)], worker
+        desk.ready(worker + 1)
+
+
+def test_an_illegal_event_raises() -> None:
+    desk = Desk(1).begun(1)
+    desk.produce(1)
+    desk.handle(ev.Acknowledged(1))
+    with pytest.raises(IllegalTransition):
+        desk.handle(ev.WorkerReady(1, 1))
+    assert desk.state.workers[1].state is W.DRAINED
+
+
+# -- deaths ------------------------------------------------------------------------------------------
+
+
+def test_only_what_it_executed_counts_a_death_against_an_item() -> None:
+    desk = Desk(3).begun(1, concurrency=3)
+    out = desk.die(1, 1)
+    assert [desk.state.items[n].deaths for n in range(3)] == [0, 1, 0]
+    told = {w.item: w.what for w in only(ev.Write, out)}
+    assert told == {0: "given back", 1: "lost, to be executed again", 2: "given back"}
+    assert list(desk.state.ready) == [0, 1, 2]
+
+
+def test_an_item_that_was_merely_leased_is_never_given_up() -> None:
+    desk = Desk(20, 1, max_attempts=1).begun(1, concurrency=2)
+    for worker in range(1, 5):
+        desk.produce(worker, 0)
+        desk.die(worker, 10_000)
+        desk.ready(worker + 1, concurrency=2)
+    assert S.FAILED not in states(desk)
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 3])
+def test_a_poison_item_kills_exactly_max_attempts_workers(attempts: int) -> None:
+    desk = Desk(2, 1, max_attempts=attempts).begun(1)
+    for death in range(1, attempts + 1):
+        grant = desk.grant(death)
+        assert (grant.item, grant.attempt) == (0, death)
+        out = desk.die(death, 0)
+        if death < attempts:
+            assert only(ev.Bury, out) == []
+            desk.ready(death + 1)
+    (bury,) = only(ev.Bury, out)
+    assert (bury.item, bury.attempt) == (0, attempts + 1)
+    assert (
+        bury.reason == f"{attempts} workers died while they executed it; the last one was killed by SIGKILL"
+    )
+    assert bury.token > grant.token
+    assert states(desk)[0] is S.FAILED
+    assert desk.state.items[0].token == bury.token
+    # The other one goes on.
+    desk.ready(attempts + 1)
+    assert desk.grant(attempts + 1).item == 1
+    written = desk.handle(ev.Buried(made(0, bury.token, bury.reason)))
+    assert [(w.item, w.state) for w in only(ev.Write, written)] == [(0, S.PRODUCED)]
+    desk.handle(ev.SentOn(accepted=((0, bury.token),)))
+    assert states(desk)[0] is S.ACCEPTED
+    assert desk.state.items[0].failed
+
+
+def test_what_lies_in_the_spool_of_the_dead_is_produced_and_not_executed_again() -> None:
+    desk = Desk(2).begun(1, concurrency=2)
+    first = desk.grant(1, 0)
+    out = desk.die(1, first.item, spooled=[made(first.item, first.token)])
+    assert [(w.item, w.state) for w in only(ev.Write, out)] == [(0, S.PRODUCED), (1, S.AVAILABLE)]
+    assert desk.state.items[0].deaths == 0
+    assert list(desk.state.ready) == [1]
+
+
+def test_a_spool_that_says_again_what_was_reported_changes_nothing() -> None:
+    desk = Desk(2).begun(1)
+    first = desk.grant(1)
+    desk.produce(1)
+    out = desk.die(1, spooled=[made(first.item, first.token)])
+    assert [w.item for w in only(ev.Write, out)] == [1]
+    assert only(ev.Tell, out) == []
+
+
+def test_each_execution_has_a_fresh_token_and_a_fresh_attempt() -> None:
+    desk = Desk(1, 1, first_token=77, max_attempts=9).begun(1)
+    seen = [desk.grant(1)]
+    for worker in range(1, 4):
+        desk.die(worker, 0)
+        desk.ready(worker + 1)
+        seen.append(desk.grant(worker + 1))
+    assert seen[0].token >= 77
+    assert all(before.token < after.token for before, after in pairwise(seen))
+    assert [grant.attempt for grant in seen] == [1, 2, 3, 4]
+
+
+# -- late reports ------------------------------------------------------------------------------------
+
+
+def late_reports(item: int, token: int) -> list[ev.Event]:
+    return [
+        ev.Reported(1, Report(produced=[made(item, token)])),
+        ev.Reported(1, Report(accepted=[(item, token)])),
+        ev.Reported(1, Report(refused=[(item, token, "no")])),
+        ev.SentOn(accepted=((item, token),)),
+        ev.SentOn(refused=((item, token, "no"),)),
+    ]
+
+
+@pytest.mark.parametrize("index", range(5))
+@pytest.mark.parametrize("progress", range(4))
+def test_a_late_report_with_an_old_token_is_told_and_changes_nothing(index: int, progress: int) -> None:
+    desk = Desk(1).begun(1)
+    old = desk.grant(1)
+    desk.die(1, 0)
+    desk.ready(2)
+    new = desk.grant(2)
+    if progress > 0:
+        desk.produce(2)
+    if progress > 1:
+        desk.handle(ev.Reported(2, Report(accepted=[(0, new.token)])))
+    if progress > 2:
+        desk.handle(ev.Seen((0,)))
+    before = desk.state.items[0].state
+    out = desk.handle(late_reports(0, old.token)[index])
+    assert only(ev.Write, out) == []
+    (told,) = only(ev.Tell, out)
+    assert (told.item, told.token) == (0, old.token)
+    assert told.what.startswith("late: ")
+    assert desk.state.items[0].state is before
+    assert desk.state.items[0].token == new.token
+
+
+@pytest.mark.parametrize("index", range(5))
+def test_a_report_that_repeats_what_is_known_is_not_even_told(index: int) -> None:
+    desk = Desk(1).begun(1)
+    grant = desk.grant(1)
+    desk.produce(1)
+    desk.handle(ev.Reported(1, Report(accepted=[(0, grant.token)])))
+    desk.handle(ev.Seen((0,)))
+    assert desk.handle(late_reports(0, grant.token)[index]) == []
+    assert states(desk) == [S.VISIBLE]
+
+
+# -- books -------------------------------------------------------------------------------------------
+
+
+def test_the_way_of_an_item() -> None:
+    desk = Desk(1).begun(1)
+    token = desk.grant(1).token
+    report = Report(started=[(0, token)], produced=[made(0, token, "boom")], accepted=[(0, token)])
+    out = desk.handle(ev.Reported(1, report))
+    assert [w.state for w in only(ev.Write, out)] == [S.PRODUCED, S.ACCEPTED]
+    assert only(ev.Write, out)[0].made == made(0, token, "boom")
+    assert desk.state.items[0].failed
+    assert [w.state for w in only(ev.Write, desk.handle(ev.Seen((0,))))] == [S.VISIBLE]
+    assert desk.handle(ev.Seen((0,))) == []
+
+
+def test_what_is_refused_keeps_its_reason_and_may_be_accepted_later() -> None:
+    desk = Desk(1).begun(1)
+    token = desk.grant(1).token
+    desk.produce(1)
+    out = desk.handle(ev.Reported(1, Report(refused=[(0, token, "422: too deep")])))
+    assert [(w.state, w.reason) for w in only(ev.Write, out)] == [(S.NOT_DELIVERED, "422: too deep")]
+    out = desk.handle(ev.SentOn(accepted=((0, token),)))
+    assert [w.state for w in only(ev.Write, out)] == [S.ACCEPTED]
+
+
+def test_what_is_missed_keeps_its_reason_and_may_be_seen_later() -> None:
+    desk = Desk(2).begun(1)
+    token = desk.grant(1).token
+    desk.produce(1)
+    desk.handle(ev.Reported(1, Report(accepted=[(0, token)])))
+    out = desk.handle(ev.Missed({0: "1 of 2 scores", 1: "not accepted"}))
+    assert [(w.item, w.state, w.reason) for w in only(ev.Write, out)] == [(0, S.NOT_VISIBLE, "1 of 2 scores")]
+    assert [w.state for w in only(ev.Write, desk.handle(ev.Seen((0, 1))))] == [S.VISIBLE]
+    assert states(desk) == [S.VISIBLE, S.LEASED]
+
+
+# -- windows -----------------------------------------------------------------------------------------
+
+
+def test_at_first_a_worker_gets_what_it_executes_at_once() -> None:
+    desk = Desk(100, 2).begun(1, 2, concurrency=3)
+    assert [len(desk.leases[worker]) for worker in (1, 2)] == [3, 3]
+
+
+def test_a_fast_worker_gets_half_a_second_ahead() -> None:
+    desk = Desk(1000).begun(1)
+    desk.now = 0.1
+    desk.produce(1)  # ten in a second
+    assert len(desk.state.workers[1].held) == 1 + 5
+
+
+def test_a_slow_worker_gets_nothing_ahead() -> None:
+    desk = Desk(1000).begun(1)
+    desk.now = 2.5
+    desk.produce(1)
+    assert len(desk.state.workers[1].held) == 1
+
+
+def test_the_idlest_worker_is_served_first() -> None:
+    desk = Desk(3, 2).begun(1, 2)
+    desk.produce(2)
+    assert desk.grant(2).item == 2
+
+
+# -- the end -----------------------------------------------------------------------------------------
+
+
+def test_workers_drain_only_when_nobody_holds_anything() -> None:
+    desk = Desk(2, 2).begun(1, 2)
+    assert only(ev.SendDrain, desk.produce(1)) == []
+    assert only(ev.SendDrain, desk.produce(2)) == [ev.SendDrain(1), ev.SendDrain(2)]
+    assert not desk.state.executing
+
+
+def test_an_idle_worker_stays_while_another_may_still_lose_its_item() -> None:
+    desk = Desk(2, 2).begun(1, 2)
+    desk.produce(1)
+    lost = desk.grant(2)
+    desk.die(2, lost.item)
+    assert desk.grant(1).item == lost.item
+    assert desk.grant(1).token > lost.token
+
+
+def test_a_worker_that_is_ready_too_late_drains_at_once() -> None:
+    desk = Desk(2, 2).begun(1, concurrency=2)
+    desk.produce(1, 0)
+    desk.produce(1, 1)
+    desk.ready(2)
+    assert ev.SendDrain(2) in desk.said
+
+
+def test_a_drained_worker_exits_without_a_word_about_its_death() -> None:
+    desk = Desk(1).begun(1)
+    desk.produce(1)
+    desk.handle(ev.Acknowledged(1))
+    assert desk.handle(ev.WorkerGone(1, "exited with status 0")) == []
+    assert desk.state.workers[1].state is W.EXITED
+    assert desk.state.living() == []
+
+
+def test_stop_cancels_what_nobody_has_and_stops_the_workers() -> None:
+    desk = Desk(5, 3).begun(1, 2)
+    out = desk.handle(ev.StopAsked())
+    assert only(ev.SendStop, out) == [ev.SendStop(1), ev.SendStop(2)]
+    assert [order.worker for order in only(ev.KillWorker, out)] == [3]  # still loading
+    assert states(desk) == [S.LEASED, S.LEASED, S.CANCELLED, S.CANCELLED, S.CANCELLED]
+    assert desk.handle(ev.StopAsked()) == []
+
+
+def test_a_stopped_worker_finishes_what_it_has_begun_and_gives_back_the_rest() -> None:
+    desk = Desk(2).begun(1, concurrency=2)
+    desk.handle(ev.StopAsked())
+    desk.produce(1, 0)
+    out = desk.handle(ev.Acknowledged(1))
+    assert [(w.item, w.state) for w in only(ev.Write, out)] == [(1, S.CANCELLED)]
+    assert states(desk) == [S.PRODUCED, S.CANCELLED]
+    assert not desk.state.executing
+
+
+def test_a_worker_that_dies_after_the_stop_is_not_replaced() -> None:
+    desk = Desk(5, 1).begun(1)
+    desk.handle(ev.StopAsked())
+    out = desk.die(1, 0)
+    assert only(ev.StartWorker, out) == []
+    assert set(states(desk)) == {S.CANCELLED}
+    assert desk.state.items[0].deaths == 1
+
+
+def test_an_item_that_takes_too_long_costs_its_worker_once() -> None:
+    desk = Desk(2, 1, item_timeout=10.0).begun(1)
+    token = desk.grant(1).token
+    desk.handle(ev.Reported(1, Report(started=[(0, token)])), now=5.0)
+    assert desk.handle(ev.Tick(), now=15.0) == []
+    out = desk.handle(ev.Tick(), now=15.1)
+    assert out == [ev.KillWorker(1, "was killed: an item took longer than 10 s")]
+    assert desk.handle(ev.Tick(), now=16.0) == []
+
+
+def test_an_item_that_has_ended_in_time_is_not_watched_any_more() -> None:
+    desk = Desk(2, 1, item_timeout=10.0).begun(1)
+    token = desk.grant(1).token
+    desk.handle(ev.Reported(1, Report(started=[(0, token)])), now=5.0)
+    desk.now = 14.0
+    desk.produce(1)
+    assert desk.handle(ev.Tick(), now=1000.0) == []
+
+
+def test_without_a_timeout_an_item_may_take_for_ever() -> None:
+    desk = Desk(1).begun(1)
+    desk.handle(ev.Reported(1, Report(started=[(0, desk.grant(1).token)])), now=5.0)
+    assert desk.handle(ev.Tick(), now=1e9) == []
