@@ -1,0 +1,415 @@
+"""Whatever dies whenever, no item is lost and none is doubled: the supervisor's judgment in a small world.
+
+The world has worker processes with a spool and a board each, pipes that lose what was not yet read when a
+process dies, a server, a relay for the spools of the dead, a graveyard and a reader-back. Only the judgment is
+real. Whatever the rules did before, in the end everything that still can happen does, and the books must close.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from evalrunner.protocol.lease import ItemMove, ItemState, move
+from evalrunner.protocol.messages import ProducedItem, Report
+from evalrunner.supervisor import events as ev
+from evalrunner.supervisor.policy import Policy
+from evalrunner.supervisor.state import Item, SupervisorState
+
+S, M = ItemState, ItemMove
+Lease = tuple[int, int]
+"""(item, token)"""
+
+#: Which moves a written sentence stands for.
+MOVES: dict[str, tuple[ItemMove, ...]] = {
+    "leased": (M.LEASE,),
+    "produced": (M.PRODUCE,),
+    "accepted": (M.ACCEPT,),
+    "refused": (M.REFUSE,),
+    "lost, to be executed again": (M.LOSE, M.RELEASE),
+    "given back": (M.LOSE, M.RELEASE),
+    "given up": (M.LOSE, M.GIVE_UP),
+    "error run written": (M.PRODUCE,),
+    "visible": (M.SEE,),
+    "not visible": (M.MISS,),
+    "cancelled": (M.CANCEL,),
+}
+
+
+@dataclass
+class Process:
+    """One worker process; what it says lies in `pipe` until the supervisor reads it."""
+
+    number: int
+    slot: int
+    concurrency: int
+    alive: bool = True
+    loaded: bool = False
+    closing: bool = False
+    acknowledged: bool = False
+    queue: deque[Lease] = field(default_factory=deque)
+    board: set[Lease] = field(default_factory=set)
+    unsynced: list[Lease] = field(default_factory=list)
+    spool: list[Lease] = field(default_factory=list)
+    unsent: list[Lease] = field(default_factory=list)
+    pipe: deque[ev.Event] = field(default_factory=deque)
+
+    def has(self) -> set[int]:
+        """Every item of which this process may still make a run."""
+        return {item for item, _ in [*self.queue, *self.board, *self.unsynced]}
+
+
+picks = st.integers(0, 2**16)
+
+
+class World(RuleBasedStateMachine):
+    """Rules are what may happen; invariants are the promise."""
+
+    @initialize(
+        items=st.integers(1, 8),
+        workers=st.integers(1, 4),
+        attempts=st.integers(1, 3),
+        lanes=st.integers(1, 3),
+    )
+    def begin(self, items: int, workers: int, attempts: int, lanes: int) -> None:
+        self.policy = Policy(workers, attempts, item_timeout=100.0)
+        plan = [(number, Item(S.AVAILABLE, attempt=2, token=5)) for number in range(items)]
+        self.state = SupervisorState(plan, self.policy, first_token=6)
+        self.lanes = lanes
+        self.now = 0.0
+        self.processes: list[Process] = []
+        self.ledger = dict.fromkeys(range(items), S.AVAILABLE)
+        self.grants: list[ev.Grant] = []
+        self.died_with = dict.fromkeys(range(items), 0)
+        self.produced: list[int] = []
+        self.server: list[Lease] = []
+        self.relay: list[Lease] = []
+        self.graves: list[Lease] = []
+        self.lost: list[ev.Event] = []
+        self.gave_up_starting = False
+        self.carry_out(self.state.first_workers())
+
+    # -- the shell -----------------------------------------------------------------------------------
+
+    def happen(self, event: ev.Event) -> None:
+        self.now += 0.05
+        self.carry_out(self.state.handle(event, self.now))
+
+    def carry_out(self, orders: list[ev.Instruction]) -> None:
+        for order in orders:
+            if isinstance(order, ev.Write):
+                self.write(order)
+        for order in orders:
+            if isinstance(order, ev.StartWorker):
+                self.start(order.slot)
+            elif isinstance(order, ev.SendLease):
+                self.lease(order)
+            elif isinstance(order, (ev.SendDrain, ev.SendStop)):
+                self.close(order)
+            elif isinstance(order, ev.KillWorker):
+                self.die(self.processes[order.worker], 0)
+            elif isinstance(order, ev.Bury):
+                self.graves.append((order.item, order.token))
+                self.new_token(ev.Grant(order.item, order.token, order.attempt))
+            assert not isinstance(order, ev.Abort)
+
+    def write(self, order: ev.Write) -> None:
+        before = self.ledger[order.item]
+        for step in MOVES[order.what]:
+            if step is M.CANCEL and before is S.LEASED and self.is_dead(order.worker):
+                before = move(before, M.LOSE)
+            before = move(before, step)
+        assert before is order.state
+        self.ledger[order.item] = before
+        if order.state is S.PRODUCED:
+            self.produced.append(order.item)
+            assert order.made is not None
+        if order.reason == "workers kept dying":
+            self.gave_up_starting = True
+
+    def is_dead(self, worker: int | None) -> bool:
+        return worker is not None and not self.processes[worker].alive
+
+    def start(self, slot: int) -> None:
+        assert slot not in {process.slot for process in self.living()}
+        assert not self.state.stopping
+        process = Process(len(self.processes), slot, self.lanes)
+        self.processes.append(process)
+        self.happen(ev.WorkerStarted(process.number, slot))
+
+    def lease(self, order: ev.SendLease) -> None:
+        process = self.processes[order.worker]
+        for grant in order.grants:
+            assert self.ledger[grant.item] is S.LEASED  # written first
+            self.new_token(grant)
+        process.queue.extend((grant.item, grant.token) for grant in order.grants)
+
+    def new_token(self, grant: ev.Grant) -> None:
+        assert grant.token > max((old.token for old in self.grants), default=5)
+        assert all((old.item, old.attempt) != (grant.item, grant.attempt) for old in self.grants)
+        self.grants.append(grant)
+
+    def close(self, order: ev.SendDrain | ev.SendStop) -> None:
+        process = self.processes[order.worker]
+        process.closing = True
+        if isinstance(order, ev.SendDrain):
+            assert not any(each.has() for each in self.living())
+        else:
+            process.queue.clear()
+
+    # -- what may happen -----------------------------------------------------------------------------
+
+    def living(self) -> list[Process]:
+        return [process for process in self.processes if process.alive]
+
+    def one(self, pick: int, able: Callable[[Process], object]) -> Process | None:
+        living = [process for process in self.living() if able(process)]
+        return living[pick % len(living)] if living else None
+
+    @precondition(lambda w: any(not p.loaded for p in w.living()))
+    @rule(pick=picks)
+    def a_worker_loads(self, pick: int) -> None:
+        process = self.one(pick, lambda p: not p.loaded)
+        if process:
+            process.loaded = True
+            begun = any(each.loaded for each in self.processes if each is not process)
+            self.happen(ev.WorkerReady(process.number, process.concurrency))
+            if not begun:
+                self.happen(ev.Begun())
+
+    @precondition(lambda w: any(p.queue for p in w.living()))
+    @rule(pick=picks)
+    def a_worker_begins_an_item(self, pick: int) -> None:
+        process = self.one(pick, lambda p: p.queue and len(p.board) < p.concurrency)
+        if process:
+            lease = process.queue.popleft()
+            process.board.add(lease)
+            process.pipe.append(ev.Reported(process.number, Report(started=[lease])))
+
+    @precondition(lambda w: any(p.board for p in w.living()))
+    @rule(pick=picks)
+    def a_worker_ends_an_item(self, pick: int) -> None:
+        process = self.one(pick, lambda p: p.board)
+        if process:
+            lease = sorted(process.board)[pick % len(process.board)]
+            process.board.discard(lease)
+            process.unsynced.append(lease)
+
+    @precondition(lambda w: any(p.unsynced for p in w.living()))
+    @rule(pick=picks)
+    def a_spool_is_synced(self, pick: int) -> None:
+        process = self.one(pick, lambda p: p.unsynced)
+        if process:
+            fresh, process.unsynced = process.unsynced, []
+            process.spool += fresh
+            process.unsent += fresh
+            report = Report(produced=[made(lease) for lease in fresh])
+            process.pipe.append(ev.Reported(process.number, report))
+
+    @precondition(lambda w: any(p.unsent for p in w.living()))
+    @rule(pick=picks, answer=st.sampled_from(["2xx", "2xx", "2xx", "422", "lost"]))
+    def a_worker_sends_a_trace(self, pick: int, answer: str) -> None:
+        process = self.one(pick, lambda p: p.unsent)
+        if process:
+            lease = process.unsent[0]
+            if answer != "422" and lease not in self.server:
+                self.server.append(lease)
+            if answer == "lost":
+                return  # the same bytes again, later: the same run
+            process.unsent.pop(0)
+            report = Report(accepted=[lease]) if answer == "2xx" else Report(refused=[(*lease, "422")])
+            process.pipe.append(ev.Reported(process.number, report))
+
+    @precondition(lambda w: any(p.closing and not p.acknowledged for p in w.living()))
+    @rule(pick=picks)
+    def a_worker_acknowledges(self, pick: int) -> None:
+        process = self.one(pick, lambda p: p.closing and not p.has() and not p.acknowledged)
+        if process:
+            process.acknowledged = True
+            process.pipe.append(ev.Acknowledged(process.number))
+
+    @precondition(lambda w: any(p.pipe for p in w.living()))
+    @rule(pick=picks, messages=st.integers(1, 4))
+    def the_supervisor_hears(self, pick: int, messages: int) -> None:
+        process = self.one(pick, lambda p: p.pipe)
+        while process and process.pipe and messages:
+            messages -= 1
+            self.hear(process)
+
+    def hear(self, process: Process) -> None:
+        event = process.pipe.popleft()
+        self.happen(event)
+        if isinstance(event, ev.Acknowledged):
+            self.leave(process)
+
+    def leave(self, process: Process) -> None:
+        process.alive = False
+        self.happen(ev.WorkerGone(process.number, "exited with status 0"))
+        self.send_on(process)
+
+    @precondition(lambda w: any(p.loaded for p in w.living()))
+    @rule(pick=picks, heard=st.integers(0, 3), really=st.booleans())
+    def a_worker_is_killed(self, pick: int, heard: int, really: bool) -> None:
+        process = self.one(pick, lambda p: p.loaded)
+        if process and (really or process.board):
+            self.die(process, heard)
+
+    def die(self, process: Process, heard: int) -> None:
+        """It dies; `heard` messages were in the pipe already, the others come late or never."""
+        process.alive = False
+        while process.pipe and heard:
+            heard -= 1
+            event = process.pipe.popleft()
+            self.happen(event)
+            if isinstance(event, ev.Acknowledged):
+                self.happen(ev.WorkerGone(process.number, "exited with status 0"))
+                self.send_on(process)
+                return
+        self.lost += [event for event in process.pipe if isinstance(event, ev.Reported)]
+        process.queue.clear()
+        process.unsynced.clear()
+        suspects, process.board = {item for item, _ in process.board}, set()
+        for item in suspects:
+            self.died_with[item] += 1
+        spooled = tuple(made(lease) for lease in process.spool)
+        self.happen(ev.WorkerGone(process.number, "was killed", frozenset(suspects), spooled))
+        self.send_on(process)
+
+    def send_on(self, process: Process) -> None:
+        for item, token in process.spool:
+            current = self.state.items[item]
+            if current.token == token and current.state in (S.PRODUCED, S.NOT_DELIVERED, S.ACCEPTED):
+                self.relay.append((item, token))
+
+    @precondition(lambda w: w.relay)
+    @rule(pick=picks, accepted=st.booleans())
+    def the_relay_sends(self, pick: int, accepted: bool) -> None:
+        if self.relay:
+            lease = self.relay.pop(pick % len(self.relay))
+            if accepted and lease not in self.server:
+                self.server.append(lease)
+            self.happen(ev.SentOn(accepted=(lease,)) if accepted else ev.SentOn(refused=((*lease, "422"),)))
+
+    @precondition(lambda w: w.graves)
+    @rule()
+    def an_error_run_is_written(self) -> None:
+        if self.graves:
+            lease = self.graves.pop(0)
+            self.happen(ev.Buried(made(lease)))
+            self.relay.append(lease)
+
+    @precondition(lambda w: S.ACCEPTED in w.ledger.values())
+    @rule(pick=picks)
+    def the_experiment_is_read(self, pick: int) -> None:
+        there = {item for item, _ in self.server}
+        accepted = [n for n, state in self.ledger.items() if state is S.ACCEPTED and n in there]
+        if accepted:
+            self.happen(ev.Seen((accepted[pick % len(accepted)],)))
+
+    @precondition(lambda w: w.lost)
+    @rule(pick=picks)
+    def a_late_report_comes(self, pick: int) -> None:
+        if self.lost:
+            self.happen(self.lost.pop(pick % len(self.lost)))
+
+    @rule(seconds=st.sampled_from([0.0] * 7 + [150.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.happen(ev.Tick())
+
+    @precondition(lambda self: len(self.processes) > 2)
+    @rule(really=st.sampled_from([False] * 7 + [True]))
+    def the_user_stops_it(self, really: bool) -> None:
+        if really:
+            self.happen(ev.StopAsked())
+
+    # -- the promise ---------------------------------------------------------------------------------
+
+    @invariant()
+    def the_ledger_says_what_the_state_says(self) -> None:
+        if hasattr(self, "ledger"):
+            assert self.ledger == {number: item.state for number, item in self.state.items.items()}
+
+    @invariant()
+    def nobody_holds_what_another_holds(self) -> None:
+        if hasattr(self, "ledger"):
+            held = [item for process in self.living() for item in process.has()]
+            assert len(held) == len(set(held))
+            assert len(self.living()) <= self.policy.workers
+            for process in self.living():
+                for item, token in [*process.queue, *process.board, *process.unsynced]:
+                    assert (self.ledger[item], self.state.items[item].token) == (S.LEASED, token)
+
+    @invariant()
+    def nothing_is_doubled(self) -> None:
+        if hasattr(self, "ledger"):
+            assert len(self.produced) == len(set(self.produced))
+            on_server = [item for item, _ in self.server]
+            assert len(on_server) == len(set(on_server))
+
+    @invariant()
+    def an_item_is_given_up_at_the_last_death_and_no_sooner(self) -> None:
+        if hasattr(self, "ledger"):
+            for number, item in self.state.items.items():
+                assert item.deaths == self.died_with[number] <= self.policy.max_attempts
+                buried = number in {item for item, _ in self.graves} or item.state is S.FAILED
+                assert not buried or item.deaths == self.policy.max_attempts
+
+    def teardown(self) -> None:
+        """Everything that still can happen does: then nothing is held, and every item has its end."""
+        if not hasattr(self, "ledger"):
+            return
+        for _ in range(2000):
+            if not self.one_step():
+                break
+        else:
+            raise AssertionError("the run never comes to rest")
+        assert self.living() == []
+        assert not self.state.executing
+        self.the_ledger_says_what_the_state_says()
+        self.nothing_is_doubled()
+        ends = {S.VISIBLE, S.NOT_DELIVERED}
+        if self.state.stopping or self.gave_up_starting:
+            ends |= {S.CANCELLED}
+        assert set(self.ledger.values()) <= ends
+        seen = sorted(item for item, state in self.ledger.items() if state is S.VISIBLE)
+        assert set(seen) <= {item for item, _ in self.server}
+        assert sorted(self.produced) == sorted(n for n, s in self.ledger.items() if s is not S.CANCELLED)
+
+    def one_step(self) -> bool:
+        before = self.facts()
+        for step in (
+            self.a_worker_loads,
+            self.a_worker_begins_an_item,
+            self.a_worker_ends_an_item,
+            self.a_spool_is_synced,
+            self.a_worker_acknowledges,
+        ):
+            step(0)
+        self.a_worker_sends_a_trace(0, "2xx")
+        self.the_supervisor_hears(0, 1)
+        self.the_relay_sends(0, accepted=True)
+        self.an_error_run_is_written()
+        self.the_experiment_is_read(0)
+        return self.facts() != before
+
+    def facts(self) -> object:
+        processes = [
+            (p.alive, p.loaded, len(p.queue), len(p.board), len(p.spool), len(p.pipe), p.acknowledged)
+            for p in self.processes
+        ]
+        return (processes, dict(self.ledger), len(self.server), len(self.relay), len(self.graves))
+
+
+def made(lease: Lease) -> ProducedItem:
+    item, token = lease
+    return ProducedItem(item, token, [f"{item}-{token}"], [], [], None, [], 0.1)
+
+
+TestWorld = World.TestCase
+TestWorld.settings = settings(max_examples=250, stateful_step_count=80, deadline=None)
