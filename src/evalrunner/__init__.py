@@ -1,3 +1,42 @@
-"""Run LangSmith evaluations in many processes, into one experiment, and prove that nothing was lost."""
+"""Run LangSmith evaluations in many processes, into one experiment, and prove that nothing was lost.
+
+    from evalrunner import run
+    receipt = run(target, dataset="orders", evaluators=[exact], workers=8)
+
+The names below are loaded when they are first used: `evalrunner --help` needs none of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evalrunner.api import execute, run
+    from evalrunner.config import Endpoint, RunConfig, TargetSpec, WorkerConfig
+    from evalrunner.report.receipt import Receipt
 
 __version__ = "0.1.0"
+__all__ = [
+    "Endpoint",
+    "Receipt",
+    "RunConfig",
+    "TargetSpec",
+    "WorkerConfig",
+    "__version__",
+    "execute",
+    "run",
+]
+
+_HOMES = {
+    "execute": "evalrunner.api",
+    "run": "evalrunner.api",
+    "Receipt": "evalrunner.report.receipt",
+    **dict.fromkeys(("Endpoint", "RunConfig", "TargetSpec", "WorkerConfig"), "evalrunner.config"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'evalrunner' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

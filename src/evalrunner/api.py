@@ -6,11 +6,15 @@ receipt = run(lambda inputs: {"answer": inputs["x"] + 1}, dataset="sums", evalua
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from evalrunner.config import Endpoint, RunConfig, TargetSpec, WorkerConfig
+from evalrunner.connect.embedded import Embedded
+from evalrunner.connect.endpoint import configured, resolve
 from evalrunner.pickling import pickle_objects
 from evalrunner.report.account import account
 from evalrunner.report.receipt import Receipt
@@ -67,8 +71,6 @@ def run(
     Raises:
         UsageError: something that was asked for cannot be done; nothing has been executed.
     """
-    from dataclasses import replace  # noqa: PLC0415 - one use
-
     knobs = worker or WorkerConfig()
     if max_concurrency is not None:
         knobs = replace(knobs, max_concurrency=max_concurrency)
@@ -86,7 +88,15 @@ def run(
     )
     if endpoint is not None:
         return execute(config, endpoint, observer or Silent())
-    from evalrunner.cli.endpoint import resolved  # noqa: PLC0415 - only where nothing was given
-
-    with resolved() as found:
+    with _found() as found:
         return execute(config, found, observer or Silent())
+
+
+@contextlib.contextmanager
+def _found() -> Iterator[Endpoint]:
+    source = configured()
+    if source:
+        yield resolve(source)
+        return
+    with Embedded(Path(".evalrunner") / "store.sqlite") as endpoint:
+        yield endpoint

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from evalrunner.cli.embedded import Embedded
+from evalrunner.connect.embedded import Embedded
 from evalrunner.verify.service import find_dataset, make_client
 
 

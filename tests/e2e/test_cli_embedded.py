@@ -22,16 +22,16 @@ import psutil
 import pytest
 import requests
 
-from evalrunner.cli.embedded import Embedded
-from evalrunner.cli.embedded_server import IDLE, Idle
-from evalrunner.cli.processes import alive, born
-from evalrunner.cli.state import Server, State
+from evalrunner.connect.embedded import Embedded
+from evalrunner.connect.embedded_server import IDLE, Idle
+from evalrunner.connect.processes import alive, born
+from evalrunner.connect.state import Server, State
 from evalrunner.errors import ServiceError, UsageError
 
 HOLDER = """
 import sys
 from pathlib import Path
-from evalrunner.cli.embedded import Embedded
+from evalrunner.connect.embedded import Embedded
 with Embedded(Path(sys.argv[1])) as endpoint:
     print(endpoint.url, endpoint.key, flush=True)
     sys.stdin.read()
@@ -224,7 +224,7 @@ def test_a_store_that_is_served_on_another_host_is_left_alone(store: Path, start
 def test_a_server_that_hangs_with_users_is_reported_and_without_them_replaced(
     store: Path, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evalrunner.cli.embedded._ANSWER_TIMEOUT", 0.2)
+    monkeypatch.setattr("evalrunner.connect.embedded._ANSWER_TIMEOUT", 0.2)
     held = start().ready()
     pid = server_of(store).pid
     os.kill(pid, signal.SIGSTOP)

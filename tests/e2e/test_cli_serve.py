@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from evalrunner.cli.state import State
+from evalrunner.connect.state import State
 
 COMMAND = (sys.executable, "-m", "evalrunner")
 

@@ -18,9 +18,9 @@ from uuid import uuid4
 
 import pytest
 
-from evalrunner.cli.embedded import Embedded
-from evalrunner.cli.endpoint import configured, resolve
 from evalrunner.config import Endpoint
+from evalrunner.connect.embedded import Embedded
+from evalrunner.connect.endpoint import configured, resolve
 from evalrunner.errors import ConfigError, ServiceError
 from evalrunner.verify.service import check, find_dataset, find_experiment, make_client, told
 
@@ -251,7 +251,7 @@ def test_the_service_is_the_one_of_the_sdk(
 ) -> None:
     # The SDK remembers its environment: a process of its own.
     code = (
-        "from evalrunner.cli.endpoint import configured, resolve\n"
+        "from evalrunner.connect.endpoint import configured, resolve\n"
         "e = resolve(configured())\n"
         "print([e.url, e.key, e.workspace])\n"
     )

@@ -295,7 +295,8 @@ def test_a_forked_child_writes_nothing(path: Path, book: Book) -> None:
 
 
 def _misuse(writer: SpoolWriter) -> int:
-    signal.alarm(5)  # should it wait for a lock that nobody will release here
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(5)  # it would wait for ever for a lock that nobody releases here
     try:
         append(writer, 9, b"child")
     except SpoolError:
@@ -401,7 +402,8 @@ def test_a_frame_that_is_missing_or_double_is_told(
 def test_a_spool_inside_a_record_is_never_taken_for_records(tmp_path: Path, book: Book) -> None:
     inner = tmp_path / "inner"
     other = start(inner, Book())
-    append(other, 77, b"forged")
+    for number in range(77, 84):
+        append(other, number, b"forged")
     other.close()
     path = tmp_path / "outer"
     writer = start(path, book)
@@ -419,16 +421,23 @@ def test_a_spool_inside_a_record_is_never_taken_for_records(tmp_path: Path, book
     assert [why for _, why in found.damaged] == ["the checksum is wrong"]
 
 
-def test_a_large_body_and_a_mark_across_two_chunks(path: Path, book: Book) -> None:
+@pytest.mark.parametrize("split", range(-1, 10))
+def test_a_mark_that_lies_across_two_chunks_is_found(path: Path, book: Book, split: int) -> None:
+    begin = (
+        FILE_HEADER_SIZE + 1 + (1 << 20) - split
+    )  # of the second frame; the search starts behind the first mark
+    length = begin - FILE_HEADER_SIZE - FRAME_HEAD - len(header(0, 1 << 20).to_json())
     writer = start(path, book)
-    for number in range(4):
-        append(writer, number, b"z" * ((1 << 20) - 3 + number))
+    append(writer, 0, b"z" * length)
+    append(writer, 1, b"z" * (3 << 20))
+    append(writer, 2, b"")
     writer.close()
+    assert frames(read(path))[1][0] == begin
     data = bytearray(path.read_bytes())
     data[FILE_HEADER_SIZE + 9] ^= 1
     path.write_bytes(data)
 
-    assert [entry.header.item for entry in read(path).entries] == [1, 2, 3]
+    assert [entry.header.item for entry in read(path).entries] == [1, 2]
 
 
 @pytest.mark.parametrize("data", [b"x", b"SQLite format 3\0", b"\0" * 5000, b"EVSPOOL\x02" + b"\0" * 5000])

@@ -57,7 +57,7 @@ def _open(key: str, value: Any) -> Any:
 
 def _service(settings: Settings) -> dict[str, Any]:
     """Say which LangSmith would be used; of the key only whether there is one."""
-    from evalrunner.cli.endpoint import configured  # noqa: PLC0415
+    from evalrunner.connect.endpoint import configured  # noqa: PLC0415
 
     source = configured()
     names = ("LANGSMITH_API_KEY", "LANGCHAIN_API_KEY")

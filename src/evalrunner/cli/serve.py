@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 import typer
 
-from evalrunner.cli.embedded_server import announcer, owning
 from evalrunner.cli.exit_codes import ExitCode
 from evalrunner.cli.output import Output
-from evalrunner.cli.state import State, write_private
+from evalrunner.connect.embedded_server import announcer, owning
+from evalrunner.connect.state import State, write_private
 from evalrunner.errors import ConfigError, RunFolderError
 
 _STORE = Path(".evalrunner/store.sqlite")

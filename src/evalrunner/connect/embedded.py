@@ -22,10 +22,10 @@ from types import TracebackType
 from typing import IO
 from urllib.parse import urlsplit
 
-from evalrunner.cli.processes import alive
-from evalrunner.cli.state import Server, State
 from evalrunner.clock import SYSTEM
 from evalrunner.config import Endpoint
+from evalrunner.connect.processes import alive
+from evalrunner.connect.state import Server, State
 from evalrunner.errors import RunFolderError, ServiceError
 
 START_TIMEOUT = 20.0
@@ -127,7 +127,7 @@ class Embedded:
 
     def _spawn(self, ready: int) -> subprocess.Popen[bytes]:
         environment = {**os.environ, "EVALRUNNER_TOKEN": secrets.token_urlsafe(32)}
-        command = [sys.executable, "-m", "evalrunner.cli.embedded_server", str(self._store), str(ready)]
+        command = [sys.executable, "-m", "evalrunner.connect.embedded_server", str(self._store), str(ready)]
         with self._open_log() as log:
             return subprocess.Popen(
                 command, env=environment, pass_fds=[ready], start_new_session=True,

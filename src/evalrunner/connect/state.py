@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from evalrunner.cli.processes import alive, born
 from evalrunner.clock import SYSTEM
+from evalrunner.connect.processes import alive, born
 from evalrunner.errors import RunFolderError
 
 _POLL = 0.02

@@ -1,4 +1,4 @@
-"""What runs in the embedded backend's process: `python -m evalrunner.cli.embedded_server STORE READY_FD`.
+"""What runs in the embedded backend's process: `python -m evalrunner.connect.embedded_server STORE READY_FD`.
 
 The token comes by the environment, not by argv, which everybody on the machine can read.
 """
@@ -12,9 +12,9 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from evalrunner.cli.processes import born
-from evalrunner.cli.state import Server, State
 from evalrunner.clock import SYSTEM, Clock
+from evalrunner.connect.processes import born
+from evalrunner.connect.state import Server, State
 from evalrunner.errors import RunFolderError
 
 #: Seconds without any user after which the server ends.
