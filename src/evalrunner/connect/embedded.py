@@ -31,8 +31,6 @@ from evalrunner.errors import RunFolderError, ServiceError
 START_TIMEOUT = 20.0
 _ANSWER_TIMEOUT = 5.0
 _LOG_LIMIT = 5_000_000
-#: Kept so that Python does not complain about servers that outlive us on purpose.
-_started: list[subprocess.Popen[bytes]] = []
 
 
 class Embedded:
@@ -116,11 +114,12 @@ class Embedded:
             process = self._spawn(writer)
         finally:
             os.close(writer)
-        _started.append(process)
         with os.fdopen(reader, "rb") as ready:
             self._meanwhile()
             self._meanwhile = lambda: None
             self._wait(process, ready.fileno())
+        # It outlives us on purpose; with a status Python does not complain of that.
+        process.returncode = 0
         server = self._state.server()
         assert server is not None, "it announced itself before it said that it is ready"
         return server

@@ -35,6 +35,8 @@ class ItemTrace:
         self.run_id = run_id
         self.runs: dict[UUID, RunBuffer] = {}
         self.feedback: list[Operation] = []
+        #: Ids of the scores of its own runs: those that the experiment can be asked for.
+        self.scores: list[str] = []
         self.evaluator = ""
         self._named: dict[tuple[UUID, str, str], int] = {}
 
@@ -189,6 +191,9 @@ class TraceBook:
             operation: Operation = ("feedback", feedback_id, [(f"feedback.{feedback_id}", JSON, body)])
             if item is not None and item.run_id in self._items:
                 item.feedback.append(operation)
+                run = item.runs.get(run_id)
+                if run is not None and run.trace_id == item.run_id:
+                    item.scores.append(feedback_id)
                 return True
         self._emit_loose([operation])
         return True

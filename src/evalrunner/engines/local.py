@@ -86,6 +86,10 @@ class LocalWorker:
                 messages.append(decode(self._connection.recv_bytes()))
         except (EOFError, OSError):
             self._ended = True
+        except ValueError:
+            # The target has written into our pipe: nothing that comes after can be understood.
+            self._ended = True
+            self.kill()
         return messages
 
     @property

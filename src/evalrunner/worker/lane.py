@@ -194,7 +194,7 @@ def describe(trace: ItemTrace, warnings: list[str], seconds: float) -> dict[str,
     return {
         "runs": [str(run.id) for run in own],
         "others": [str(run.id) for run in trace.others()],
-        "feedback": [operation[1] for operation in trace.feedback],
+        "feedback": trace.scores,
         "error": _one_line(root.error) if root is not None and root.error else None,
         "warnings": warnings + troubles,
         "seconds": round(seconds, 6),
