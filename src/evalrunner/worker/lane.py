@@ -87,13 +87,12 @@ class Lane:
                 pass
 
     async def _stream(self, item: LeasedItem | None) -> AsyncIterator[Example]:
-        for _ in range(self._shop.segment):
+        for left in reversed(range(self._shop.segment)):
             if item is None:
                 return
             self._item = item
             yield await self._example(item)
-            if _ + 1 < self._shop.segment:
-                item = await self._shop.next_item()
+            item = await self._shop.next_item() if left else None
 
     async def _example(self, item: LeasedItem) -> Example:
         if self._shop.target.takes_attachments and item.example.get("attachment_urls"):

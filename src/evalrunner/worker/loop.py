@@ -237,6 +237,8 @@ async def _work(
         workspace_id=order.endpoint.workspace,
         # Asked once, by the supervisor: in an outage every client would otherwise wait for it for seconds.
         info=begin.info,
+        # Not OpenTelemetry, whatever the environment says: its spans would go past the books.
+        tracing_mode="langsmith",
         # An evaluation of which a part is sampled away would look like loss.
         tracing_sampling_rate=1.0,
     )

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+#: The SDK turns these into further places to write to, each with a client of its own, past the books.
+_REPLICAS = ("LANGSMITH_RUNS_ENDPOINTS", "LANGCHAIN_RUNS_ENDPOINTS")
 
 
 def become_worker(log: Path, env: dict[str, str]) -> None:
@@ -24,6 +26,8 @@ def become_worker(log: Path, env: dict[str, str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.environ.update(env)
+    for name in _REPLICAS:
+        os.environ.pop(name, None)
     _redirect(log)
     # SIGUSR2 dumps every thread's stack, also while C code holds the GIL: the supervisor asks for it
     # before it kills a worker that is stuck.
