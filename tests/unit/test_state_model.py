@@ -92,13 +92,23 @@ class World(RuleBasedStateMachine):
         self.graves: list[Lease] = []
         self.lost: list[ev.Event] = []
         self.gave_up_starting = False
+        self.orders: list[ev.Instruction] = []
         self.carry_out(self.state.first_workers())
 
     # -- the shell -----------------------------------------------------------------------------------
 
-    def happen(self, event: ev.Event) -> None:
+    def take(self, event: ev.Event) -> None:
         self.now += 0.05
-        self.carry_out(self.state.handle(event, self.now))
+        self.orders += self.state.handle(event, self.now)
+
+    def act(self) -> None:
+        while self.orders:
+            orders, self.orders = self.orders, []
+            self.carry_out(orders)
+
+    def happen(self, event: ev.Event) -> None:
+        self.take(event)
+        self.act()
 
     def carry_out(self, orders: list[ev.Instruction]) -> None:
         for order in orders:
@@ -237,15 +247,13 @@ class World(RuleBasedStateMachine):
     @rule(pick=picks, messages=st.integers(1, 4))
     def the_supervisor_hears(self, pick: int, messages: int) -> None:
         process = self.one(pick, lambda p: p.pipe)
-        while process and process.pipe and messages:
-            messages -= 1
-            self.hear(process)
-
-    def hear(self, process: Process) -> None:
-        event = process.pipe.popleft()
-        self.happen(event)
-        if isinstance(event, ev.Acknowledged):
-            self.leave(process)
+        if process:
+            heard = [process.pipe.popleft() for _ in range(min(messages, len(process.pipe)))]
+            for event in heard:
+                self.take(event)
+            self.act()  # one commit for all of them
+            if isinstance(heard[-1], ev.Acknowledged) and process.alive:
+                self.leave(process)
 
     def leave(self, process: Process) -> None:
         process.alive = False

@@ -255,7 +255,7 @@ def _open(path: Path) -> sqlite3.Connection:
     (answer,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if answer != "ok":
         raise RunFolderError(
-            f"the ledger {path} is damaged ({answer.splitlines()[-1]}); move the folder away and run the same command again: "
-            "what is visible in the experiment counts, the rest is evaluated again"
+            f"the ledger {path} is damaged ({answer.splitlines()[-1]}); move the folder away and run the same "
+            "command again: what is visible in the experiment counts, the rest is evaluated again"
         )
     return db
