@@ -16,9 +16,10 @@ All numbers are little-endian. A crc covers everything that follows it in its bl
 drawn at random for each file, so that nothing that a body holds (another spool, say) can be taken
 for a frame; seq rises by one with every frame, so that a copy of an earlier frame cannot either.
 
-A record is *durable* when fdatasync has returned, and only then is it said to be so. Records that wait
-are synced together: a lone record after `SETTLE` seconds of quiet, a stream of them at the latest
-`commit_interval` after the first. If the process dies before, their items are executed again.
+A record is written when `append` returns: from then on a SIGKILL cannot take it, because the page cache
+outlives the process. It is *durable* when fdatasync has returned, and only then is it said to be so. Records
+that wait are synced together: a lone record after `SETTLE` seconds of quiet, a stream of them at the latest
+`commit_interval` after the first. After a power cut in between, their items are executed again.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -88,13 +89,6 @@ class SpoolFile:
     damaged: list[tuple[int, str]] = field(default_factory=list)
 
 
-class _Waiting(NamedTuple):
-    seq: int
-    header: Header
-    header_json: bytes
-    body: bytes
-
-
 class SpoolWriter:
     """Appends records from any thread, and says when they are durable.
 
@@ -130,7 +124,7 @@ class SpoolWriter:
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)  # the writer waits here
         self._done = threading.Condition(self._lock)  # sync() waits here
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[Entry] = []
         self._appended = self._durable = self._asked = 0  # each the last seq of which that is true
         self._idle = self._closing = False
         self._failure: Exception | None = None
@@ -142,7 +136,7 @@ class SpoolWriter:
         self._thread.start()
 
     def append(self, header: Header, body: bytes) -> None:
-        """Hand over a record. It is not durable when this returns: `on_durable` says when it is.
+        """Write a record. It is not durable when this returns: `on_durable` says when it is.
 
         Raises:
             SpoolError: the file is closed or cannot be written any more, this is a forked child of the
@@ -155,8 +149,14 @@ class SpoolWriter:
         header_json = header.to_json()
         with self._lock:
             self._check_open()
+            try:
+                self._waiting.append(self._write(header, header_json, body))
+            except OSError as error:
+                # What was written of it is torn, and nothing may follow it. The writer thread says so.
+                self._failure = error
+                self._work.notify()
+                self._check_open()
             self._appended += 1
-            self._waiting.append(_Waiting(self._appended, header, header_json, body))
             if self._idle or len(self._waiting) == self._commit_records:
                 self._work.notify()
 
@@ -164,7 +164,7 @@ class SpoolWriter:
         """Wait until everything appended so far is durable and `on_durable` has said so.
 
         Returns:
-            False if it is not within `timeout` seconds, or never will be.
+            False if it is not within `timeout` seconds, or the file cannot be written any more.
         """
         if os.getpid() != self._pid:
             return False
@@ -172,7 +172,7 @@ class SpoolWriter:
             target = self._asked = self._appended
             self._work.notify()
             self._done.wait_for(lambda: self._durable >= target or self._failure is not None, timeout)
-            return self._durable >= target
+            return self._durable >= target and self._failure is None
 
     def close(self, timeout: float = 30.0) -> None:
         """Make everything durable and close the file; a forked child leaves its parent's file alone."""
@@ -192,11 +192,10 @@ class SpoolWriter:
     def _run(self) -> None:
         try:
             while batch := self._take():
-                entries = self._write(batch)
                 # A failed fdatasync is final: the kernel marks the pages clean and a second call would
                 # "succeed" (fsyncgate). If we die before it returns, nobody was told, and nothing is lost.
                 os.fdatasync(self._fd)
-                self._on_durable(entries)
+                self._on_durable(batch)
                 with self._lock:
                     self._durable = batch[-1].seq
                     self._done.notify_all()
@@ -205,13 +204,15 @@ class SpoolWriter:
         finally:
             os.close(self._fd)
 
-    def _take(self) -> list[_Waiting]:
+    def _take(self) -> list[Entry]:
         """Sleep until there are records, let a few gather, and return them; nothing means closed and done."""
         with self._lock:
             self._idle = True
-            self._work.wait_for(lambda: self._waiting or self._closing)
+            self._work.wait_for(lambda: self._waiting or self._closing or self._failure)
             self._idle = False
             self._gather()
+            if self._failure is not None:
+                raise self._failure
             batch, self._waiting = self._waiting, []
             return batch
 
@@ -221,22 +222,18 @@ class SpoolWriter:
         while seen < len(self._waiting) < self._commit_records:
             seen = len(self._waiting)
             left = deadline - SYSTEM.monotonic()
-            if left <= 0 or self._closing or self._asked >= self._waiting[0].seq:
+            if left <= 0 or self._closing or self._failure or self._asked >= self._waiting[0].seq:
                 return
             self._work.wait(min(SETTLE, left))
 
-    def _write(self, batch: list[_Waiting]) -> list[Entry]:
-        chunks: list[bytes] = []
-        entries: list[Entry] = []
-        for seq, header, header_json, body in batch:
-            sizes = _FRAME.pack(self._mark, 0, len(header_json), len(body), seq)[_CRC_END:]
-            crc = zlib.crc32(body, zlib.crc32(header_json, zlib.crc32(sizes)))
-            chunks += (self._mark, crc.to_bytes(4, "little"), sizes, header_json, body)
-            start = self._end + _FRAME.size + len(header_json)
-            entries.append(Entry(seq, start, len(body), header))
-            self._end = start + len(body)
-        _write_all(self._fd, chunks)
-        return entries
+    def _write(self, header: Header, header_json: bytes, body: bytes) -> Entry:
+        seq = self._appended + 1
+        sizes = _FRAME.pack(self._mark, 0, len(header_json), len(body), seq)[_CRC_END:]
+        crc = zlib.crc32(body, zlib.crc32(header_json, zlib.crc32(sizes)))
+        _write_all(self._fd, [self._mark, crc.to_bytes(4, "little"), sizes, header_json, body])
+        start = self._end + _FRAME.size + len(header_json)
+        self._end = start + len(body)
+        return Entry(seq, start, len(body), header)
 
     def _fail(self, error: Exception) -> None:
         with self._lock:

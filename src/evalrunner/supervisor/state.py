@@ -249,6 +249,9 @@ class SupervisorState:
             item.state = move(item.state, M.CANCEL)
             self._write(number, "cancelled", event.worker)
             return
+        if not suspect:
+            # Never begun (what has ended lies in the spool): nothing bears this attempt's id.
+            item.attempt -= 1
         item.state = move(item.state, M.RELEASE)
         self._write(number, "lost, to be executed again" if suspect else "given back", event.worker)
         self.ready.appendleft(number)
