@@ -1,4 +1,7 @@
-"""Carrying functions into workers: by reference where they can be imported, by value (dill) where not."""
+"""Carrying functions into workers: by reference where they can be imported, by value (dill) where not.
+
+By value includes the globals that a function uses (`recurse`): the `__main__` that they live in stays behind.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,13 @@ def pickle_objects(target: Any, evaluators: list[Any], summary_evaluators: list[
     named.update({f"evaluator {_name(each)!r}": each for each in [*evaluators, *summary_evaluators]})
     for what, each in named.items():
         _try(what, each)
-    data: bytes = dill.dumps((target, evaluators, summary_evaluators))
+    data: bytes = dill.dumps((target, evaluators, summary_evaluators), recurse=True)
     return data
 
 
 def _try(what: str, each: Any) -> None:
     try:
-        dill.dumps(each)
+        dill.dumps(each, recurse=True)
     except Exception as error:
         raise TargetError(
             f"{what} cannot be carried into a worker process: {_reason(each, error)}"
@@ -58,7 +61,7 @@ def _culprit(each: Any) -> str | None:
     found.update(getattr(each, "__dict__", {}))
     for name, value in found.items():
         try:
-            dill.dumps(value)
+            dill.dumps(value, recurse=True)
         except Exception:
             return f"{name!r} (a {type(value).__name__})"
     return None
