@@ -174,6 +174,7 @@ BAD_QUERIES: list[tuple[int, dict[str, Any]]] = [
     (422, {"session": ["x"]}),
     (422, {"session": [run_id()], "limit": 0}),
     (422, {"session": [run_id()], "run_type": "cat"}),
+    (422, {"session": [run_id()], "run_type": {"a": 1}}),
     (422, {"session": [run_id()], "start_time": "yesterday"}),
     (422, {"session": [run_id()], "select": "id"}),
 ]
@@ -382,3 +383,20 @@ def test_examples_of_another_dataset_cannot_be_changed(backend: Backend) -> None
     assert backend.call("GET", f"/examples/{one}").json()["inputs"] == {"x": 1}
     assert change(first, one) == 200
     assert orjson.loads(backend.call("GET", f"/examples/{one}").content)["inputs"] == {"x": 2}
+
+
+def test_an_empty_part_without_its_own_line_break(backend: Backend) -> None:
+    run = run_id()
+    empty = part(f"attachment.{run}.f", b"", "text/plain")
+    assert empty.endswith(b"\r\n\r\n\r\n")
+    assert backend.multipart(body(empty[:-2], post(run, "empty"))).status_code == 202
+    assert set(read(backend, run)["s3_urls"]) == {"attachment.f"}
+
+
+@pytest.mark.parametrize("operations", [{"rename": [1]}, {"rename": {"a": 1}}, {"retain": 3}])
+def test_attachment_operations_that_are_refused(backend: Backend, operations: dict[str, Any]) -> None:
+    raw = body(part(R, {}), part(f"{R}.attachments_operations", operations))
+    kind = {"content-type": "multipart/form-data; boundary=frontier"}
+    assert (
+        backend.call("PATCH", f"/platform/datasets/{R}/examples", data=raw, headers=kind).status_code == 422
+    )

@@ -58,8 +58,11 @@ def _add_field(write: ExampleWrite, rest: str, part: Part) -> None:
         write.outputs = _object(part)
     elif rest == "attachments_operations":
         operations = json_object(part.data, part.name)
-        write.rename = dict(operations.get("rename") or {})
-        write.retain = list(operations.get("retain") or [])
+        rename = operations.get("rename") or {}
+        if not isinstance(rename, dict) or not all(isinstance(new, str) for new in rename.values()):
+            raise HttpError(422, f"{part.name!r}: rename must map names to names")
+        write.rename = rename
+        write.retain = _names(operations.get("retain"), "retain") or []
     elif rest.startswith("attachment."):
         write.attachments[rest.removeprefix("attachment.")] = (
             part.mime or "application/octet-stream",

@@ -54,7 +54,7 @@ def parts(body: bytes, boundary: bytes) -> Iterator[Part]:
         part = _head(body[at : head_end + 2])
         start = head_end + 4
         end = _end(body, start, part.declared, end_mark)
-        part.data = body[start:end]
+        part.data = body[start:end]  # empty where the end lies before the start: see _end
         yield part
         at = end + 2
 
@@ -85,6 +85,6 @@ def _end(body: bytes, start: int, declared: int | None, end_mark: bytes) -> int:
     end = body.find(end_mark, start - 2)
     if end < 0:
         raise HttpError(400, "the multipart body ends inside a part")
-    if declared is not None:
+    if declared is not None and declared != max(end - start, 0):
         raise HttpError(400, "a multipart part is not as long as it declares")
-    return max(end, start)
+    return end

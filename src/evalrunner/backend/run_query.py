@@ -100,7 +100,7 @@ def _scope(query: RunQuery, given: dict[str, Any]) -> None:
 
 def _simple(query: RunQuery, given: dict[str, Any]) -> None:
     if "run_type" in given:
-        if given["run_type"] not in RUN_TYPES:
+        if not isinstance(given["run_type"], str) or given["run_type"] not in RUN_TYPES:
             raise HttpError(422, f"run_type must be one of {', '.join(sorted(RUN_TYPES))}")
         query.add("run_type = ?", given["run_type"])
     root = given.get("is_root", True if given.get("execution_order") == 1 else None)

@@ -46,7 +46,7 @@ def _values(body: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(name, str) or not name:
         raise HttpError(422, "a dataset must have a name")
     data_type = body.get("data_type") or "kv"
-    if data_type not in _TYPES:
+    if not isinstance(data_type, str) or data_type not in _TYPES:
         raise HttpError(422, f"data_type must be one of {', '.join(_TYPES)}")
     extra = body.get("extra")
     metadata = body.get("metadata") or (extra.get("metadata") if isinstance(extra, dict) else None)
