@@ -1,0 +1,136 @@
+"""One run between its post and its end."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+import pytest
+
+from evalrunner.delivery.runs import RunBuffer, error_run
+
+RUN = UUID("00000000-0000-4000-8000-000000000001")
+AT = datetime(2026, 11, 20, 12, 0, 0, 5, tzinfo=timezone.utc)
+
+
+def buffer(**fields: Any) -> RunBuffer:
+    run = RunBuffer(RUN, RUN)
+    run.post({"id": RUN, "trace_id": RUN, "name": "target", "start_time": "then", **fields})
+    return run
+
+
+def parts(run: RunBuffer) -> dict[str, Any]:
+    _, _, found = run.operation()
+    assert {mime for _, mime, _ in found} == {"application/json"}
+    return {name: orjson.loads(data) for name, _, data in found}
+
+
+def test_a_post_and_its_patch_become_one_post() -> None:
+    run = buffer(inputs={"x": 1}, extra={"metadata": {"a": 1}})
+    before = run.ended
+    run.patch({"id": RUN, "end_time": "now", "outputs": {"y": 2}, "extra": {"metadata": {"b": 2}}})
+    assert (before, run.ended) == (False, True)
+    assert run.operation()[:2] == ("post", str(RUN))
+    assert parts(run) == {
+        f"post.{RUN}": {
+            "id": str(RUN), "trace_id": str(RUN), "name": "target", "start_time": "then", "end_time": "now",
+        },
+        f"post.{RUN}.inputs": {"x": 1},
+        f"post.{RUN}.outputs": {"y": 2},
+        f"post.{RUN}.extra": {"metadata": {"b": 2}},
+    }  # fmt: skip
+
+
+def test_a_patch_does_not_blank_what_it_does_not_know() -> None:
+    run = buffer(inputs={"x": 1}, outputs={"partial": True}, events=[{"name": "start"}])
+    run.patch({"id": RUN, "name": None, "inputs": None, "outputs": {}, "events": [], "end_time": "now"})
+    found = parts(run)
+    assert found[f"post.{RUN}"]["name"] == "target"
+    assert found[f"post.{RUN}.inputs"] == {"x": 1}
+    assert found[f"post.{RUN}.outputs"] == {"partial": True}
+    assert found[f"post.{RUN}.events"] == [{"name": "start"}]
+
+
+def test_empty_inputs_are_inputs() -> None:
+    assert parts(buffer(inputs={}))[f"post.{RUN}.inputs"] == {}
+
+
+def test_what_was_posted_before_becomes_a_patch() -> None:
+    run = RunBuffer(RUN, None)
+    run.posted = True
+    run.patch({"id": RUN, "end_time": "now", "outputs": {"y": 1}})
+    assert run.operation()[0] == "patch"
+    assert set(parts(run)) == {f"patch.{RUN}", f"patch.{RUN}.outputs"}
+
+
+def test_values_are_written_down_when_they_come() -> None:
+    inputs = {"x": [1]}
+    run = buffer(inputs=inputs)
+    inputs["x"].append(2)
+    assert parts(run)[f"post.{RUN}.inputs"] == {"x": [1]}
+
+
+@pytest.mark.parametrize("field", ["inputs", "outputs", "events", "serialized"])
+def test_what_cannot_be_serialised_is_an_error_of_the_run(field: str) -> None:
+    cycle: dict[str, Any] = {}
+    cycle["self"] = cycle
+    run = buffer(**{field: cycle})
+    assert f"its {field} cannot be serialised" in (run.trouble or "")
+    assert run.error is not None
+    assert "cannot be serialised" in parts(run)[f"post.{RUN}.{field}"]["evalrunner_error"]
+
+
+def test_the_targets_own_error_is_not_hidden_by_it() -> None:
+    cycle: dict[str, Any] = {}
+    cycle["self"] = cycle
+    run = buffer(error="ValueError('boom')")
+    run.patch({"id": RUN, "outputs": cycle, "end_time": "now"})
+    assert orjson.loads(run.error or "") == "ValueError('boom')"
+
+
+def test_metadata_that_cannot_be_serialised_costs_only_itself() -> None:
+    cycle: dict[str, Any] = {}
+    cycle["self"] = cycle
+    run = buffer(outputs={"y": 1}, extra=cycle)
+    found = parts(run)
+    assert "metadata cannot be serialised" in found[f"post.{RUN}.extra"]["metadata"]["evalrunner_error"]
+    assert found[f"post.{RUN}.outputs"] == {"y": 1}
+    assert run.error is None
+
+
+def test_a_run_that_nobody_ended_is_ended_with_an_error() -> None:
+    run = buffer(outputs={"y": 1})
+    run.fail("no end", AT)
+    assert run.ended
+    found = parts(run)
+    assert found[f"post.{RUN}"]["end_time"] == "2026-11-20T12:00:00.000005+00:00"
+    assert found[f"post.{RUN}.error"] == "no end"
+
+
+def test_an_error_run_is_complete_and_linked() -> None:
+    example = str(uuid4())
+    run = error_run(
+        RUN,
+        name="evalrunner",
+        inputs={"x": 1},
+        error="evalrunner: 2 workers died",
+        example_id=example,
+        project="desk-1",
+        at=AT,
+        metadata={"evalrunner_attempt": 3},
+    )
+    assert run.ended
+    kind, name, _ = run.operation()
+    assert (kind, name) == ("post", str(RUN))
+    found = parts(run)
+    main = found[f"post.{RUN}"]
+    assert (main["reference_example_id"], main["session_name"]) == (example, "desk-1")
+    assert main["trace_id"] == main["id"] == str(RUN)
+    assert main["dotted_order"] == f"20261120T120000000005Z{RUN}"
+    assert main["start_time"] == main["end_time"] == AT.isoformat()
+    assert main["run_type"] == "chain"
+    assert found[f"post.{RUN}.error"] == "evalrunner: 2 workers died"
+    assert found[f"post.{RUN}.inputs"] == {"x": 1}
+    assert found[f"post.{RUN}.extra"] == {"metadata": {"evalrunner_attempt": 3}}
