@@ -22,6 +22,8 @@ from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem
 
 VERSION = 1
+#: What the events of an execution say; the supervisor's state writes them.
+EXECUTED = ("produced", "lost, to be executed again", "given up")
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,18 @@ class Ledger:
         self._db.execute(
             "UPDATE sessions SET ended = ?, restarts = ? WHERE session = ?", (ended, restarts, session)
         )
+
+    def executions(self, session: int) -> int:
+        """Return how often the target was begun in a session, as far as anything is known of it.
+
+        Every production of the session, and every death with the item in hand.
+        """
+        row = self._db.execute(
+            "SELECT count(*) FROM events JOIN workers USING (worker) WHERE workers.session = ?"
+            " AND what IN (?, ?, ?)",
+            (session, *EXECUTED),
+        ).fetchone()
+        return int(row[0])
 
     def add_worker(self, row: WorkerRow) -> None:
         """Note a worker before it is given anything to do."""

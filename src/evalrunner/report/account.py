@@ -66,7 +66,7 @@ def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
             for w in workers
         ],
         restarts=outcome.restarts,
-        executions=sum(1 for row in rows if row.session == outcome.session and row.run_id and row.worker),
+        executions=outcome.ledger.executions(outcome.session),
         warnings=[*outcome.warnings, *_summary_warnings(outcome), *_item_warnings(rows, outcome.session)],
         seconds={name: round(value, 3) for name, value in outcome.seconds.items()},
         versions={

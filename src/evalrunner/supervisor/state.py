@@ -124,7 +124,8 @@ class SupervisorState:
         if self._begun:
             # It started once, so the environment of this one is to blame; its end is handled when it ends.
             self.workers[event.worker].loadable = False
-            self._out.append(ev.Say(f"worker {event.worker} could not start: {event.error}"))
+            slot = self.workers[event.worker].slot
+            self._out.append(ev.Say(f"worker {slot} could not start: {event.error}"))
             return
         self._out.append(ev.Abort(event.error))
 
@@ -157,14 +158,13 @@ class SupervisorState:
             self._replace(event, len(lost))
 
     def _replace(self, event: ev.WorkerGone, lost: int) -> None:
-        self._out.append(ev.Say(f"worker {event.worker} {event.how}; {lost} item(s) go to other workers"))
+        slot = self.workers[event.worker].slot
+        self._out.append(ev.Say(f"worker {slot} {event.how}; {lost} item(s) go to other workers"))
         self._futile += 1
         if self._futile > self.policy.futile_deaths:
-            self._out.append(
-                ev.Say(
-                    f"{self._futile} workers in a row died without producing anything; no more are started"
-                )
-            )
+            if self.ready:
+                told = f"{self._futile} workers in a row died without producing anything; no more are started"
+                self._out.append(ev.Say(told))
             self._cancel_all("workers kept dying")
             return
         living = len(self.living())
@@ -172,7 +172,7 @@ class SupervisorState:
             return  # its slot would not do better the next time, and the others go on
         if self.ready and not self.stopping and living < min(self.policy.workers, len(self.ready) + living):
             self.restarts += 1
-            self._out.append(ev.StartWorker(self.workers[event.worker].slot))
+            self._out.append(ev.StartWorker(slot))
 
     # -- items ---------------------------------------------------------------------------------------
 
