@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import orjson
 import pytest
@@ -400,3 +402,19 @@ def test_attachment_operations_that_are_refused(backend: Backend, operations: di
     assert (
         backend.call("PATCH", f"/platform/datasets/{R}/examples", data=raw, headers=kind).status_code == 422
     )
+
+
+def test_feedback_is_listed_by_level(tmp_path: Path) -> None:
+    with running(tmp_path / "s" / "backend.db") as backend, backend.client() as client:
+        project = client.create_project("levels")
+        run_id = uuid4()
+        client.create_run("r", {}, "chain", id=run_id, project_name="levels")
+        client.create_feedback(run_id, "of a run", score=1, session_id=project.id)
+        client.create_feedback(key="of all", score=2, project_id=project.id)
+
+        def keys(level: str) -> list[str]:
+            params = {"session": str(project.id), "level": level}
+            rows = client.request_with_retries("GET", "/feedback", params=params).json()
+            return [row["key"] for row in rows]
+
+        assert (keys("run"), keys("session")) == (["of a run"], ["of all"])

@@ -145,7 +145,7 @@ def test_a_worker_that_cannot_start_beside_one_that_did_does_not_end_the_run() -
     desk = Desk(5, 2).begun(1)
     out = desk.handle(ev.WorkerCouldNotStart(2, "no GPU left"))
     assert only(ev.Abort, out) == []
-    assert only(ev.Say, out) == [ev.Say("worker 2 could not start: no GPU left")]
+    assert only(ev.Say, out) == [ev.Say("worker 1 could not start: no GPU left")]
 
 
 def test_a_worker_that_could_not_start_is_not_started_again() -> None:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from evalrunner.backend.deps import answer, body_object, deps, path_id, query_ids, query_page
+from evalrunner.backend.errors import HttpError
 from evalrunner.backend.feedback_model import feedback_row
 from evalrunner.backend.ingest import Batch
 from evalrunner.backend.store import feedback as store
@@ -25,9 +26,19 @@ async def _list(request: Request) -> Response:
     limit, offset = query_page(request)
     runs, sessions = query_ids(request, "run"), query_ids(request, "session")
     keys, sources = request.query_params.getlist("key"), request.query_params.getlist("source")
+    level = request.query_params.get("level")
+    if level not in (None, "run", "session"):
+        raise HttpError(422, f"level is run or session, not {level!r}")
     page = await deps(request).store.read(
         lambda connection: store.list_feedback(
-            connection, runs=runs, keys=keys, sources=sources, sessions=sessions, limit=limit, offset=offset
+            connection,
+            runs=runs,
+            keys=keys,
+            sources=sources,
+            sessions=sessions,
+            level=level,
+            limit=limit,
+            offset=offset,
         )
     )
     return answer(page)

@@ -38,6 +38,7 @@ def list_feedback(
     keys: list[str],
     sources: list[str],
     sessions: list[str],
+    level: str | None,
     limit: int,
     offset: int,
 ) -> list[orjson.Fragment]:
@@ -48,6 +49,8 @@ def list_feedback(
         if wanted:
             where.append(f"{column} IN ({marks(wanted)})")
             args += wanted
+    if level is not None:
+        where.append(f"run_id IS {'' if level == 'session' else 'NOT '}NULL")
     if sessions:
         # Feedback that names only its run belongs to that run's session.
         some = marks(sessions)
