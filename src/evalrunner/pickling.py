@@ -18,10 +18,9 @@ def pickle_objects(target: Any, evaluators: list[Any], summary_evaluators: list[
     Raises:
         TargetError: something cannot be carried; the message names it, and what in it.
     """
-    named = {"the target": target}
-    named.update({f"evaluator {_name(each)!r}": each for each in [*evaluators, *summary_evaluators]})
-    for what, each in named.items():
-        _try(what, each)
+    _try("the target", target)
+    for each in [*evaluators, *summary_evaluators]:
+        _try(f"evaluator {_name(each)!r}", each)
     data: bytes = dill.dumps((target, evaluators, summary_evaluators), recurse=True)
     return data
 

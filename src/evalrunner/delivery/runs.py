@@ -6,10 +6,13 @@ afterwards must not change what is recorded. Only `extra` waits, because the pat
 
 from __future__ import annotations
 
+import json
 import logging
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+import orjson
 
 from evalrunner.delivery.record import Part
 from evalrunner.delivery.sdk import dumps_json
@@ -60,7 +63,7 @@ class RunBuffer:
 
     def _serialise(self, name: str, value: Any) -> None:
         try:
-            self.big[name] = dumps_json(value)
+            self.big[name] = strict(dumps_json(value))
         except Exception as error:
             # Whatever a user's object raises must not cost the run: without an end it stays pending.
             self.trouble = f"its {name} cannot be serialised: {type(error).__name__}: {error}"[:500]
@@ -111,6 +114,21 @@ class RunBuffer:
                 parts.append((f"attachment.{self.id}.{name}", mime, data))
         self.attachments = {}
         return parts
+
+
+def strict(data: bytes) -> bytes:
+    """Return JSON that every parser takes: NaN and infinities as null, which is what the SDK mostly sends.
+
+    Where a value holds a lone surrogate too, the SDK falls back to the standard library's encoder
+    (langsmith/_internal/_serde.py:254), which writes a bare NaN; the service would refuse the run for it.
+    """
+    if b"NaN" not in data and b"Infinity" not in data:
+        return data
+    try:
+        orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return orjson.dumps(json.loads(data, parse_constant=lambda _: None))
+    return data
 
 
 def error_run(

@@ -38,7 +38,11 @@ class RunFolder:
         except OSError as error:
             raise RunFolderError(f"the run folder {self.path} cannot be written: {error.strerror}") from error
         self._hold()
-        self._check_space()
+        try:
+            self._check_space()
+        except RunFolderError:
+            os.close(self._lock)
+            raise
 
     @property
     def spool(self) -> Path:
