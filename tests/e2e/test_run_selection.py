@@ -1,4 +1,4 @@
-"""Which examples: splits, a limit, a version of the dataset, attachments; and the quickstart as a newcomer runs it."""
+"""Which examples: splits, a limit, a version of the dataset, attachments; and the quickstart of a newcomer."""
 
 from __future__ import annotations
 
@@ -76,11 +76,26 @@ def test_attachments(backend: Backend, run: Run, repetitions: int) -> None:
         4, attachments=lambda number: {"note": ("text/plain", f"note {number}".encode())}
     )
     receipt = run(
-        "troubles.py:reads_attachments", "judges.py:right", dataset=dataset.name, repetitions=repetitions
+        "troubles.py:reads_attachments",
+        "judges.py:length_of_the_note",
+        "judges.py:right",
+        dataset=dataset.name,
+        repetitions=repetitions,
     )
     assert receipt.exit_code == 0, receipt
+    keys = ["length_of_the_note", "right"]
     seen = assert_whole(
-        backend.client, receipt.experiment["name"], keys=["right"], repetitions=repetitions, children=0
+        backend.client, receipt.experiment["name"], keys=keys, repetitions=repetitions, children=0
     )
     for root in seen.roots:
         assert (root.outputs or {})["text"] == f"note {(root.inputs or {})['i']}"
+        scores = {score.key: score.score for score in seen.feedback[root.id]}
+        assert scores == {"length_of_the_note": 6, "right": 1}
+
+
+def test_attachments_that_only_an_evaluator_reads(backend: Backend, run: Run) -> None:
+    dataset = backend.dataset(3, attachments=lambda _: {"note": ("text/plain", b"12345678")})
+    receipt = run("kinds.py:sync", "judges.py:length_of_the_note", dataset=dataset.name)
+    assert receipt.exit_code == 0, receipt
+    seen = assert_whole(backend.client, receipt.experiment["name"], keys=["length_of_the_note"])
+    assert {score.score for scores in seen.feedback.values() for score in scores} == {8}

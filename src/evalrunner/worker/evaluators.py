@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -59,6 +60,8 @@ class TrackedEvaluator(RunEvaluator):
         self._pool = pool
         self.name = name_of(evaluator)
         self._async = _is_async(self._inner)
+        #: Whether it asks for the example's attachments (a `RunEvaluator` finds them on the example).
+        self.takes_attachments = "attachments" in _parameters(evaluator)
 
     @property
     def feedback_keys(self) -> list[str]:
@@ -91,6 +94,13 @@ class TrackedEvaluator(RunEvaluator):
         loop = asyncio.get_running_loop()
         call = contained(self._inner.evaluate_run)
         return await loop.run_in_executor(self._pool, context.run, call, run, example, evaluator_run_id)
+
+
+def _parameters(evaluator: Any) -> list[str]:
+    try:
+        return list(inspect.signature(evaluator).parameters)
+    except (TypeError, ValueError):
+        return []
 
 
 def _is_async(evaluator: RunEvaluator) -> bool:

@@ -69,6 +69,7 @@ class Lane:
         self._began = 0.0
         self._target = self._make_target()
         self._evaluators: list[RunEvaluator] = [*shop.evaluators, EndOfItem(self._end)]
+        self._attachments = shop.target.takes_attachments or any(e.takes_attachments for e in shop.evaluators)
 
     async def run(self) -> None:
         """Evaluate leased items, segment after segment, until the worker drains."""
@@ -95,8 +96,8 @@ class Lane:
             item = await self._shop.next_item() if left else None
 
     async def _example(self, item: LeasedItem) -> Example:
-        if self._shop.target.takes_attachments and item.example.get("attachment_urls"):
-            # The links in a lease may have expired by now; read the example, with its attachments, afresh.
+        if self._attachments:
+            # A lease has no links to them, and they would have expired by now: read the example afresh.
             read = self._shop.client.read_example
             return await asyncio.to_thread(read, item.example["id"])
         return Example(**{key: value for key, value in item.example.items() if key != "attachment_urls"})
