@@ -99,8 +99,8 @@ def plain(backend: Backend, experiment: str, examples: list[Any]) -> None:
     async def target(inputs: dict[str, Any]) -> dict[str, Any]:
         return {"sum": inputs["i"] + 1}
 
-    def right(outputs: dict[str, Any], reference_outputs: dict[str, Any]) -> bool:
-        return bool(outputs["sum"] == reference_outputs["i"] + 1)
+    def right(outputs: dict[str, Any], reference_outputs: dict[str, Any]) -> dict[str, Any]:
+        return {"score": outputs["sum"] == reference_outputs["i"] + 1}
 
     async def evaluate(client: Client) -> None:
         project = client.read_project(project_name=experiment)

@@ -88,7 +88,9 @@ def test_retry_errors_takes_up_what_failed(backend: Backend, run: Run, log: Exec
     name = first.experiment["name"]
 
     again = run("troubles.py:improves", "judges.py:right", experiment=name)
-    assert (again.exit_code, again.executions) == (1, 0), "an error is a result, and is not tried again unasked"
+    assert (again.exit_code, again.executions) == (1, 0), (
+        "an error is a result, and is not tried again unasked"
+    )
 
     better = run(
         "troubles.py:improves",

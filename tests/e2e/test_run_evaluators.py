@@ -37,9 +37,7 @@ def test_every_form(backend: Backend, run: Run) -> None:
     assert not receipt.warnings
 
 
-def test_those_that_fail_are_counted_and_cost_no_item(
-    backend: Backend, run: Run, log: ExecutionLog
-) -> None:
+def test_those_that_fail_are_counted_and_cost_no_item(backend: Backend, run: Run, log: ExecutionLog) -> None:
     receipt = run(
         "kinds.py:sync",
         *(f"judges.py:{name}" for name in ("raises", "leaves", "silent", "right")),

@@ -60,9 +60,7 @@ def test_live_posts_when_a_run_starts_and_patches_when_it_ends(
     assert {(one["post"], one["patch"]) for one in roots} == {(1, 1)}
 
 
-def test_otherwise_a_run_is_posted_once_and_complete(
-    backend: Backend, run: Callable[..., Receipt]
-) -> None:
+def test_otherwise_a_run_is_posted_once_and_complete(backend: Backend, run: Callable[..., Receipt]) -> None:
     receipt = run("kinds.py:sync", "judges.py:right", dataset=backend.dataset(8).name)
     arrived = backend.truth(receipt.experiment["name"])
     assert {(one["post"], one["patch"]) for one in arrived["runs"].values()} == {(1, 0)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -32,30 +31,22 @@ def script(backend: Backend, folder: Path, kind: str, dataset: str) -> tuple[int
     return done.returncode, json.loads(lines[1]), done.stderr
 
 
-@pytest.mark.parametrize("kind", ["lambda", "function", "closure", "class"])
+@pytest.mark.parametrize("kind", ["lambda", "function", "closure", "class", "traced", "instance with a lock"])
 def test_what_dill_carries(backend: Backend, tmp_path: Path, kind: str) -> None:
     dataset = backend.dataset(6)
     code, (exit_code, name, summary), said = script(backend, tmp_path, kind, str(dataset.name))
     assert (code, exit_code) == (0, 0), said
     seen = assert_whole(backend.client, name, keys=["right", "whole"])
-    assert all((root.outputs or {})["sum"] == (root.inputs or {})["i"] + 1 for root in seen.roots)
+    assert sorted((root.outputs or {})["sum"] for root in seen.roots) == [1, 2, 3, 4, 5, 6]
     assert summary == {"mean": 3.5}
 
 
-@pytest.mark.parametrize(
-    ("kind", "words"),
-    [
-        ("traced", "a @traceable function of __main__"),
-        ("closure over a file", "'thing'"),
-    ],
-)
-def test_what_it_cannot_carry_is_named(backend: Backend, tmp_path: Path, kind: str, words: str) -> None:
+def test_what_it_cannot_carry_is_named(backend: Backend, tmp_path: Path) -> None:
     dataset = backend.dataset(2)
-    before = [one.id for one in backend.client.list_projects(reference_dataset_id=dataset.id)]
-    code, told, said = script(backend, tmp_path, kind, str(dataset.name))
+    code, told, said = script(backend, tmp_path, "closure over a generator", str(dataset.name))
     assert (code, told["kind"]) == (2, "TargetError"), said
-    assert words in told["error"]
+    assert "it uses 'thing' (a generator)" in told["error"]
     assert "\n" not in told["error"]
     assert "module:name" in told["error"], "and says what to do"
-    assert [one.id for one in backend.client.list_projects(reference_dataset_id=dataset.id)] == before
-    assert not [path for path in tmp_path.rglob("*") if path.name != os.devnull], "nothing was begun"
+    assert list(backend.client.list_projects(reference_dataset_id=dataset.id)) == []
+    assert list(tmp_path.iterdir()) == [], "nothing was begun"
