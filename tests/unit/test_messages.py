@@ -32,7 +32,11 @@ texts = st.text(st.characters(codec="utf-8"), max_size=8)
 numbers = st.integers(0, 2**40)
 leases = st.tuples(numbers, numbers)
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | texts,
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=8,
 )
@@ -45,7 +49,7 @@ produced = st.builds(
     ProducedItem, numbers, numbers, ids, ids, ids, st.none() | texts, st.lists(texts, max_size=2), seconds
 )
 BY_KIND: dict[type[object], st.SearchStrategy[Message]] = {
-    Begin: st.builds(Begin, bodies, texts, texts, numbers, st.booleans()),
+    Begin: st.builds(Begin, bodies, texts, texts, numbers, bodies),
     Lease: st.builds(Lease, st.lists(leased, max_size=3)),
     Drain: st.just(Drain()),
     Stop: st.just(Stop()),

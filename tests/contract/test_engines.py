@@ -1,0 +1,316 @@
+"""What every engine promises of its worker processes, with the real worker in them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psutil
+import pytest
+from langsmith.schemas import TracerSession
+from multiprocess.connection import wait
+
+from evalrunner.config import Endpoint, TargetSpec, WorkerConfig
+from evalrunner.delivery import spool
+from evalrunner.engines.base import WorkerPlan, WorkerProcess
+from evalrunner.engines.local import LocalEngine
+from evalrunner.pickling import pickle_objects
+from evalrunner.protocol.messages import Ack, Begin, Drain, Message, Ready, StartFailed
+from evalrunner.protocol.worker import COULD_NOT_START, exit_reason
+
+ENDPOINT = Endpoint("http://127.0.0.1:9", "key")
+EXPERIMENT = TracerSession(
+    id=uuid.uuid4(),
+    start_time=datetime(2026, 11, 20, tzinfo=timezone.utc),
+    name="experiment",
+    tenant_id=uuid.uuid4(),
+    reference_dataset_id=uuid.uuid4(),
+)
+TARGET = """
+import os
+def target(inputs): return inputs
+def exact(outputs): return True
+print("loaded by", os.environ.get("EVALRUNNER_WORKER_ID"))
+"""
+
+
+@pytest.fixture(scope="module", params=["forkserver", "spawn"])
+def method(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+class Room:
+    """Starts workers over a folder of its own."""
+
+    def __init__(self, method: str, folder: Path) -> None:
+        self.engine = LocalEngine(method)
+        self.folder = folder
+        self.started: list[WorkerProcess] = []
+        self.log = folder / "worker.log"
+
+    def start(self, code: str = TARGET, name: str = "mine.py:target", **spec: Any) -> WorkerProcess:
+        (self.folder / "mine.py").write_text(code)
+        facts: dict[str, Any] = {"target": name, "evaluators": ("mine.py:exact",), **spec}
+        plan = WorkerPlan(
+            7,
+            2,
+            TargetSpec(folder=self.folder, **facts),
+            WorkerConfig(grace=0.1),
+            ENDPOINT,
+            self.log,
+            env={"EVALRUNNER_WORKER_ID": "2", "CODE_RUNS_IN": str(self.folder)},
+        )
+        worker = self.engine.start(plan)
+        self.started.append(worker)
+        return worker
+
+    def begin(self) -> Begin:
+        experiment = orjson.loads(orjson.dumps(EXPERIMENT.model_dump(mode="json")))
+        return Begin(
+            experiment, str(self.folder / "spool"), str(self.folder / "board"), 1, {"version": "0.14.0"}
+        )
+
+
+@pytest.fixture
+def room(method: str, tmp_path: Path) -> Iterator[Room]:
+    made = Room(method, tmp_path)
+    yield made
+    for worker in made.started:
+        worker.kill()
+        worker.close()
+    made.engine.close()
+
+
+def hear(worker: WorkerProcess, seconds: float = 30.0) -> Message | None:
+    """The next message, or None at the end of the pipe."""
+    assert wait([worker.channel], timeout=seconds), "the worker says nothing"
+    messages = worker.receive()
+    assert len(messages) <= 1
+    return messages[0] if messages else None
+
+
+def ended(worker: WorkerProcess, seconds: float = 30.0) -> int | None:
+    assert wait([worker.sentinel], timeout=seconds), "the worker does not end"
+    # Its end of the pipe closes a moment before the kernel lets us wait for it.
+    assert eventually(lambda: worker.exitcode() is not None, 5)
+    return worker.exitcode()
+
+
+def eventually(true: Callable[[], bool], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        os.sched_yield()
+    return true()
+
+
+def is_gone(pid: int) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    return True
+
+
+# -- a life ------------------------------------------------------------------------------------------
+
+
+def test_a_worker_loads_works_acknowledges_and_leaves(room: Room) -> None:
+    worker = room.start()
+    assert (worker.worker_id, worker.slot) == (7, 2)
+    ready = hear(worker)
+    assert ready == Ready(worker.pid, 1, ["exact"], ["exact"])
+    assert worker.pid != os.getpid()
+    assert worker.exitcode() is None
+    assert worker.receive() == []
+    assert wait([worker.sentinel], timeout=0) == []
+    worker.send(room.begin())
+    worker.send(Drain())
+    ack = hear(worker)
+    assert isinstance(ack, Ack)
+    assert (ack.executed, ack.produced, ack.undelivered) == (0, 0, 0)
+    assert ended(worker) == 0
+    assert exit_reason(worker.exitcode()) == "exited with status 0"
+    assert hear(worker) is None
+    assert spool.read(room.folder / "spool").info["pid"] == worker.pid
+    assert room.log.read_text().startswith("loaded by 2\n")
+    worker.send(Drain())  # a worker that is gone loses an order without an error
+    assert worker.receive() == []
+
+
+def test_its_output_and_its_input_are_not_ours(room: Room, capfd: pytest.CaptureFixture[str]) -> None:
+    code = f"import sys\nprint('out'); print('err', file=sys.stderr)\nassert sys.stdin.read() == ''\n{TARGET}"
+    assert isinstance(hear(room.start(code)), Ready)
+    assert {"out", "err"} <= set(room.log.read_text().splitlines())
+    assert room.log.stat().st_mode & 0o777 == 0o600
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_killed_worker_is_known_dead_and_so_is_what_its_target_has_started(room: Room) -> None:
+    code = (
+        "import subprocess, os\n"
+        "child = subprocess.Popen(['sleep', '1000'])\n"
+        f"open(os.environ['CODE_RUNS_IN'] + '/child', 'w').write(str(child.pid))\n{TARGET}"
+    )
+    worker = room.start(code)
+    assert isinstance(hear(worker), Ready)
+    child = int((room.folder / "child").read_text())
+    assert not is_gone(child)
+    worker.kill()
+    assert worker.exitcode() == -signal.SIGKILL
+    assert exit_reason(worker.exitcode()) == "killed by SIGKILL (out of memory?)"
+    assert wait([worker.sentinel], timeout=5) == [worker.sentinel]
+    assert is_gone(worker.pid)
+    assert eventually(lambda: is_gone(child), 5)
+    assert hear(worker) is None
+    worker.kill()  # once more does no harm
+
+
+@pytest.mark.parametrize(
+    ("code", "how"),
+    [
+        ("os._exit(7)", "exited with status 7"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "killed by SIGSEGV"),
+        ("os.kill(os.getpid(), signal.SIGTERM)", "killed by SIGTERM"),
+    ],
+)
+def test_how_a_worker_ended_is_known_by_name(room: Room, code: str, how: str) -> None:
+    worker = room.start(f"import os, signal\n{code}\n")
+    ended(worker)
+    assert exit_reason(worker.exitcode()) == how
+    assert hear(worker) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "said"),
+    [
+        (TARGET, "mine.py:tarjet", "has no 'tarjet'; did you mean target"),
+        (TARGET, "no_such:target", "there is no module 'no_such'"),
+        ("raise RuntimeError('no GPU')", "mine.py:target", "RuntimeError: no GPU (the traceback is in "),
+        ("import sys; sys.exit('bye')", "mine.py:target", "SystemExit: bye"),
+    ],
+)
+def test_a_worker_that_cannot_load_says_why_and_leaves_with_its_own_status(
+    room: Room, code: str, name: str, said: str
+) -> None:
+    worker = room.start(code, name)
+    failed = hear(worker)
+    assert isinstance(failed, StartFailed)
+    assert said in failed.error
+    assert "Traceback" in failed.traceback
+    assert ended(worker) == COULD_NOT_START
+    assert exit_reason(worker.exitcode()) == "could not start"
+
+
+def test_a_lambda_is_carried_by_value(room: Room) -> None:
+    note = str(room.folder / "note")
+
+    def make() -> Callable[[Any], Any]:
+        with open(note, "w") as file:
+            file.write(str(os.getpid()))
+        return lambda inputs: inputs
+
+    worker = room.start(
+        target=None, evaluators=(), factory=True, pickled=pickle_objects(make, [lambda run: 1], [])
+    )
+    ready = hear(worker)
+    assert isinstance(ready, Ready)
+    assert ready.evaluators == ["<lambda>"]
+    assert Path(note).read_text() == str(worker.pid)
+
+
+def test_a_worker_that_is_stuck_writes_its_stacks(room: Room) -> None:
+    worker = room.start("import threading\nprint('stuck', flush=True)\nthreading.Event().wait()\n")
+    assert eventually(lambda: room.log.exists() and "stuck" in room.log.read_text(), 30)
+    worker.dump_stack()
+    assert eventually(lambda: 'mine.py", line 3 in <module>' in room.log.read_text(), 10)
+    assert worker.exitcode() is None
+
+
+def test_what_a_target_scribbles_on_the_pipe_ends_its_worker(room: Room) -> None:
+    code = (
+        "import gc, threading\n"
+        "from multiprocess.connection import Connection\n"
+        "pipe = next(c for c in gc.get_objects() if isinstance(c, Connection) and c.writable and c.readable)\n"
+        "pipe.send_bytes(b'no message')\n"
+        "threading.Event().wait()\n"
+    )
+    worker = room.start(code)
+    assert hear(worker) is None
+    assert worker.exitcode() == -signal.SIGKILL
+
+
+# -- scripts -----------------------------------------------------------------------------------------
+
+_SCRIPT = """
+import sys
+from pathlib import Path
+from multiprocess.connection import wait
+from evalrunner.config import Endpoint, TargetSpec, WorkerConfig
+from evalrunner.engines.base import WorkerPlan
+from evalrunner.engines.local import LocalEngine
+from evalrunner.pickling import pickle_objects
+
+print("main runs", flush=True)
+factor = 3
+
+def make():
+    {body}
+    return lambda inputs: factor * inputs["x"]
+
+data = pickle_objects(make, [], [])
+spec = TargetSpec(None, factory=True, pickled=data, folder=Path(sys.argv[2]))
+plan = WorkerPlan(1, 0, spec, WorkerConfig(), Endpoint("http://127.0.0.1:9", "key"), Path(sys.argv[2]) / "log")
+worker = LocalEngine(sys.argv[1]).start(plan)
+print(worker.pid, flush=True)
+{after}
+"""
+
+
+def script(method: str, folder: Path, body: str, after: str) -> subprocess.Popen[str]:
+    path = folder / "script.py"
+    path.write_text(_SCRIPT.format(body=body, after=after))
+    command = [sys.executable, str(path), method, str(folder)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_script_without_a_guard_is_not_run_again_by_its_workers(method: str, tmp_path: Path) -> None:
+    after = "wait([worker.channel], 30); print(worker.receive()); worker.kill(); worker.close()"
+    with script(method, tmp_path, "print('made')", after) as process:
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert out.count("main runs") == 1
+    assert "Ready(" in out
+    log = (tmp_path / "log").read_text()
+    assert "made" in log
+    assert "main runs" not in log
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["pass", "print('busy', flush=True); [0 for _ in iter(int, 1)]"],
+    ids=["waiting", "busy with the GIL"],
+)
+def test_a_worker_dies_with_its_supervisor(method: str, tmp_path: Path, body: str) -> None:
+    wanted = "busy" if "busy" in body else "Ready"
+    after = "wait([worker.channel], 30) and print(worker.receive(), flush=True)" if wanted == "Ready" else ""
+    with script(method, tmp_path, body, f"{after}\nsys.stdin.read()") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "main runs\n"
+        pid = int(process.stdout.readline())
+        if wanted == "Ready":
+            assert "Ready(" in process.stdout.readline()
+        else:
+            log = tmp_path / "log"
+            assert eventually(lambda: log.exists() and "busy" in log.read_text(), 30)
+        assert not is_gone(pid)
+        process.kill()
+        process.wait(10)
+        assert eventually(lambda: is_gone(pid), 2)

@@ -1,0 +1,80 @@
+"""One sentence and one number for a whole run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from evalrunner.report.receipt import ItemEntry
+from evalrunner.report.verdict import Exit, Verdict, judge
+from evalrunner.supervisor.session import Outcome
+
+
+@dataclass
+class Ended:
+    """As much of an outcome as a verdict is about."""
+
+    stopped: bool = False
+    scope: Any = field(default_factory=lambda: SimpleNamespace(name="desk of mine"))
+
+
+def verdict(*states: str, stopped: bool = False, plan_only: bool = False) -> Verdict:
+    items = [ItemEntry(f"e{n}", 0, 1, f"r{n}", state) for n, state in enumerate(states)]
+    return judge(items, cast(Outcome, Ended(stopped)), plan_only=plan_only)
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize("states", [["visible"], ["visible", "already complete"]])
+def test_everything_visible_is_success(states: list[str], stopped: bool) -> None:
+    found = verdict(*states, stopped=stopped)
+    assert (found.complete, found.exit_code, found.command) == (True, 0, None)
+    assert found.sentence == f"All {len(states)} items are visible; nothing was lost."
+
+
+def test_nothing_to_do_is_success() -> None:
+    found = verdict("already complete", "already complete")
+    assert (found.complete, found.exit_code, found.command) == (True, 0, None)
+    assert found.sentence == "Nothing is missing: all 2 items are visible; 0 executed."
+
+
+def test_a_failed_item_is_complete_and_not_success() -> None:
+    found = verdict("visible", "failed", "already complete")
+    assert (found.complete, found.exit_code) == (True, 1)
+    assert found.sentence == "All 3 items are delivered and visible; 1 of them failed."
+    assert found.command == "evalrunner resume 'desk of mine' --retry-errors"
+
+
+@pytest.mark.parametrize("state", ["not run", "not visible", "not delivered"])
+@pytest.mark.parametrize(("stopped", "code", "why"), [(False, 3, "Not complete"), (True, 4, "Stopped")])
+def test_one_open_item_among_many_is_not_success(state: str, stopped: bool, code: int, why: str) -> None:
+    found = verdict(*["visible"] * 99, "failed", state, stopped=stopped)
+    assert (found.complete, found.exit_code) == (False, code)
+    assert found.sentence == f"{why}: 100 of 101 items are visible; 1 {state}. Nothing that ran is lost."
+    assert found.command == "evalrunner resume 'desk of mine'"
+
+
+def test_every_kind_of_open_item_is_counted_by_name() -> None:
+    found = verdict("visible", "not run", "not run", "not visible", "not delivered")
+    assert found.sentence == (
+        "Not complete: 1 of 5 items are visible; 2 not run, 1 not delivered, 1 not visible. "
+        "Nothing that ran is lost."
+    )
+
+
+def test_a_plan_is_no_failure() -> None:
+    found = verdict("already complete", "not run", plan_only=True)
+    assert (found.complete, found.exit_code, found.command) == (False, 0, None)
+    assert found.sentence == "1 of 2 items would be executed; nothing has been."
+    assert verdict("already complete", plan_only=True).complete
+
+
+def test_the_numbers_are_those_of_the_documentation() -> None:
+    assert {each.name: int(each) for each in Exit} == {
+        "COMPLETE": 0,
+        "FAILED": 1,
+        "INCOMPLETE": 3,
+        "STOPPED": 4,
+    }
