@@ -120,7 +120,7 @@ class Backend:
 
     def environment(self, **more: str) -> dict[str, str]:
         """Return an environment in which the SDK finds this backend and no other."""
-        return clean_environment(LANGSMITH_ENDPOINT=self.url, LANGSMITH_API_KEY=self._token, **more)
+        return clean_environment(**{"LANGSMITH_ENDPOINT": self.url, "LANGSMITH_API_KEY": self._token, **more})
 
     def faults(self, *rules: dict[str, Any], **plan: Any) -> None:
         """Replace the plan of faults, and arm it."""

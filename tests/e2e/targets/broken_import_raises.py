@@ -1,0 +1,3 @@
+"""Cannot be imported."""
+
+target = 1 / 0
