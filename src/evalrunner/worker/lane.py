@@ -54,6 +54,7 @@ class Workshop:
     grace: float
     trace_evaluators: bool
     worker_id: str
+    patience: float
     executed: int = 0
     running: set[int] = field(default_factory=set)
 
@@ -98,9 +99,22 @@ class Lane:
     async def _example(self, item: LeasedItem) -> Example:
         if self._attachments:
             # A lease has no links to them, and they would have expired by now: read the example afresh.
-            read = self._shop.client.read_example
-            return await asyncio.to_thread(read, item.example["id"])
+            return await asyncio.to_thread(self._read_patiently, item.example["id"])
         return Example(**{key: value for key, value in item.example.items() if key != "attachment_urls"})
+
+    def _read_patiently(self, example_id: str) -> Example:
+        # A worker that ended because the server is away for a while would take its lanes' items with it.
+        give_up = time.monotonic() + self._shop.patience
+        pause = 0.5
+        while True:
+            try:
+                return self._shop.client.read_example(example_id)
+            except Exception as error:
+                if time.monotonic() + pause > give_up:
+                    raise
+                logger.warning("example %s cannot be read now, again in %.1f s: %s", example_id, pause, error)
+            time.sleep(pause)
+            pause = min(30.0, 2 * pause)
 
     def _make_target(self) -> Callable[..., Any]:
         target = self._shop.target

@@ -13,10 +13,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -40,19 +38,14 @@ from evalrunner.errors import EvalrunnerError
 from evalrunner.protocol.messages import (
     Ack,
     Begin,
-    Drain,
-    Lease,
-    LeasedItem,
     Message,
     Ready,
     StartFailed,
-    Stop,
-    decode,
-    encode,
 )
 from evalrunner.protocol.worker import COULD_NOT_START
 from evalrunner.worker import summary
 from evalrunner.worker.evaluators import TrackedEvaluator
+from evalrunner.worker.inbox import Inbox, sender_of
 from evalrunner.worker.lane import Lane, Workshop
 from evalrunner.worker.loading import load
 from evalrunner.worker.prelude import become_worker, die_with_group
@@ -106,67 +99,8 @@ class _CouldNotStart(Exception):
     """The supervisor has been told why."""
 
 
-class Inbox:
-    """Orders from the supervisor, and the leases that no lane has taken yet."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-        self._loop = asyncio.get_running_loop()
-        self._items: deque[LeasedItem] = deque()
-        self._changed = asyncio.Condition()
-        self._begin: asyncio.Future[Begin] = self._loop.create_future()
-        self._closed = False
-        self.hungry = 0
-        threading.Thread(target=self._read, name="inbox", daemon=True).start()
-
-    def _read(self) -> None:
-        while True:
-            try:
-                message = decode(self._connection.recv_bytes())
-            except (EOFError, OSError):
-                die_with_group()
-                return
-            self._loop.call_soon_threadsafe(self._take, message)
-
-    def _take(self, message: Message) -> None:
-        if isinstance(message, Begin):
-            self._begin.set_result(message)
-        elif isinstance(message, Lease):
-            self._items.extend(message.items)
-        elif isinstance(message, (Drain, Stop)):
-            self._closed = True
-            if isinstance(message, Stop):
-                self._items.clear()
-        self._notify_task = self._loop.create_task(self._notify())
-
-    async def _notify(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
-
-    async def begin(self) -> Begin:
-        """Wait for the experiment."""
-        return await self._begin
-
-    async def next_item(self) -> LeasedItem | None:
-        """Wait for a leased item; None when no more will come."""
-        async with self._changed:
-            while not self._items:
-                if self._closed:
-                    return None
-                self.hungry += 1
-                try:
-                    await self._changed.wait()
-                finally:
-                    self.hungry -= 1
-            return self._items.popleft()
-
-    def starving(self) -> bool:
-        """Whether a lane waits for an item."""
-        return self.hungry > 0
-
-
 async def _live(connection: Any, order: WorkerOrder) -> None:
-    send = _sender_of(connection)
+    send = sender_of(connection)
     inbox = Inbox(connection)
     async with AsyncExitStack() as stack:
         target, evaluators = await _start(order, send, stack)
@@ -178,19 +112,6 @@ async def _live(connection: Any, order: WorkerOrder) -> None:
         send(Ready(os.getpid(), concurrency, keys, [evaluator.name for evaluator in evaluators]))
         begin = await inbox.begin()
         await _work(order, send, inbox, begin, target, evaluators, concurrency)
-
-
-def _sender_of(connection: Any) -> Callable[[Message], None]:
-    lock = threading.Lock()
-
-    def send(message: Message) -> None:
-        with lock:
-            try:
-                connection.send_bytes(encode(message))
-            except OSError:
-                die_with_group()
-
-    return send
 
 
 async def _start(
@@ -244,11 +165,22 @@ async def _work(
     )
     langsmith.configure(client=client)
     shop = Workshop(
-        client=client, experiment=experiment, target=target, evaluators=evaluators, book=book, outlet=outlet,
-        reporter=reporter, board=Board(Path(begin.board), concurrency), next_item=inbox.next_item,
-        repetitions=begin.repetitions, segment=max(10, order.config.segment // concurrency),
-        grace=order.config.grace, trace_evaluators=order.config.trace_evaluators, worker_id=str(order.worker_id),
-    )  # fmt: skip
+        client=client,
+        experiment=experiment,
+        target=target,
+        evaluators=evaluators,
+        book=book,
+        outlet=outlet,
+        reporter=reporter,
+        board=Board(Path(begin.board), concurrency),
+        next_item=inbox.next_item,
+        repetitions=begin.repetitions,
+        segment=max(10, order.config.segment // concurrency),
+        grace=order.config.grace,
+        patience=order.config.delivery_deadline,
+        trace_evaluators=order.config.trace_evaluators,
+        worker_id=str(order.worker_id),
+    )
     await asyncio.gather(*(Lane(number, shop).run() for number in range(concurrency)))
     send(await asyncio.to_thread(_drain, order, shop, reporter))
 

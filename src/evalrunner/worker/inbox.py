@@ -1,0 +1,85 @@
+"""The worker's end of the pipe: orders come in on a thread of their own, messages go out from any."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from evalrunner.protocol.messages import Begin, Drain, Lease, LeasedItem, Message, Stop, decode, encode
+from evalrunner.worker.prelude import die_with_group
+
+
+class Inbox:
+    """Orders from the supervisor, and the leases that no lane has taken yet."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._items: deque[LeasedItem] = deque()
+        self._changed = asyncio.Condition()
+        self._begin: asyncio.Future[Begin] = self._loop.create_future()
+        self._closed = False
+        self.hungry = 0
+        threading.Thread(target=self._read, name="inbox", daemon=True).start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                message = decode(self._connection.recv_bytes())
+            except (EOFError, OSError):
+                die_with_group()
+                return
+            self._loop.call_soon_threadsafe(self._take, message)
+
+    def _take(self, message: Message) -> None:
+        if isinstance(message, Begin):
+            self._begin.set_result(message)
+        elif isinstance(message, Lease):
+            self._items.extend(message.items)
+        elif isinstance(message, (Drain, Stop)):
+            self._closed = True
+            if isinstance(message, Stop):
+                self._items.clear()
+        self._notify_task = self._loop.create_task(self._notify())
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def begin(self) -> Begin:
+        """Wait for the experiment."""
+        return await self._begin
+
+    async def next_item(self) -> LeasedItem | None:
+        """Wait for a leased item; None when no more will come."""
+        async with self._changed:
+            while not self._items:
+                if self._closed:
+                    return None
+                self.hungry += 1
+                try:
+                    await self._changed.wait()
+                finally:
+                    self.hungry -= 1
+            return self._items.popleft()
+
+    def starving(self) -> bool:
+        """Whether a lane waits for an item."""
+        return self.hungry > 0
+
+
+def sender_of(connection: Any) -> Callable[[Message], None]:
+    """Return what puts a message on the pipe; if the supervisor is gone, so are we."""
+    lock = threading.Lock()
+
+    def send(message: Message) -> None:
+        with lock:
+            try:
+                connection.send_bytes(encode(message))
+            except OSError:
+                die_with_group()
+
+    return send
