@@ -35,8 +35,21 @@ PRELOAD = [
 
 def _child(module: str, connection: Any, plan: WorkerPlan) -> None:
     """Run in the new process. The worker is named, not imported: the supervisor never loads it."""
+    _let_go_of_the_forkserver()
     worker = importlib.import_module(module)
     worker.main(connection, worker.WorkerOrder(**vars(plan)))
+
+
+def _let_go_of_the_forkserver() -> None:
+    """Close our end of the pipe that keeps the forkserver alive (multiprocess gives it to every child).
+
+    The forkserver ends when nobody holds it any more, and its children are killed. While a worker holds it that
+    is stopped, or whose C code keeps the GIL, neither would end with the supervisor.
+    """
+    held = forkserver._forkserver
+    if held._forkserver_alive_fd is not None:
+        os.close(held._forkserver_alive_fd)
+        held._forkserver_alive_fd = None
 
 
 @contextlib.contextmanager

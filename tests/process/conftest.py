@@ -1,0 +1,58 @@
+"""A real backend for the tests that kill processes, and commands that can be killed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))  # the chaos programmes share their rig with the tests
+
+from scripts.chaos.rig import Backend, Command, ExecutionLog, alive, backend_in, wait_until  # noqa: E402
+
+TARGETS = Path(__file__).resolve().parent / "targets"
+WORKLOAD = ROOT / "scripts" / "chaos" / "workload.py"
+
+
+@pytest.fixture(scope="session")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    """A backend that every test may use and none may break."""
+    with backend_in(tmp_path_factory.mktemp("backend")) as one:
+        yield one
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> ExecutionLog:
+    """What the targets of this test wrote down."""
+    return ExecutionLog(tmp_path / "executions")
+
+
+@pytest.fixture
+def start(backend: Backend, tmp_path: Path, log: ExecutionLog) -> Iterator[Callable[..., Command]]:
+    """Start `evalrunner --experiment NAME` with a target of targets/; nothing of it outlives the test."""
+    commands: list[Command] = []
+    seen: list[int] = []
+
+    def run(target: str, experiment: str, *options: str, **environment: str) -> Command:
+        command = Command(
+            [
+                *("--experiment", experiment, "--json", "--run-dir", str(tmp_path / "run")),
+                *("--target", target if "/" in target else f"{TARGETS}/{target}"),
+                *("--evaluator", f"{WORKLOAD}:right", *options),
+            ],
+            cwd=tmp_path,
+            env=backend.environment(CHAOS_LOG=str(log.path), **environment),
+        )
+        commands.append(command)
+        return command
+
+    yield run
+    for command in commands:
+        seen += command.descendants()
+        if command.process.poll() is None:
+            command.kill()
+    wait_until(lambda: not any(map(alive, seen)), what="the end of every process")

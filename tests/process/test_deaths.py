@@ -1,0 +1,250 @@
+"""Workers and supervisors that die, stop or hang: nothing is lost, nothing doubled, nothing survives."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scripts.chaos.rig import (
+    Backend,
+    Command,
+    ExecutionLog,
+    Reading,
+    alive,
+    read_experiment,
+    wait_until,
+)
+
+Start = Callable[..., Command]
+
+
+def whole(backend: Backend, experiment: str) -> Reading:
+    """Assert that every example has exactly one complete run, with its score unless it failed."""
+    seen = read_experiment(backend.client, experiment)
+    assert (seen.lost(), seen.duplicates(), seen.pending) == (0, 0, [])
+    for root in seen.roots:
+        if not root.error:
+            assert [score.key for score in seen.feedback[root.id]] == ["right"]
+    return seen
+
+
+def logs(folder: Path) -> str:
+    return "\n".join(path.read_text(errors="replace") for path in (folder / "run").glob("logs/*.log"))
+
+
+def holders(log: ExecutionLog) -> list[int]:
+    """Return the workers that have begun something and live."""
+    return sorted(pid for pid in {line.pid for line in log.begun()} if alive(pid))
+
+
+@pytest.mark.parametrize(
+    ("target", "how"),
+    [("killed", "SIGKILL"), ("exits", "exited with status 0"), ("segfaults", "SIGSEGV")],
+)
+def test_an_item_that_kills_every_worker(
+    backend: Backend, start: Start, log: ExecutionLog, tmp_path: Path, target: str, how: str
+) -> None:
+    experiment = backend.experiment(backend.dataset(12))
+    done = start(f"deadly.py:{target}", experiment, "--workers", "2").finish()
+    assert done.code == 1, done.err
+    seen = whole(backend, experiment)
+    (failed,) = [root for root in seen.roots if root.error]
+    assert (failed.inputs or {})["i"] == 3
+    assert "2 workers died" in str(failed.error)
+    assert how in str(failed.error)
+    assert log.counts()["3"] == 2, "exactly as often as --max-attempts says"
+    assert sum(log.counts().values()) == 13, "nobody else was executed twice"
+    assert done.receipt["restarts"] in (1, 2)
+    (entry,) = [item for item in done.receipt["items"] if item["state"] == "failed"]
+    assert entry["example_id"] == str(failed.reference_example_id)
+    assert "Traceback" not in done.err
+    if target == "segfaults":
+        assert "Segmentation fault" in logs(tmp_path)
+        assert "string_at" in logs(tmp_path)
+
+
+def test_max_attempts(backend: Backend, start: Start, log: ExecutionLog) -> None:
+    experiment = backend.experiment(backend.dataset(5))
+    done = start("deadly.py:killed", experiment, "--workers", "1", "--max-attempts", "3").finish()
+    assert done.code == 1, done.err
+    assert log.counts()["3"] == 3
+    whole(backend, experiment)
+
+
+@pytest.mark.parametrize(("target", "line"), [("loops", "_forever"), ("blocks_the_loop", "_asleep")])
+def test_an_item_that_never_ends(
+    backend: Backend, start: Start, log: ExecutionLog, tmp_path: Path, target: str, line: str
+) -> None:
+    experiment = backend.experiment(backend.dataset(8))
+    done = start(f"deadly.py:{target}", experiment, "--workers", "2", "--item-timeout", "0.7").finish()
+    assert done.code == 1, done.err
+    seen = whole(backend, experiment)
+    (failed,) = [root for root in seen.roots if root.error]
+    assert (failed.inputs or {})["i"] == 3
+    assert "longer than 0.7 s" in str(failed.error)
+    assert log.counts()["3"] == 2
+    assert f"in {line}" in logs(tmp_path), "the stack says where it hung"
+
+
+def test_a_worker_is_killed_in_mid_run(
+    backend: Backend, start: Start, log: ExecutionLog, tmp_path: Path
+) -> None:
+    experiment = backend.experiment(backend.dataset(20))
+    gate = tmp_path / "gate"
+    command = start("deadly.py:waits", experiment, "--workers", "3", GATE=str(gate))
+    # 5 are through, and each of the three holds one more.
+    log.reach(8, command=command)
+    victim = holders(log)[0]
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: not alive(victim))
+    wait_until(lambda: "SIGKILL" in command.said(), what="a word about the death")
+    gate.touch()
+    done = command.finish()
+    assert done.code == 0, done.err
+    whole(backend, experiment)
+    assert sum(log.counts().values()) == 21, "only what it had in hand"
+    assert done.receipt["restarts"] == 1
+    assert done.receipt["executions"] == 21
+    assert any("SIGKILL" in worker["ended"] for worker in done.receipt["workers"])
+
+
+def test_a_worker_that_is_stopped(backend: Backend, start: Start, log: ExecutionLog, tmp_path: Path) -> None:
+    experiment = backend.experiment(backend.dataset(12))
+    gate = tmp_path / "gate"
+    command = start("deadly.py:waits", experiment, "--workers", "2", GATE=str(gate))
+    log.reach(7, command=command)
+    victim = holders(log)[0]
+    os.kill(victim, signal.SIGSTOP)
+    # It may be the batch system that stops a job, so this takes its ten seconds.
+    wait_until(lambda: not alive(victim), timeout=25, what="the end of a stopped worker")
+    gate.touch()
+    done = command.finish()
+    assert done.code == 0, done.err
+    whole(backend, experiment)
+    assert sum(log.counts().values()) == 13
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_the_supervisor_is_killed_and_nobody_survives_it(
+    backend: Backend, start: Start, log: ExecutionLog, tmp_path: Path, method: str
+) -> None:
+    experiment = backend.experiment(backend.dataset(20))
+    gate = tmp_path / "gate"
+    options = ("--workers", "3", "--start-method", method)
+    command = start("deadly.py:waits", experiment, *options, GATE=str(gate))
+    log.reach(8, command=command)
+    spools = tmp_path / "run" / "spool"
+    wait_until(lambda: sum(p.stat().st_size > 4096 for p in spools.iterdir()) > 0, what="a finished item")
+    everybody = command.descendants()
+    assert set(holders(log)) <= set(everybody)
+    command.kill()
+    began = time.monotonic()
+    wait_until(lambda: not any(map(alive, everybody)), timeout=10)
+    assert time.monotonic() - began < 2
+
+    gate.touch()
+    again = start("deadly.py:waits", experiment, *options, GATE=str(gate)).finish()
+    assert again.code == 0, again.err
+    whole(backend, experiment)
+    repeated = sum(count - 1 for count in log.counts().values())
+    assert repeated <= 3, "only what was in hand"
+    third = start("deadly.py:waits", experiment, *options, GATE=str(gate)).finish()
+    assert (third.code, third.receipt["executions"]) == (0, 0), third.err
+
+
+@pytest.mark.parametrize("target", ["waits", "holds_the_gil"])
+def test_not_even_a_worker_that_cannot_hear_survives_its_supervisor(
+    backend: Backend, start: Start, log: ExecutionLog, tmp_path: Path, target: str
+) -> None:
+    experiment = backend.experiment(backend.dataset(8))
+    command = start(f"deadly.py:{target}", experiment, "--workers", "2", GATE=str(tmp_path / "gate"))
+    log.reach(7 if target == "waits" else 2, command=command)
+    everybody = command.descendants()
+    if target == "waits":
+        os.kill(holders(log)[0], signal.SIGSTOP)
+    command.kill()
+    try:
+        wait_until(lambda: not any(map(alive, everybody)), timeout=2, what="the end of every process")
+    finally:
+        for pid in filter(alive, everybody):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_what_the_target_has_started_dies_with_it(
+    backend: Backend, start: Start, log: ExecutionLog, tmp_path: Path
+) -> None:
+    experiment = backend.experiment(backend.dataset(2))
+    command = start("deadly.py:has_children", experiment, "--workers", "2", GATE=str(tmp_path / "gate"))
+    log.reach(2, command=command)
+    children = [int(line.item) for line in log.lines() if line.event == "child"]
+    assert len(children) == 2
+    assert all(map(alive, children))
+    command.kill()
+    wait_until(lambda: not any(map(alive, children)), timeout=2, what="the end of the target's own processes")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_ends_the_run_in_order(
+    backend: Backend, start: Start, log: ExecutionLog, tmp_path: Path, number: signal.Signals
+) -> None:
+    experiment = backend.experiment(backend.dataset(20))
+    gate = tmp_path / "gate"
+    command = start("deadly.py:waits", experiment, "--workers", "2", GATE=str(gate))
+    log.reach(7, command=command)
+    command.signal(number)
+    wait_until(lambda: "stopping" in command.said(), what="a word that it heard")
+    gate.touch()
+    done = command.finish()
+    assert done.code == 4, done.err
+    states = [item["state"] for item in done.receipt["items"]]
+    begun = len(log.begun())
+    assert states.count("visible") == begun, "what was in flight was finished"
+    assert states.count("not run") == 20 - begun > 0
+    seen = read_experiment(backend.client, experiment)
+    assert (len(seen.roots), seen.pending) == (begun, [])
+    assert experiment in done.receipt["command"]
+    assert "Traceback" not in done.err
+
+    again = start("deadly.py:waits", experiment, "--workers", "2", GATE=str(gate)).finish()
+    assert (again.code, again.receipt["executions"]) == (0, 20 - begun), again.err
+    whole(backend, experiment)
+    assert set(log.counts().values()) == {1}
+
+
+def test_two_signals_end_it_now(backend: Backend, start: Start, log: ExecutionLog, tmp_path: Path) -> None:
+    experiment = backend.experiment(backend.dataset(20))
+    gate = tmp_path / "gate"
+    command = start("deadly.py:waits", experiment, "--workers", "2", GATE=str(gate))
+    log.reach(7, command=command)
+    everybody = command.descendants()
+    command.signal(signal.SIGINT)
+    wait_until(lambda: "stopping" in command.said(), what="a word that it heard")
+    command.signal(signal.SIGINT)
+    done = command.finish()
+    assert done.code == 4, done.err
+    assert "Traceback" not in done.err
+    wait_until(lambda: not any(map(alive, everybody)), timeout=2)
+    gate.touch()
+    again = start("deadly.py:waits", experiment, "--workers", "2", GATE=str(gate)).finish()
+    assert again.code == 0, again.err
+    whole(backend, experiment)
+    assert sum(count - 1 for count in log.counts().values()) <= 2
+
+
+def test_a_worker_that_dies_while_it_loads(
+    backend: Backend, start: Start, log: ExecutionLog, tmp_path: Path
+) -> None:
+    experiment = backend.experiment(backend.dataset(3))
+    module = tmp_path / "dies.py"
+    module.write_text("import os\nos._exit(9)\n")
+    done = start(f"{module}:target", experiment, "--workers", "2").finish()
+    assert done.code == 2, done.err
+    (sentence,) = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert re.search(r"no worker lived long enough to load the target", sentence)
+    assert read_experiment(backend.client, experiment).roots == []
