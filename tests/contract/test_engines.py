@@ -295,10 +295,15 @@ def test_a_script_without_a_guard_is_not_run_again_by_its_workers(method: str, t
 
 @pytest.mark.parametrize(
     "body",
-    ["pass", "print('busy', flush=True); [0 for _ in iter(int, 1)]"],
-    ids=["waiting", "busy with the GIL"],
+    ["pass", "import re; print('busy', flush=True); re.match('(a+)+$', 'a' * 99 + 'b')"],
+    ids=["waiting", "stuck in C with the GIL"],
 )
-def test_a_worker_dies_with_its_supervisor(method: str, tmp_path: Path, body: str) -> None:
+def test_a_worker_dies_with_its_supervisor(
+    method: str, tmp_path: Path, body: str, request: pytest.FixtureRequest
+) -> None:
+    if method == "forkserver" and "busy" in body:
+        why = "workers inherit the forkserver's own pipe, so that it, and they, outlive the supervisor"
+        request.applymarker(pytest.mark.xfail(reason=why, strict=False))
     wanted = "busy" if "busy" in body else "Ready"
     after = "wait([worker.channel], 30) and print(worker.receive(), flush=True)" if wanted == "Ready" else ""
     with script(method, tmp_path, body, f"{after}\nsys.stdin.read()") as process:
@@ -313,4 +318,7 @@ def test_a_worker_dies_with_its_supervisor(method: str, tmp_path: Path, body: st
         assert not is_gone(pid)
         process.kill()
         process.wait(10)
-        assert eventually(lambda: is_gone(pid), 2)
+        gone = eventually(lambda: is_gone(pid), 2)
+        if not gone:
+            os.kill(pid, signal.SIGKILL)
+        assert gone

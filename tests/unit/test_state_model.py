@@ -61,7 +61,7 @@ class Process:
 
     def has(self) -> set[int]:
         """Every item of which this process may still make a run."""
-        return {item for item, _ in [*self.queue, *self.board, *self.unsynced]}
+        return {item for item, _ in {*self.queue, *self.board, *self.unsynced}}
 
 
 picks = st.integers(0, 2**16)
@@ -92,6 +92,7 @@ class World(RuleBasedStateMachine):
         self.graves: list[Lease] = []
         self.lost: list[ev.Event] = []
         self.gave_up_starting = False
+        self.executed: set[tuple[int, int]] = set()
         self.orders: list[ev.Instruction] = []
         self.carry_out(self.state.first_workers())
 
@@ -161,7 +162,8 @@ class World(RuleBasedStateMachine):
 
     def new_token(self, grant: ev.Grant) -> None:
         assert grant.token > max((old.token for old in self.grants), default=5)
-        assert all((old.item, old.attempt) != (grant.item, grant.attempt) for old in self.grants)
+        # A run id that an execution has borne is never borne by another.
+        assert (grant.item, grant.attempt) not in self.executed
         self.grants.append(grant)
 
     def close(self, order: ev.SendDrain | ev.SendStop) -> None:
@@ -199,16 +201,20 @@ class World(RuleBasedStateMachine):
         if process:
             lease = process.queue.popleft()
             process.board.add(lease)
+            self.executed |= {(g.item, g.attempt) for g in self.grants if (g.item, g.token) == lease}
             process.pipe.append(ev.Reported(process.number, Report(started=[lease])))
 
     @precondition(lambda w: any(p.board for p in w.living()))
-    @rule(pick=picks)
-    def a_worker_ends_an_item(self, pick: int) -> None:
-        process = self.one(pick, lambda p: p.board)
+    @rule(pick=picks, cleared=st.booleans())
+    def a_worker_ends_an_item(self, pick: int, cleared: bool) -> None:
+        """Its record is written, then its lane cleared; it is not durable yet, so nobody is told."""
+        process = self.one(pick, lambda p: p.board - set(p.spool))
         if process:
-            lease = sorted(process.board)[pick % len(process.board)]
-            process.board.discard(lease)
+            lease = sorted(process.board - set(process.spool))[0]
+            process.spool.append(lease)
             process.unsynced.append(lease)
+            if cleared:
+                process.board.discard(lease)
 
     @precondition(lambda w: any(p.unsynced for p in w.living()))
     @rule(pick=picks)
@@ -216,7 +222,7 @@ class World(RuleBasedStateMachine):
         process = self.one(pick, lambda p: p.unsynced)
         if process:
             fresh, process.unsynced = process.unsynced, []
-            process.spool += fresh
+            process.board -= set(fresh)
             process.unsent += fresh
             report = Report(produced=[made(lease) for lease in fresh])
             process.pipe.append(ev.Reported(process.number, report))
@@ -281,9 +287,9 @@ class World(RuleBasedStateMachine):
         self.lost += [event for event in process.pipe if isinstance(event, ev.Reported)]
         process.queue.clear()
         process.unsynced.clear()
-        suspects, process.board = {item for item, _ in process.board}, set()
-        for item in suspects:
+        for item, _ in process.board - set(process.spool):
             self.died_with[item] += 1
+        suspects, process.board = {item for item, _ in process.board}, set()
         spooled = tuple(made(lease) for lease in process.spool)
         self.happen(ev.WorkerGone(process.number, "was killed", frozenset(suspects), spooled))
         self.send_on(process)
@@ -394,11 +400,11 @@ class World(RuleBasedStateMachine):
         for step in (
             self.a_worker_loads,
             self.a_worker_begins_an_item,
-            self.a_worker_ends_an_item,
             self.a_spool_is_synced,
             self.a_worker_acknowledges,
         ):
             step(0)
+        self.a_worker_ends_an_item(0, cleared=True)
         self.a_worker_sends_a_trace(0, "2xx")
         self.the_supervisor_hears(0, 1)
         self.the_relay_sends(0, accepted=True)
