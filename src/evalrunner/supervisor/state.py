@@ -335,10 +335,11 @@ class SupervisorState:
                 self._out.append(ev.SendDrain(number))
 
     def _fill(self, number: int, worker: Worker, sharing: int) -> None:
+        if any(self.items[item].deaths for item in worker.held):
+            return
         room = window(worker.concurrency, worker.rate, len(self.ready), sharing) - len(worker.held)
         grants: list[ev.Grant] = []
-        while room > 0 and self.ready:
-            item_number = self.ready.popleft()
+        while room > 0 and (item_number := self._next_for(worker)) is not None:
             item = self.items[item_number]
             self._token += 1
             item.token, item.attempt = self._token, item.attempt + 1
@@ -346,7 +347,18 @@ class SupervisorState:
             worker.held.add(item_number)
             grants.append(ev.Grant(item_number, item.token, item.attempt))
             self._write(item_number, "leased", number)
-            room -= 1
+            room = 0 if item.deaths else room - 1
         if grants:
             worker.state = W.BUSY
             self._out.append(ev.SendLease(number, tuple(grants)))
+
+    def _next_for(self, worker: Worker) -> int | None:
+        """Take the next item for a worker; one that may have killed a worker is executed alone.
+
+        Beside it the innocent would die once more, and be given up with it.
+        """
+        for number in self.ready:
+            if not (self.items[number].deaths and worker.held):
+                self.ready.remove(number)
+                return number
+        return None

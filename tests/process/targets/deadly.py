@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import re
@@ -53,6 +54,15 @@ killed = _with(_out_of_memory)
 exits = _with(lambda: os._exit(0))
 segfaults = _with(lambda: ctypes.string_at(0))
 loops = _with(_forever)
+
+
+async def async_exits(inputs: dict[str, Any]) -> dict[str, Any]:
+    """End the process while others are executed in it."""
+    note(inputs["i"])
+    await asyncio.sleep(0.05)
+    if inputs["i"] == CULPRIT:
+        os._exit(0)
+    return {"i": inputs["i"]}
 
 
 async def blocks_the_loop(inputs: dict[str, Any]) -> dict[str, Any]:
