@@ -298,12 +298,7 @@ def test_a_script_without_a_guard_is_not_run_again_by_its_workers(method: str, t
     ["pass", "import re; print('busy', flush=True); re.match('(a+)+$', 'a' * 99 + 'b')"],
     ids=["waiting", "stuck in C with the GIL"],
 )
-def test_a_worker_dies_with_its_supervisor(
-    method: str, tmp_path: Path, body: str, request: pytest.FixtureRequest
-) -> None:
-    if method == "forkserver" and "busy" in body:
-        why = "workers inherit the forkserver's own pipe, so that it, and they, outlive the supervisor"
-        request.applymarker(pytest.mark.xfail(reason=why, strict=False))
+def test_a_worker_dies_with_its_supervisor(method: str, tmp_path: Path, body: str) -> None:
     wanted = "busy" if "busy" in body else "Ready"
     after = "wait([worker.channel], 30) and print(worker.receive(), flush=True)" if wanted == "Ready" else ""
     with script(method, tmp_path, body, f"{after}\nsys.stdin.read()") as process:
