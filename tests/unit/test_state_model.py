@@ -230,7 +230,7 @@ class World(RuleBasedStateMachine):
     @precondition(lambda w: any(p.unsent for p in w.living()))
     @rule(pick=picks, answer=st.sampled_from(["2xx", "2xx", "2xx", "422", "lost"]))
     def a_worker_sends_a_trace(self, pick: int, answer: str) -> None:
-        process = self.one(pick, lambda p: p.unsent)
+        process = self.one(pick, lambda p: p.unsent and not p.acknowledged)  # its last word
         if process:
             lease = process.unsent[0]
             if answer != "422" and lease not in self.server:
