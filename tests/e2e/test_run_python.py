@@ -31,7 +31,7 @@ def script(backend: Backend, folder: Path, kind: str, dataset: str) -> tuple[int
     return done.returncode, json.loads(lines[1]), done.stderr
 
 
-@pytest.mark.parametrize("kind", ["lambda", "function", "closure", "class", "traced", "instance with a lock"])
+@pytest.mark.parametrize("kind", ["lambda", "closure", "class", "traced"])
 def test_what_dill_carries(backend: Backend, tmp_path: Path, kind: str) -> None:
     dataset = backend.dataset(6)
     code, (exit_code, name, summary), said = script(backend, tmp_path, kind, str(dataset.name))

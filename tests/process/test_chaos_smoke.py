@@ -29,7 +29,7 @@ def run(*arguments: str) -> str:
 
 @pytest.mark.parametrize("mode", ["worker", "supervisor"])
 def test_kills(mode: str) -> None:
-    said = run(str(CHAOS / "kills.py"), "--smoke", "--seeds", "2", "--mode", mode)
+    said = run(str(CHAOS / "kills.py"), "--smoke", "--seeds", "2", "--seconds", "0.02", "--mode", mode)
     last = said.splitlines()[-1]
     assert re.search(
         r"2 kills: lost 0 of 80, duplicates 0, pending 0, scores lost 0, re-executed max \d", last
