@@ -114,7 +114,7 @@ def _state(row: ItemRow, before: set[tuple[str, int]], *, plan_only: bool) -> tu
     if not plan_only and row.state is S.VISIBLE:
         return ("failed" if row.error else "visible"), row.reason
     if row.state is S.FAILED:
-        return "failed", f"{row.reason}; its error run could not be written"
+        return "not delivered", f"{row.reason}; its error run could not be written"
     state, reason = _OPEN.get(row.state, ("not run", None if plan_only else "the run was stopped"))
     return state, row.reason or reason
 
@@ -132,9 +132,14 @@ def _evaluators(outcome: Outcome, items: list[ItemEntry]) -> list[EvaluatorEntry
     """Sum up every key over every planned item: what is missing or failed stays in the denominator."""
     runs = {item.run_id: index for index, item in enumerate(items) if item.run_id}
     by_key: dict[str, dict[int, list[Score]]] = {}
-    for score in outcome.readback.scores(list(runs)):
-        if score.run_id in runs:
-            by_key.setdefault(score.key, {}).setdefault(runs[score.run_id], []).append(score)
+    try:
+        for score in outcome.readback.scores(list(runs)):
+            if score.run_id in runs:
+                by_key.setdefault(score.key, {}).setdefault(runs[score.run_id], []).append(score)
+    except Exception as error:
+        # Everything is delivered and was read back; only its summary must wait for the next look.
+        outcome.warnings.append(f"the scores could not be read once more ({type(error).__name__})")
+        return []
     known: list[str] = outcome.ledger.get_meta("evaluator_keys") or []
     return [_evaluator(key, by_key.get(key, {}), len(items)) for key in sorted({*known, *by_key})]
 
