@@ -26,67 +26,22 @@ from __future__ import annotations
 
 import os
 import secrets
-import struct
 import threading
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from evalrunner.clock import SYSTEM
 from evalrunner.delivery.record import Header
+from evalrunner.delivery.spool_format import FILE_HEADER_SIZE, FRAME, Entry, SpoolFile, file_header, frame
+from evalrunner.delivery.spool_reader import read, read_body
 from evalrunner.errors import SpoolError
 
+__all__ = ["FILE_HEADER_SIZE", "Entry", "SpoolFile", "SpoolWriter", "read", "read_body"]
+
 #: Seconds without a further record after which the waiting ones are synced.
-#: Measured at 1,000 records a second (ext4, fdatasync 0.2 ms): 2 ms cost 36 µs of CPU a record with the sender,
-#: 0.5 ms cost 134 µs; a lone record is durable after 2.4 ms.
 SETTLE = 0.002
-FILE_HEADER_SIZE = 4096
-
-_MAGIC = b"EVSPOOL\x01"
-_FILE_HEADER = struct.Struct("<8sII8s")
-_FRAME = struct.Struct("<8sIIQQ")
-_CRC_END = 12  # magic or mark, then the crc itself: what lies behind is what the crc covers
-_CHUNK = 1 << 20
 _IOV_MAX = 1024  # linux/uio.h UIO_MAXIOV
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One durable record, by where it lies.
-
-    Attributes:
-        seq: counted from 1 in its file.
-        offset, length: of the body in the file, in bytes.
-    """
-
-    seq: int
-    offset: int
-    length: int
-    header: Header
-
-
-@dataclass(frozen=True)
-class SpoolFile:
-    """What a spool was found to hold.
-
-    Attributes:
-        info: what its writer said about itself; empty if it died before it had written a word.
-        boundary: which separates the parts in every body, or "" likewise.
-        entries: the whole and undamaged records, in order.
-        torn: bytes at the end that are not a whole frame; a writer's death leaves them, they are no damage.
-        damaged: (offset, why) of what stands where a frame should be. None of it is in `entries`.
-    """
-
-    path: Path
-    info: dict[str, Any]
-    boundary: str
-    entries: list[Entry] = field(default_factory=list)
-    torn: int = 0
-    damaged: list[tuple[int, str]] = field(default_factory=list)
 
 
 class SpoolWriter:
@@ -130,7 +85,7 @@ class SpoolWriter:
         self._failure: Exception | None = None
         created = SYSTEM.utcnow().isoformat()
         about = {"created": created, "pid": self._pid, **info, "boundary": self.boundary}
-        self._fd = _create(self.path, _file_header(about, self._mark))
+        self._fd = _create(self.path, file_header(about, self._mark))
         self._end = FILE_HEADER_SIZE
         self._thread = threading.Thread(target=self._run, name="evalrunner-spool", daemon=True)
         self._thread.start()
@@ -228,10 +183,8 @@ class SpoolWriter:
 
     def _write(self, header: Header, header_json: bytes, body: bytes) -> Entry:
         seq = self._appended + 1
-        sizes = _FRAME.pack(self._mark, 0, len(header_json), len(body), seq)[_CRC_END:]
-        crc = zlib.crc32(body, zlib.crc32(header_json, zlib.crc32(sizes)))
-        _write_all(self._fd, [self._mark, crc.to_bytes(4, "little"), sizes, header_json, body])
-        start = self._end + _FRAME.size + len(header_json)
+        _write_all(self._fd, frame(self._mark, seq, header_json, body))
+        start = self._end + FRAME.size + len(header_json)
         self._end = start + len(body)
         return Entry(seq, start, len(body), header)
 
@@ -241,43 +194,6 @@ class SpoolWriter:
             self._waiting = []
             self._done.notify_all()
         self._on_error(error)
-
-
-def read(path: str | os.PathLike[str]) -> SpoolFile:
-    """Read a spool and check every frame of it; bodies are not kept.
-
-    Raises:
-        SpoolError: it cannot be opened, is not a spool, or its file header is damaged.
-    """
-    path = Path(path)
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            return _read(fd, path)
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise SpoolError(f"the spool {path} cannot be read: {error.strerror or error}") from error
-
-
-def read_body(source: int | str | os.PathLike[str], entry: Entry) -> bytes:
-    """Return the body of an entry of the file `source`, a path or an open file descriptor.
-
-    Raises:
-        SpoolError: the file cannot be read, or ends before the body does.
-    """
-    try:
-        if isinstance(source, int):
-            return _pread(source, entry.offset, entry.length)
-        fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            return _pread(fd, entry.offset, entry.length)
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise SpoolError(
-            f"record {entry.seq} of the spool cannot be read: {error.strerror or error}"
-        ) from error
 
 
 def _create(path: Path, header: bytes) -> int:
@@ -317,133 +233,3 @@ def _write_all(fd: int, chunks: list[bytes]) -> None:
             first += 1
         if written:
             views[first] = views[first][written:]
-
-
-def _pread(fd: int, offset: int, length: int) -> bytes:
-    """Read exactly `length` bytes, or raise SpoolError."""
-    data = os.pread(fd, length, offset)
-    if len(data) == length:
-        return data
-    chunks = [data]  # one call gives at most 2 GiB
-    while data and (left := length - sum(map(len, chunks))):
-        data = os.pread(fd, left, offset + length - left)
-        chunks.append(data)
-    if sum(map(len, chunks)) != length:
-        raise SpoolError(f"the spool ends before byte {offset + length}")
-    return b"".join(chunks)
-
-
-def _file_header(info: dict[str, Any], mark: bytes) -> bytes:
-    try:
-        text = orjson.dumps(info)
-    except TypeError as error:
-        raise SpoolError(f"the spool's info cannot be written as JSON: {error}") from error
-    block = _FILE_HEADER.pack(_MAGIC, 0, len(text), mark) + text
-    if len(block) > FILE_HEADER_SIZE:
-        raise SpoolError(f"the spool's info is larger than {FILE_HEADER_SIZE - _FILE_HEADER.size} bytes")
-    block = block.ljust(FILE_HEADER_SIZE, b"\0")
-    return _MAGIC + zlib.crc32(block[_CRC_END:]).to_bytes(4, "little") + block[_CRC_END:]
-
-
-def _read(fd: int, path: Path) -> SpoolFile:
-    size = os.fstat(fd).st_size
-    block = os.pread(fd, FILE_HEADER_SIZE, 0)
-    if not _MAGIC.startswith(block[: len(_MAGIC)]):
-        raise SpoolError(f"{path} is not a spool of this version of evalrunner")
-    if size < FILE_HEADER_SIZE:  # its writer died while it created it, before it could take a record
-        return SpoolFile(path, {}, "", torn=size)
-    _, crc, length, mark = _FILE_HEADER.unpack_from(block)
-    if zlib.crc32(block[_CRC_END:]) != crc:
-        raise SpoolError(f"the spool {path} has a damaged file header; its records cannot be told apart")
-    info = orjson.loads(block[_FILE_HEADER.size : _FILE_HEADER.size + length])
-    scan = _Scan(fd, mark, size)
-    scan.run()
-    return SpoolFile(path, info, str(info["boundary"]), scan.entries, scan.torn, scan.damaged)
-
-
-class _Scan:
-    """One walk over the frames of an open file."""
-
-    def __init__(self, fd: int, mark: bytes, size: int) -> None:
-        self._fd, self._mark, self._size = fd, mark, size
-        self._last = 0  # seq of the last good frame
-        self.entries: list[Entry] = []
-        self.damaged: list[tuple[int, str]] = []
-        self.torn = 0
-
-    def run(self) -> None:
-        offset = FILE_HEADER_SIZE
-        while offset < self._size:
-            frame = self._frame(offset)
-            if isinstance(frame, Entry):
-                self._take(frame, offset)
-                offset = frame.offset + frame.length
-            else:
-                offset = self._skip(offset, frame)
-
-    def _skip(self, offset: int, why: str) -> int:
-        """Book what is no frame; return where to go on."""
-        onward = self._resync(offset + 1)
-        if onward is None and why == _TORN:
-            self.torn = self._size - offset
-        else:
-            self.damaged.append((offset, why))
-        return self._size if onward is None else onward
-
-    def _take(self, entry: Entry, offset: int) -> None:
-        missing = entry.seq - self._last - 1
-        explained = self.damaged and self.damaged[-1][0] >= self._previous_end()
-        if missing and not explained:  # somebody has cut whole frames out
-            self.damaged.append((offset, f"{missing} record(s) before record {entry.seq} are missing"))
-        self.entries.append(entry)
-        self._last = entry.seq
-
-    def _previous_end(self) -> int:
-        return self.entries[-1].offset + self.entries[-1].length if self.entries else FILE_HEADER_SIZE
-
-    def _frame(self, offset: int) -> Entry | str:
-        """Return the entry whose frame begins at `offset`, or why there is none."""
-        if offset + _FRAME.size > self._size:
-            return _TORN
-        head = _pread(self._fd, offset, _FRAME.size)
-        mark, crc, header_length, length, seq = _FRAME.unpack(head)
-        start = offset + _FRAME.size + header_length
-        if mark != self._mark:
-            return "no frame begins here"
-        if start + length > self._size:
-            return _TORN
-        if crc != self._crc(zlib.crc32(head[_CRC_END:]), offset + _FRAME.size, header_length + length):
-            return "the checksum is wrong"
-        return self._entry(seq, start, length, _pread(self._fd, offset + _FRAME.size, header_length))
-
-    def _entry(self, seq: int, start: int, length: int, header: bytes) -> Entry | str:
-        if seq <= self._last:
-            return f"record {seq} stands behind record {self._last}"
-        try:
-            return Entry(seq, start, length, Header.from_json(header))
-        except ValueError as error:
-            return f"the header cannot be read: {error}"
-
-    def _crc(self, crc: int, offset: int, length: int) -> int:
-        for at in range(offset, offset + length, _CHUNK):
-            crc = zlib.crc32(_pread(self._fd, at, min(_CHUNK, offset + length - at)), crc)
-        return crc
-
-    def _resync(self, offset: int) -> int | None:
-        """Return where the next good frame begins."""
-        for at in self._marks(offset):
-            if isinstance(self._frame(at), Entry):
-                return at
-        return None
-
-    def _marks(self, offset: int) -> Iterator[int]:
-        while offset < self._size:
-            data = _pread(self._fd, offset, min(_CHUNK, self._size - offset))
-            at = data.find(self._mark)
-            while at >= 0:
-                yield offset + at
-                at = data.find(self._mark, at + 1)
-            offset += max(len(data) - len(self._mark) + 1, 1)  # a mark may lie across two chunks
-
-
-_TORN = "the frame is not whole"
