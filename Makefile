@@ -33,8 +33,9 @@ bench-overhead: setup ## rate, overhead and time to the first example against pl
 bench-memory: setup ## memory of supervisor and workers at 2,000 and at 10,000 examples
 	@$(BIN)/python scripts/bench/memory.py
 
-chaos: setup ## kill workers and supervisors at random moments, 20 seeds each
-	@$(BIN)/python scripts/chaos/kills.py
+chaos: setup ## kill workers and supervisors at random moments, 20 seeds each; then every outage
+	@$(BIN)/python scripts/chaos/kills.py --mode both --seeds 20
+	@$(BIN)/python scripts/chaos/outage.py
 
 clean: ## remove what setup, demo and the tests made
 	@rm -rf .venv demo build dist src/*.egg-info .evalrunner

@@ -144,6 +144,22 @@ def test_ctrl_c_is_resumable(folder: Path) -> None:
     assert sum(states.values()) == 6
 
 
+def test_resume_remembers_what_was_evaluated_and_passes_over_runs_that_never_began(folder: Path) -> None:
+    first = run(folder, "run", "--dataset", "doubles", "--target", "subject.py:double", "--quiet")
+    assert first.returncode == ExitCode.COMPLETE, first.stderr
+    (folder / "evalrunner.toml").unlink()
+    (folder / ".evalrunner" / "runs" / "00000000-0000-0000-0000-000000000000" / "logs").mkdir(parents=True)
+    again = run(folder, "resume", "--json", "--repetitions", "2")
+    assert again.returncode == ExitCode.COMPLETE, again.stderr
+    assert json.loads(again.stdout)["plan"] == {
+        "examples": 6,
+        "repetitions": 2,
+        "items": 12,
+        "already_complete": 6,
+        "to_run": 6,
+    }
+
+
 @contextlib.contextmanager
 def pipe(path: Path) -> Iterator[int]:
     """Make a named pipe and hold it open at both ends, so that nobody blocks in opening it."""

@@ -19,7 +19,8 @@ from evalrunner.errors import ConfigError
 def command(**flags: Any) -> ExitCode:
     """Go on with an experiment after an interruption: send what lies on disk, read back, run what is missing.
 
-    Without EXPERIMENT it is the one of the last run in this folder. Options as for run.
+    Without EXPERIMENT it is the one of the last run in this folder, and without --target what that run
+    evaluated. Options as for run.
     """
     output = Output(json=bool(flags["json"]), quiet=bool(flags["quiet"]))
     named = flags.pop("argument")
@@ -29,7 +30,8 @@ def command(**flags: Any) -> ExitCode:
         raise ConfigError(
             "resume goes on with an experiment; --dataset is for `evalrunner run`, which creates one"
         )
-    flags["experiment"] = named or flags["experiment"] or last_experiment(Path.cwd())
+    flags["experiment"] = named or flags["experiment"]
+    _remember(flags, Path.cwd())
     return go(gather(flags), output)
 
 
@@ -47,13 +49,44 @@ takes_options(
 )
 
 
-def last_experiment(folder: Path) -> str:
-    """Return the experiment of the newest run folder below `folder`.
+def _remember(flags: dict[str, Any], folder: Path) -> None:
+    """Fill in what was not said now with what the run said then: experiment, target, evaluators.
 
-    Raises:
-        ConfigError: there is none.
+    A flag wins; what the run's own flags were is not a matter for a configuration file to change.
     """
-    runs = [path for path in (folder / ".evalrunner" / "runs").glob("*") if path.is_dir()]
-    if not runs:
-        raise ConfigError(f"no run in {folder} to resume; say which experiment: evalrunner resume EXPERIMENT")
-    return max(runs, key=lambda path: path.stat().st_mtime).name
+    run = _last_run(folder, flags["experiment"], flags.get("run_dir"))
+    if run is None:
+        if flags["experiment"] is None:
+            raise ConfigError(
+                f"no run in {folder} to resume; say which experiment: evalrunner resume EXPERIMENT"
+            )
+        return
+    flags["experiment"] = flags["experiment"] or run["experiment"]
+    if flags["target"] is None and run["target"]:
+        flags["target"] = _from_here(run["target"], run["folder"])
+        flags["factory"] = flags["factory"] or run["factory"] or None
+    for flag, name in (("evaluator", "evaluators"), ("summary_evaluator", "summary_evaluators")):
+        if not flags[flag] and run[name]:
+            flags[flag] = [_from_here(each, run["folder"]) for each in run[name]]
+
+
+def _from_here(named: str, folder: str) -> str:
+    """Return `path/file.py:name` as it reads from any folder; `module:name` stays as it is."""
+    where, _, name = named.rpartition(":")
+    return f"{Path(folder) / where}:{name}" if where.endswith(".py") else named
+
+
+def _last_run(folder: Path, experiment: str | None, run_dir: Path | None) -> dict[str, Any] | None:
+    """Return what the newest run (of this experiment) was; one that never came to an experiment is none."""
+    from evalrunner.ledger.ledger import peek  # noqa: PLC0415 - only this command needs it
+
+    runs = (
+        [run_dir]
+        if run_dir
+        else [path for path in (folder / ".evalrunner" / "runs").glob("*") if path.is_dir()]
+    )
+    for path in sorted(runs, key=lambda run: run.stat().st_mtime, reverse=True):
+        known: dict[str, Any] | None = peek(path / "ledger.sqlite", "run")
+        if known is not None and experiment in (None, known["experiment"], path.name):
+            return known
+    return None

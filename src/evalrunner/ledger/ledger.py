@@ -237,6 +237,16 @@ class Ledger:
         return int(row[0])
 
 
+def peek(path: Path, key: str) -> Any:
+    """Return a fact from a ledger that another process may be writing, or None."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    except sqlite3.Error:
+        return None
+    return None if row is None else orjson.loads(row[0])
+
+
 def _item_row(row: tuple[Any, ...]) -> ItemRow:
     item, example_id, repetition, state, attempt, token, deaths, session, worker, run_id, *rest = row
     runs, feedback, error, reason, warnings = rest

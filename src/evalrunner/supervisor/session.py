@@ -236,12 +236,26 @@ class _Session:
             outcome.restarts = state.restarts
 
     def _begin(self, outcome: Outcome, keys: list[str]) -> Scope:
+        scope = self._parts.scope
+        if scope.session is None:
+            with service.told(self._client):
+                scope = create(self._client, self._config, scope, outcome.reading, keys)
+        spec = self._config.spec
         with self._parts.ledger.transaction():
             self._parts.ledger.set_meta("evaluator_keys", keys)
-        if self._parts.scope.session is not None:
-            return self._parts.scope
-        with service.told(self._client):
-            return create(self._client, self._config, self._parts.scope, outcome.reading, keys)
+            # For `evalrunner resume`, which knows no more than this folder.
+            self._parts.ledger.set_meta(
+                "run",
+                {
+                    "experiment": scope.name,
+                    "folder": str(spec.folder),
+                    "target": spec.target,
+                    "factory": spec.factory,
+                    "evaluators": spec.evaluators,
+                    "summary_evaluators": spec.summary_evaluators,
+                },
+            )
+        return scope
 
     def _relay(self, post: Callable[[Event], None]) -> Relay:
         return Relay(

@@ -308,6 +308,8 @@ class SupervisorState:
 
     def _cancel(self, number: int, reason: str = "the run was stopped") -> None:
         item = self.items[number]
+        if item.state is S.LEASED:
+            item.attempt -= 1  # never begun, as in _lose
         item.state = move(item.state, M.CANCEL)
         self._write(number, "cancelled", reason=reason)
 
