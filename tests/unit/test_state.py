@@ -13,8 +13,9 @@ from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem, Report
 from evalrunner.protocol.worker import WorkerState
 from evalrunner.supervisor import events as ev
+from evalrunner.supervisor.items import Item
 from evalrunner.supervisor.policy import Policy
-from evalrunner.supervisor.state import Item, SupervisorState
+from evalrunner.supervisor.state import SupervisorState
 
 S, W = ItemState, WorkerState
 T = TypeVar("T")
@@ -456,7 +457,7 @@ def test_a_worker_that_dies_after_the_stop_is_not_replaced() -> None:
     out = desk.die(1, 0)
     assert only(ev.StartWorker, out) == []
     assert set(states(desk)) == {S.CANCELLED}
-    assert desk.state.items[0].deaths == 1
+    assert desk.state.items[0].deaths == 0, "the user may have killed it"
 
 
 def test_an_item_that_takes_too_long_costs_its_worker_once() -> None:

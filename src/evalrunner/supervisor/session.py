@@ -28,6 +28,7 @@ from evalrunner.supervisor.experiment import Scope, create, find_scope
 from evalrunner.supervisor.finish import finish
 from evalrunner.supervisor.folder import RunFolder
 from evalrunner.supervisor.graves import Graves
+from evalrunner.supervisor.items import Item
 from evalrunner.supervisor.loop import Supervisor
 from evalrunner.supervisor.observe import Observer
 from evalrunner.supervisor.parts import Parts
@@ -36,7 +37,7 @@ from evalrunner.supervisor.policy import Policy
 from evalrunner.supervisor.recover import recover
 from evalrunner.supervisor.relay import Relay
 from evalrunner.supervisor.signals import counted_signals
-from evalrunner.supervisor.state import Item, SupervisorState
+from evalrunner.supervisor.state import SupervisorState
 from evalrunner.supervisor.summarise import Summary
 from evalrunner.supervisor.tally import Tally
 from evalrunner.verify import service

@@ -6,29 +6,17 @@ instructions out in order; a `Write` is committed before any later instruction o
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from evalrunner.protocol.lease import HELD, ItemMove, ItemState, move
 from evalrunner.protocol.messages import ProducedItem, Report
 from evalrunner.protocol.worker import WorkerState, check
 from evalrunner.supervisor import events as ev
+from evalrunner.supervisor.items import Item, ItemBook
 from evalrunner.supervisor.policy import Policy, smoothed, window
 
-S, M, W = ItemState, ItemMove, WorkerState
-
-
-@dataclass(slots=True)
-class Item:
-    """One item, as much of it as must be in memory."""
-
-    state: ItemState
-    attempt: int = 0
-    token: int = 0
-    deaths: int = 0
-    failed: bool = False
+W = WorkerState
 
 
 @dataclass(slots=True)
@@ -57,17 +45,17 @@ class SupervisorState:
     """
 
     def __init__(self, items: Iterable[tuple[int, Item]], policy: Policy, first_token: int = 1) -> None:
-        self.items = dict(items)
+        self._book = ItemBook(items, policy.max_attempts, first_token)
+        self.items = self._book.items
+        self.ready = self._book.ready
         self.policy = policy
         self.workers: dict[int, Worker] = {}
-        self.ready = deque(number for number, item in self.items.items() if item.state is S.AVAILABLE)
         self.planned = len(self.ready)
         self.restarts = 0
         self.stopping = False
         self._begun = False
-        self._token = first_token
         self._futile = 0
-        self._out: list[ev.Instruction] = []
+        self._out = self._book.out
         self._now = 0.0
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
             ev.WorkerStarted: self._worker_started,
@@ -87,7 +75,8 @@ class SupervisorState:
 
     def handle(self, event: ev.Event, now: float) -> list[ev.Instruction]:
         """Take in what happened at `now` (monotonic seconds); return what is to be done, in order."""
-        self._now, self._out = now, []
+        self._now = now
+        self._book.out = self._out = []
         self._handlers[type(event)](event)
         self._dispatch()
         return self._out
@@ -140,7 +129,7 @@ class SupervisorState:
         worker.state = check(worker.state, W.DRAINED)
         # A stopped worker forgets what it had not started.
         for item in sorted(worker.held):
-            self._cancel(item)
+            self._book.cancel(item, "the run was stopped")
         worker.held.clear()
 
     def _gone(self, event: ev.WorkerGone) -> None:
@@ -153,7 +142,10 @@ class SupervisorState:
         worker.held.clear()
         worker.started.clear()
         for item in reversed(lost):
-            self._lose(item, event, suspect=item in event.suspects)
+            if self.stopping:
+                self._book.lose_for_good(item, event.worker)
+            else:
+                self._book.lose(item, event.worker, event.how, suspect=item in event.suspects)
         if not clean:
             self._replace(event, len(lost))
 
@@ -165,7 +157,7 @@ class SupervisorState:
             if self.ready:
                 told = f"{self._futile} workers in a row died without producing anything; no more are started"
                 self._out.append(ev.Say(told))
-            self._cancel_all("workers kept dying")
+            self._book.cancel_ready("workers kept dying")
             return
         living = len(self.living())
         if living and not self.workers[event.worker].loadable:
@@ -185,9 +177,9 @@ class SupervisorState:
         for made in report.produced:
             self._produce(made, event.worker)
         for item, token in report.accepted:
-            self._accept(item, token, event.worker)
+            self._book.accept(item, token, event.worker)
         for item, token, reason in report.refused:
-            self._refuse(item, token, reason, event.worker)
+            self._book.refuse(item, token, reason, event.worker)
         if report.produced:
             self._count(worker, len(report.produced))
 
@@ -198,95 +190,31 @@ class SupervisorState:
             worker.state = W.BUSY if worker.held else W.READY
 
     def _produce(self, made: ProducedItem, number: int) -> None:
-        item, worker = self.items[made.item], self.workers.get(number)
-        if item.token != made.token or item.state not in HELD:
-            self._late(made.item, made.token, number, "produced")
+        if not self._book.produce(made, number):
             return
-        item.state = move(item.state, M.PRODUCE)
-        item.failed = made.error is not None
         self._futile = 0
+        worker = self.workers.get(number)
         if worker is not None:
             worker.held.discard(made.item)
             worker.started.pop(made.item, None)
             worker.done += 1
-        self._out.append(ev.Write(made.item, item.state, "produced", number, made.token, made=made))
-
-    def _accept(self, number: int, token: int, worker: int | None) -> None:
-        item = self.items[number]
-        if item.token != token or item.state not in (S.PRODUCED, S.NOT_DELIVERED):
-            self._late(number, token, worker, "accepted")
-            return
-        item.state = move(item.state, M.ACCEPT)
-        self._out.append(ev.Write(number, item.state, "accepted", worker, token))
-
-    def _refuse(self, number: int, token: int, reason: str, worker: int | None) -> None:
-        item = self.items[number]
-        if item.token != token or item.state is not S.PRODUCED:
-            self._late(number, token, worker, "refused")
-            return
-        item.state = move(item.state, M.REFUSE)
-        self._out.append(ev.Write(number, item.state, "refused", worker, token, reason=reason))
-
-    def _late(self, item: int, token: int, worker: int | None, what: str) -> None:
-        # Not an error: the sender of a dead worker's spool may say again what the worker said itself.
-        if self.items[item].token != token:
-            self._out.append(ev.Tell(item, worker, token, f"late: {what}"))
-
-    def _lose(self, number: int, event: ev.WorkerGone, *, suspect: bool) -> None:
-        item = self.items[number]
-        item.state = move(item.state, M.LOSE)
-        item.deaths += suspect
-        if item.deaths >= self.policy.max_attempts:
-            reason = f"{item.deaths} workers died while they executed it; the last one {event.how}"
-            item.state = move(item.state, M.GIVE_UP)
-            item.failed = True
-            self._write(number, "given up", event.worker, reason=reason)
-            self._token += 1
-            item.token, item.attempt = self._token, item.attempt + 1
-            self._out.append(ev.Bury(number, item.token, item.attempt, reason))
-            return
-        if self.stopping:
-            item.state = move(item.state, M.CANCEL)
-            self._write(number, "cancelled", event.worker)
-            return
-        if not suspect:
-            # Never begun (what has ended lies in the spool): nothing bears this attempt's id.
-            item.attempt -= 1
-        item.state = move(item.state, M.RELEASE)
-        self._write(number, "lost, to be executed again" if suspect else "given back", event.worker)
-        self.ready.appendleft(number)
-
-    def _write(self, number: int, what: str, worker: int | None = None, reason: str | None = None) -> None:
-        item = self.items[number]
-        self._out.append(
-            ev.Write(number, item.state, what, worker, item.token, item.attempt, item.deaths, reason)
-        )
 
     def _buried(self, event: ev.Buried) -> None:
-        made = event.made
-        item = self.items[made.item]
-        item.state = move(item.state, M.PRODUCE)
-        self._out.append(ev.Write(made.item, item.state, "error run written", None, made.token, made=made))
+        self._book.bury(event.made)
 
     def _sent_on(self, event: ev.SentOn) -> None:
         for item, token in event.accepted:
-            self._accept(item, token, None)
+            self._book.accept(item, token, None)
         for item, token, reason in event.refused:
-            self._refuse(item, token, reason, None)
+            self._book.refuse(item, token, reason, None)
 
     def _seen(self, event: ev.Seen) -> None:
-        for number in event.items:
-            item = self.items[number]
-            if item.state in (S.ACCEPTED, S.NOT_VISIBLE):
-                item.state = move(item.state, M.SEE)
-                self._write(number, "visible")
+        for item in event.items:
+            self._book.see(item)
 
     def _missed(self, event: ev.Missed) -> None:
-        for number, reason in event.items.items():
-            item = self.items[number]
-            if item.state is S.ACCEPTED:
-                item.state = move(item.state, M.MISS)
-                self._write(number, "not visible", reason=reason)
+        for item, reason in event.items.items():
+            self._book.miss(item, reason)
 
     # -- stopping ------------------------------------------------------------------------------------
 
@@ -294,24 +222,13 @@ class SupervisorState:
         if self.stopping:
             return
         self.stopping = True
-        self._cancel_all("the run was stopped")
+        self._book.cancel_ready("the run was stopped")
         for number, worker in self.workers.items():
             if worker.state in (W.READY, W.BUSY):
                 self._out.append(ev.SendStop(number))
                 worker.state = W.DRAINING
             elif worker.state is W.STARTING:
                 self._out.append(ev.KillWorker(number, "was not needed any more"))
-
-    def _cancel_all(self, reason: str) -> None:
-        while self.ready:
-            self._cancel(self.ready.popleft(), reason)
-
-    def _cancel(self, number: int, reason: str = "the run was stopped") -> None:
-        item = self.items[number]
-        if item.state is S.LEASED:
-            item.attempt -= 1  # never begun, as in _lose
-        item.state = move(item.state, M.CANCEL)
-        self._write(number, "cancelled", reason=reason)
 
     # -- time and work -------------------------------------------------------------------------------
 
@@ -337,30 +254,12 @@ class SupervisorState:
                 self._out.append(ev.SendDrain(number))
 
     def _fill(self, number: int, worker: Worker, sharing: int) -> None:
-        if any(self.items[item].deaths for item in worker.held):
-            return
         room = window(worker.concurrency, worker.rate, len(self.ready), sharing) - len(worker.held)
         grants: list[ev.Grant] = []
-        while room > 0 and (item_number := self._next_for(worker)) is not None:
-            item = self.items[item_number]
-            self._token += 1
-            item.token, item.attempt = self._token, item.attempt + 1
-            item.state = move(item.state, M.LEASE)
-            worker.held.add(item_number)
-            grants.append(ev.Grant(item_number, item.token, item.attempt))
-            self._write(item_number, "leased", number)
-            room = 0 if item.deaths else room - 1
+        while room > 0 and (item := self._book.next_for(worker.held)) is not None:
+            grants.append(self._book.lease(item, number))
+            worker.held.add(item)
+            room -= 1
         if grants:
             worker.state = W.BUSY
             self._out.append(ev.SendLease(number, tuple(grants)))
-
-    def _next_for(self, worker: Worker) -> int | None:
-        """Take the next item for a worker; one that may have killed a worker is executed alone.
-
-        Beside it the innocent would die once more, and be given up with it.
-        """
-        for number in self.ready:
-            if not (self.items[number].deaths and worker.held):
-                self.ready.remove(number)
-                return number
-        return None

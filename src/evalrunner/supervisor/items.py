@@ -1,0 +1,179 @@
+"""The items' half of the supervisor's judgment: every move of an item, and what is written about it. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from evalrunner.protocol.lease import HELD, ItemMove, ItemState, move
+from evalrunner.protocol.messages import ProducedItem
+from evalrunner.supervisor import events as ev
+
+S, M = ItemState, ItemMove
+
+
+@dataclass(slots=True)
+class Item:
+    """One item, as much of it as must be in memory."""
+
+    state: ItemState
+    attempt: int = 0
+    token: int = 0
+    deaths: int = 0
+    failed: bool = False
+
+
+class ItemBook:
+    """All items of a run; what it decides is appended to `out`.
+
+    Args:
+        items: the plan; those that are AVAILABLE will be executed, in this order.
+        max_attempts: deaths after which an item is given up.
+        first_token: tokens of this run start here; higher than any that an earlier run gave.
+    """
+
+    def __init__(self, items: Iterable[tuple[int, Item]], max_attempts: int, first_token: int) -> None:
+        self.items = dict(items)
+        self.ready = deque(number for number, item in self.items.items() if item.state is S.AVAILABLE)
+        self.out: list[ev.Instruction] = []
+        self._max_attempts = max_attempts
+        self._token = first_token
+
+    # -- forward -------------------------------------------------------------------------------------
+
+    def next_for(self, held: set[int]) -> int | None:
+        """Take the next item for a worker that holds these; one that may have killed a worker goes alone.
+
+        Beside it the innocent would die once more, and be given up with it.
+        """
+        if any(self.items[number].deaths for number in held):
+            return None
+        for number in self.ready:
+            if not (self.items[number].deaths and held):
+                self.ready.remove(number)
+                return number
+        return None
+
+    def lease(self, number: int, worker: int) -> ev.Grant:
+        """Lease an item: under a token and an id that no other lease had."""
+        item = self.items[number]
+        self._token += 1
+        item.token, item.attempt = self._token, item.attempt + 1
+        item.state = move(item.state, M.LEASE)
+        self._write(number, "leased", worker)
+        return ev.Grant(number, item.token, item.attempt)
+
+    def produce(self, made: ProducedItem, worker: int) -> bool:
+        """Believe that an item's trace is durable; False if the report is not about the current lease."""
+        item = self.items[made.item]
+        if item.token != made.token or item.state not in HELD:
+            self._late(made.item, made.token, worker, "produced")
+            return False
+        item.state = move(item.state, M.PRODUCE)
+        item.failed = made.error is not None
+        self.out.append(ev.Write(made.item, item.state, "produced", worker, made.token, made=made))
+        return True
+
+    def accept(self, number: int, token: int, worker: int | None) -> None:
+        """Believe that the server has answered 2xx for all of it."""
+        item = self.items[number]
+        if item.token != token or item.state not in (S.PRODUCED, S.NOT_DELIVERED):
+            self._late(number, token, worker, "accepted")
+            return
+        item.state = move(item.state, M.ACCEPT)
+        self.out.append(ev.Write(number, item.state, "accepted", worker, token))
+
+    def refuse(self, number: int, token: int, reason: str, worker: int | None) -> None:
+        """Believe that it will not be sent again in this run."""
+        item = self.items[number]
+        if item.token != token or item.state is not S.PRODUCED:
+            self._late(number, token, worker, "refused")
+            return
+        item.state = move(item.state, M.REFUSE)
+        self.out.append(ev.Write(number, item.state, "refused", worker, token, reason=reason))
+
+    def see(self, number: int) -> None:
+        """Believe that all of it came back."""
+        item = self.items[number]
+        if item.state in (S.ACCEPTED, S.NOT_VISIBLE):
+            item.state = move(item.state, M.SEE)
+            self._write(number, "visible")
+
+    def miss(self, number: int, reason: str) -> None:
+        """Give up waiting for it to come back."""
+        item = self.items[number]
+        if item.state is S.ACCEPTED:
+            item.state = move(item.state, M.MISS)
+            self._write(number, "not visible", reason=reason)
+
+    # -- sideways ------------------------------------------------------------------------------------
+
+    def lose(self, number: int, worker: int, how: str, *, suspect: bool) -> None:
+        """Take back an item whose worker is known dead and whose trace is in no spool.
+
+        Args:
+            how: the worker's end, in words.
+            suspect: it was being executed at that moment.
+        """
+        item = self.items[number]
+        item.state = move(item.state, M.LOSE)
+        item.deaths += suspect
+        if item.deaths >= self._max_attempts:
+            self._give_up(number, worker, how)
+            return
+        if not suspect:
+            # Never begun (what has ended lies in the spool): nothing bears this attempt's id.
+            item.attempt -= 1
+        item.state = move(item.state, M.RELEASE)
+        self._write(number, "lost, to be executed again" if suspect else "given back", worker)
+        self.ready.appendleft(number)
+
+    def lose_for_good(self, number: int, worker: int) -> None:
+        """Take back an item whose worker was killed because the run is being stopped; nobody is to blame."""
+        item = self.items[number]
+        item.state = move(item.state, M.LOSE)
+        item.state = move(item.state, M.CANCEL)
+        self._write(number, "cancelled", worker)
+
+    def _give_up(self, number: int, worker: int, how: str) -> None:
+        item = self.items[number]
+        reason = f"{item.deaths} workers died while they executed it; the last one {how}"
+        item.state = move(item.state, M.GIVE_UP)
+        item.failed = True
+        self._write(number, "given up", worker, reason=reason)
+        self._token += 1
+        item.token, item.attempt = self._token, item.attempt + 1
+        self.out.append(ev.Bury(number, item.token, item.attempt, reason))
+
+    def bury(self, made: ProducedItem) -> None:
+        """Believe that its error run is durable."""
+        item = self.items[made.item]
+        item.state = move(item.state, M.PRODUCE)
+        self.out.append(ev.Write(made.item, item.state, "error run written", None, made.token, made=made))
+
+    def cancel(self, number: int, reason: str) -> None:
+        """Execute it no more in this run."""
+        item = self.items[number]
+        if item.state is S.LEASED:
+            item.attempt -= 1  # never begun, as in `lose`
+        item.state = move(item.state, M.CANCEL)
+        self._write(number, "cancelled", reason=reason)
+
+    def cancel_ready(self, reason: str) -> None:
+        """Cancel what nobody holds."""
+        while self.ready:
+            self.cancel(self.ready.popleft(), reason)
+
+    # -- writing -------------------------------------------------------------------------------------
+
+    def _late(self, number: int, token: int, worker: int | None, what: str) -> None:
+        # Not an error: the sender of a dead worker's spool may say again what the worker said itself.
+        if self.items[number].token != token:
+            self.out.append(ev.Tell(number, worker, token, f"late: {what}"))
+
+    def _write(self, number: int, what: str, worker: int | None = None, reason: str | None = None) -> None:
+        item = self.items[number]
+        self.out.append(
+            ev.Write(number, item.state, what, worker, item.token, item.attempt, item.deaths, reason)
+        )
