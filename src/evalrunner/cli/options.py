@@ -75,7 +75,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("dataset", TEXT, WHAT, "Create a new experiment over this dataset, and complete it.",
            short="d", metavar="ID|NAME"),
     Option("prefix", TEXT, WHAT, "Start of the new experiment's name (with --dataset).", metavar="TEXT",
-           shown="the target's name"),
+           shown="the dataset's name"),
     Option("description", TEXT, WHAT, "Description of the new experiment (with --dataset).", metavar="TEXT"),
     Option("metadata", JSON_TABLE, WHAT,
            "Metadata of the new experiment (with --dataset); VALUE is JSON if it reads as JSON, else text. "
@@ -115,8 +115,8 @@ OPTIONS: tuple[Option, ...] = (
            "Further environment of every worker. Repeatable. Workers inherit yours: no need of secrets here.",
            default={}, metavar="KEY=VALUE"),
     Option("live", SWITCH, HOW,
-           "Post runs when they start instead of whole when they end: unfinished runs can be watched, and "
-           "a killed worker leaves them pending.", default=_WORKER.live),
+           "Post runs when they start instead of whole when they end: unfinished runs can be watched. A "
+           "killed worker's are then ended with an error, and replaced.", default=_WORKER.live),
     Option("max-attempts", WHOLE, LIMITS, "How many workers may die with one item before it is failed.",
            default=_RUN.max_attempts, metavar="N", least=1),
     Option("item-timeout", NUMBER, LIMITS, "Seconds that one item may take before its worker is killed.",
