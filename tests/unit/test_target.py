@@ -192,7 +192,7 @@ def test_attachments_are_asked_for_by_name() -> None:
 
 
 def test_what_cannot_be_called_is_refused() -> None:
-    with pytest.raises(TargetError, match="the target is a int, which cannot be called"):
+    with pytest.raises(TargetError, match="the target is of type int, which cannot be called"):
         Target(3)
 
 

@@ -38,6 +38,10 @@ class Settings:
         """Tell whether anybody said anything about it."""
         return self.values[key].source != "default"
 
+    def file_elsewhere(self) -> Path | None:
+        """Return the folder above this one whose file has been used, if one has: people do not expect it."""
+        return next((one.folder for one in self.values.values() if one.folder != self.folder), None)
+
     def path(self, key: str) -> Path | None:
         """Return a path, relative to whoever named it."""
         setting = self.values[key]

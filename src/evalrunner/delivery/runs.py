@@ -63,7 +63,7 @@ class RunBuffer:
 
     def _serialise(self, name: str, value: Any) -> None:
         try:
-            self.big[name] = strict(dumps_json(value))
+            self.big[name] = strict(value)
         except Exception as error:
             # Whatever a user's object raises must not cost the run: without an end it stays pending.
             self.trouble = f"its {name} cannot be serialised: {type(error).__name__}: {error}"[:500]
@@ -100,7 +100,7 @@ class RunBuffer:
 
     def _extra(self) -> bytes:
         try:
-            return dumps_json(self.extra)
+            return strict(self.extra)
         except Exception as error:
             self.trouble = f"its metadata cannot be serialised: {type(error).__name__}: {error}"[:500]
             return dumps_json({"metadata": {"evalrunner_error": self.trouble}})
@@ -116,18 +116,21 @@ class RunBuffer:
         return parts
 
 
-def strict(data: bytes) -> bytes:
-    """Return JSON that every parser takes: NaN and infinities as null, which is what the SDK mostly sends.
+def strict(value: Any) -> bytes:
+    """Return the SDK's JSON of a value, or, where that is none, JSON that every parser takes.
 
-    Where a value holds a lone surrogate too, the SDK falls back to the standard library's encoder
-    (langsmith/_internal/_serde.py:254), which writes a bare NaN; the service would refuse the run for it.
+    Where a value holds a lone surrogate, the SDK falls back to the standard library's encoder and cuts what
+    looks like a surrogate out of the text (langsmith/_internal/_serde.py:254): that leaves a bare NaN, and may
+    leave half of an escaped backslash. The service refuses both, and with them the run.
     """
-    if b"NaN" not in data and b"Infinity" not in data:
+    data = dumps_json(value)
+    if b"\\" not in data and b"NaN" not in data and b"Infinity" not in data:
         return data
     try:
         orjson.loads(data)
     except orjson.JSONDecodeError:
-        return orjson.dumps(json.loads(data, parse_constant=lambda _: None))
+        text = json.dumps(value, default=repr, ensure_ascii=False).encode("utf-8", "replace")
+        return orjson.dumps(json.loads(text, parse_constant=lambda _: None))
     return data
 
 

@@ -10,6 +10,7 @@ as narrow as that makes necessary. Lines are of langsmith 0.14.17.
 - `Client._log_evaluation_feedback` (client.py:7766): `aevaluate` hands its scores to a thread pool of its
   own that nobody ever waits for (evaluation/_arunner.py:793), so that they are lost when a worker ends.
   Without the pool the same method records them before the evaluator's turn is over.
+- `evaluation._runner._get_target_args` (_runner.py:2100): which arguments a target may take.
 - `evaluation.evaluator._normalize_summary_evaluator`, `Client._select_eval_results` (evaluator.py:885,
   client.py:7659): which arguments a summary evaluator may take and what it may return are the SDK's rules.
 - `__langsmith_traceable__` (run_helpers.py, `is_traceable_function`): tells `aevaluate` that our target
@@ -26,10 +27,20 @@ from uuid import UUID, uuid4
 from langsmith import Client
 from langsmith._internal._serde import dumps_json
 from langsmith.evaluation import EvaluationResult
+from langsmith.evaluation._runner import _get_target_args
 from langsmith.evaluation.evaluator import _normalize_summary_evaluator
 from langsmith.schemas import Example, Run, TracerSession
 
-__all__ = ["OperationSink", "RecordingClient", "call_summary_evaluator", "dumps_json", "mark_traceable"]
+from evalrunner.errors import TargetError
+
+__all__ = [
+    "OperationSink",
+    "RecordingClient",
+    "call_summary_evaluator",
+    "check_signature",
+    "dumps_json",
+    "mark_traceable",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,6 +49,18 @@ def mark_traceable(function: F) -> F:
     """Tell the SDK that `function` takes `langsmith_extra` and traces itself."""
     function.__langsmith_traceable__ = True  # type: ignore[attr-defined]
     return function
+
+
+def check_signature(target: Callable[..., Any]) -> None:
+    """Refuse a target that `aevaluate` would refuse at its first example.
+
+    Raises:
+        TargetError: it takes other arguments than (inputs, attachments, metadata).
+    """
+    try:
+        _get_target_args(target)
+    except ValueError as error:
+        raise TargetError(f"the target cannot be called with an example: {error}") from None
 
 
 def call_summary_evaluator(

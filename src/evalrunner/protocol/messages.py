@@ -164,8 +164,9 @@ class Ack:
         executed, produced, accepted, refused: items.
         runs, feedback: operations produced (runs and scores).
         loose: operations outside any item (a target's own traces).
-        outside: operations that went past our client, as far as they could be seen.
+        outside: clients that the target has made for itself; what they sent is in no book.
         undelivered: items that are in the spool and not accepted; the supervisor sends them on.
+        trouble: what the target's tear-down raised, one line, or "".
     """
 
     executed: int
@@ -178,6 +179,7 @@ class Ack:
     outside: int
     undelivered: int
     seconds_draining: float
+    trouble: str = ""
 
 
 Message = Union[Begin, Lease, Drain, Stop, Ready, StartFailed, Report, Ack, Summarise, Summarised]

@@ -116,7 +116,17 @@ class Supervisor:
             self._take(ev.WorkerCouldNotStart(number, message.error))
         elif isinstance(message, Ack):
             self._p.crew.members[number].undelivered = message.undelivered
+            self._heed(self._p.crew.members[number].process.slot, message)
             self._take(ev.Acknowledged(number))
+
+    def _heed(self, slot: int, ack: Ack) -> None:
+        if ack.trouble:
+            self._p.warnings.append(f"worker {slot}: {ack.trouble}; see logs/worker-{slot}.log")
+        if ack.outside:
+            self._p.warnings.append(
+                f"worker {slot}: {ack.outside} LangSmith client(s) of the target's own were drained; "
+                "what they sent is outside the books"
+            )
 
     def _begin_once(self, keys: list[str]) -> None:
         if not self._began:

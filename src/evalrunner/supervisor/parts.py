@@ -29,6 +29,7 @@ class Parts:
         info: the service's GET /info, so that no worker has to ask again.
         events: what other threads report.
         notes: who -> what holds things up, for people.
+        warnings: what belongs in the receipt.
     """
 
     config: RunConfig
@@ -46,6 +47,7 @@ class Parts:
     info: dict[str, Any]
     events: queue.SimpleQueue[Event]
     notes: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     def note(self) -> str:
         """Return one of the notes, or ""."""

@@ -211,6 +211,7 @@ class _Session:
         if outcome.plan.missing and not self._stops():
             self._supervise(outcome)
         outcome.stopped = bool(self._stops())
+        outcome.warnings.extend(parts.warnings)
         outcome.scope = parts.scope
         outcome.seconds["executing"] = self._clock.monotonic() - began
         if outcome.scope.session is not None:

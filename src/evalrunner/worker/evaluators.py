@@ -38,7 +38,7 @@ def resolve(evaluator: Any) -> RunEvaluator:
         made: RunEvaluator = evaluator.as_run_evaluator()
         return made
     if not callable(evaluator):
-        raise TargetError(f"an evaluator is a {type(evaluator).__name__}, which cannot be called")
+        raise TargetError(f"an evaluator is of type {type(evaluator).__name__}, which cannot be called")
     try:
         return DynamicRunEvaluator(evaluator)
     except (ValueError, TypeError) as error:

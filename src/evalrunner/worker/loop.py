@@ -102,16 +102,28 @@ class _CouldNotStart(Exception):
 async def _live(connection: Any, order: WorkerOrder) -> None:
     send = sender_of(connection)
     inbox = Inbox(connection)
-    async with AsyncExitStack() as stack:
-        target, evaluators = await _start(order, send, stack)
-        concurrency = order.config.max_concurrency or (
-            ASYNC_CONCURRENCY if target.is_async else SYNC_CONCURRENCY
-        )
-        target.open_pool(concurrency)
-        keys = [key for evaluator in evaluators for key in evaluator.known_keys]
-        send(Ready(os.getpid(), concurrency, keys, [evaluator.name for evaluator in evaluators]))
-        begin = await inbox.begin()
-        await _work(order, send, inbox, begin, target, evaluators, concurrency)
+    stack = AsyncExitStack()
+    target, evaluators = await _start(order, send, stack)
+    concurrency = order.config.max_concurrency or (ASYNC_CONCURRENCY if target.is_async else SYNC_CONCURRENCY)
+    target.open_pool(concurrency)
+    keys = [key for evaluator in evaluators for key in evaluator.known_keys]
+    send(Ready(os.getpid(), concurrency, keys, [evaluator.name for evaluator in evaluators]))
+    begin = await inbox.begin()
+    reporter = Reporter(send, inbox.starving)
+    shop = _open_shop(order, inbox, begin, reporter, target, evaluators, concurrency)
+    await asyncio.gather(*(Lane(number, shop).run() for number in range(concurrency)))
+    trouble = await _tear_down(stack)
+    send(await asyncio.to_thread(_drain, order, shop, reporter, trouble))
+
+
+async def _tear_down(stack: AsyncExitStack) -> str:
+    # Before the drain: a tear-down may still trace. Whatever it raises costs no result.
+    try:
+        await stack.aclose()
+    except BaseException as error:
+        logger.exception("tear-down")
+        return f"the target's tear-down raised {type(error).__name__}: {error}"[:500]
+    return ""
 
 
 async def _start(
@@ -137,17 +149,16 @@ def _why_not(error: BaseException, log: Path) -> str:
     return f"target or evaluators cannot be loaded: {said} (the traceback is in {log})"
 
 
-async def _work(
+def _open_shop(
     order: WorkerOrder,
-    send: Callable[[Message], None],
     inbox: Inbox,
     begin: Begin,
+    reporter: Reporter,
     target: Target,
     evaluators: list[TrackedEvaluator],
     concurrency: int,
-) -> None:
+) -> Workshop:
     experiment = TracerSession(**begin.experiment)
-    reporter = Reporter(send, inbox.starving)
     outlet = _open_outlet(order, begin, reporter)
     book = TraceBook(outlet.publish_loose, live=order.config.live)
     client = RecordingClient(
@@ -164,7 +175,7 @@ async def _work(
         tracing_sampling_rate=1.0,
     )
     langsmith.configure(client=client)
-    shop = Workshop(
+    return Workshop(
         client=client,
         experiment=experiment,
         target=target,
@@ -181,8 +192,6 @@ async def _work(
         trace_evaluators=order.config.trace_evaluators,
         worker_id=str(order.worker_id),
     )
-    await asyncio.gather(*(Lane(number, shop).run() for number in range(concurrency)))
-    send(await asyncio.to_thread(_drain, order, shop, reporter))
 
 
 def _open_outlet(order: WorkerOrder, begin: Begin, reporter: Reporter) -> Outlet:
@@ -206,7 +215,7 @@ def _spool_failed(error: Exception) -> None:
     die_with_group()
 
 
-def _drain(order: WorkerOrder, shop: Workshop, reporter: Reporter) -> Ack:
+def _drain(order: WorkerOrder, shop: Workshop, reporter: Reporter, trouble: str) -> Ack:
     """Bring everything out of this process, for at most the grace period, and count it."""
     began = time.monotonic()
     outside = drain_foreign_clients(order.config.grace)
@@ -226,4 +235,5 @@ def _drain(order: WorkerOrder, shop: Workshop, reporter: Reporter) -> Ack:
         outside=outside,
         undelivered=undelivered,
         seconds_draining=round(time.monotonic() - began, 3),
+        trouble=trouble,
     )

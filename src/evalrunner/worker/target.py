@@ -18,6 +18,7 @@ from typing import Any
 from langsmith import trace
 from langsmith.run_helpers import is_traceable_function
 
+from evalrunner.delivery.sdk import check_signature
 from evalrunner.errors import TargetError
 
 #: Items at once where the user does not say: a sync target may not be thread-safe, an async one waits.
@@ -63,7 +64,7 @@ class Target:
     def __init__(self, target: Any) -> None:
         self._runnable = hasattr(target, "ainvoke") and hasattr(target, "invoke")
         if not self._runnable and not callable(target):
-            raise TargetError(f"the target is a {type(target).__name__}, which cannot be called")
+            raise TargetError(f"the target is of type {type(target).__name__}, which cannot be called")
         self._call: Callable[..., Any] = target.ainvoke if self._runnable else target
         self._traceable = not self._runnable and is_traceable_function(target)
         self.is_async = self._runnable or _is_coroutine_function(target)
@@ -71,6 +72,7 @@ class Target:
             getattr(target, "__name__", None) or getattr(target, "name", None) or type(target).__name__
         )
         self.signature = inspect.signature(_just_inputs if self._runnable else target)
+        check_signature(_just_inputs if self._runnable else target)
         names = list(self.signature.parameters)
         self._inputs_at = names.index("inputs") if "inputs" in names else 0
         self._pool: ThreadPoolExecutor | None = None

@@ -1,0 +1,45 @@
+"""Odd targets: refused before anything runs, or delivered whole with what was odd said in the receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from evalrunner.errors import TargetError
+from evalrunner.report.receipt import Receipt
+from scripts.chaos.rig import Backend, read_experiment
+
+Run = Callable[..., Receipt]
+
+
+def test_a_target_that_takes_no_inputs_is_refused_before_anything_runs(backend: Backend, run: Run) -> None:
+    dataset = backend.dataset(3)
+    with pytest.raises(TargetError, match="cannot be called with an example"):
+        run("odd.py:nothing", dataset=dataset.name)
+    assert list(backend.client.list_projects(reference_dataset_id=dataset.id)) == []
+
+
+def test_text_that_no_encoding_holds_is_delivered(backend: Backend, run: Run) -> None:
+    dataset = backend.dataset(4)
+    receipt = run("odd.py:surrogates", dataset=dataset.name)
+    assert (receipt.exit_code, receipt.states) == (1, {"visible": 2, "failed": 2})
+    seen = read_experiment(backend.client, receipt.experiment["name"])
+    assert (seen.lost(), seen.duplicates(), seen.pending) == (0, 0, [])
+    outputs = [root.outputs for root in seen.roots if not root.error]
+    assert all(one and one["number"] is None and one["slashes"] == "\\ud800 \\" for one in outputs)
+    assert all("half a pair" in str(item.error) for item in receipt.items if item.state == "failed")
+
+
+def test_a_tear_down_that_raises_costs_nothing_and_is_said(backend: Backend, run: Run) -> None:
+    dataset = backend.dataset(3)
+    receipt = run("odd.py:Stumbles", dataset=dataset.name, workers=1)
+    assert (receipt.exit_code, receipt.restarts, receipt.workers[0].ended) == (0, 0, "exited with status 0")
+    assert any("could not let go" in warning for warning in receipt.warnings)
+
+
+def test_a_client_of_the_targets_own_is_outside_the_books_and_is_said(backend: Backend, run: Run) -> None:
+    dataset = backend.dataset(3)
+    receipt = run("odd.py:own_client", dataset=dataset.name, workers=1)
+    assert receipt.exit_code == 0
+    assert any("outside the books" in warning for warning in receipt.warnings)
