@@ -466,7 +466,7 @@ def test_an_item_that_takes_too_long_costs_its_worker_once() -> None:
     desk.handle(ev.Reported(1, Report(started=[(0, token)])), now=5.0)
     assert desk.handle(ev.Tick(), now=15.0) == []
     out = desk.handle(ev.Tick(), now=15.1)
-    assert out == [ev.KillWorker(1, "was killed: an item took longer than 10 s")]
+    assert out == [ev.KillWorker(1, "was killed: an item took longer than 10 s", stack=True)]
     assert desk.handle(ev.Tick(), now=16.0) == []
 
 
@@ -483,3 +483,24 @@ def test_without_a_timeout_an_item_may_take_for_ever() -> None:
     desk = Desk(1).begun(1)
     desk.handle(ev.Reported(1, Report(started=[(0, desk.grant(1).token)])), now=5.0)
     assert desk.handle(ev.Tick(), now=1e9) == []
+
+
+def test_a_worker_that_has_finished_and_does_not_end_is_killed_and_missed_by_nobody() -> None:
+    desk = Desk(1, 1).begun(1)
+    desk.produce(1)
+    desk.handle(ev.Acknowledged(1), now=10.0)
+    assert desk.handle(ev.Tick(), now=150.0) == []
+    out = desk.handle(ev.Tick(), now=1000.0)
+    assert out == [ev.KillWorker(1, "was killed: it had finished and did not end", stack=True)]
+    assert desk.handle(ev.Tick(), now=1001.0) == []
+    assert only(ev.Say, desk.die(1)) == []
+
+
+def test_a_worker_that_still_loads_when_all_is_done_is_dismissed_without_a_word() -> None:
+    desk = Desk(2, 2).begun(1)
+    desk.produce(1)
+    out = desk.produce(1)
+    assert only(ev.KillWorker, out) == [ev.KillWorker(2, "was not needed any more")]
+    assert only(ev.SendDrain, out) == [ev.SendDrain(1)]
+    after = desk.die(2)
+    assert (only(ev.Say, after), only(ev.StartWorker, after), desk.state.restarts) == ([], [], 0)

@@ -108,12 +108,24 @@ class RunBuffer:
     def _attachment_parts(self) -> list[Part]:
         parts: list[Part] = []
         for name, value in self.attachments.items():
-            mime, data = value if isinstance(value, tuple) else (value.mime_type, value.data)
-            # A path would have to be read here; the SDK refuses paths unless it is told otherwise.
-            if isinstance(data, bytes) and "." not in name:
+            mime, data = value if isinstance(value, tuple) else (_of(value, "mime_type"), _of(value, "data"))
+            # A path would have to be read here; the SDK refuses paths unless it is told otherwise, and it
+            # skips names with a dot.
+            if (
+                isinstance(data, bytes)
+                and isinstance(mime, str)
+                and isinstance(name, str)
+                and "." not in name
+            ):
                 parts.append((f"attachment.{self.id}.{name}", mime, data))
+            else:
+                self.trouble = f"its attachment {name!r} is not (mime type, bytes) under a name without a dot"
         self.attachments = {}
         return parts
+
+
+def _of(value: Any, name: str) -> Any:
+    return getattr(value, name, None)
 
 
 def strict(value: Any) -> bytes:

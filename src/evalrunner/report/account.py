@@ -85,9 +85,8 @@ def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
 def _read(outcome: Outcome) -> Assignment | None:
     """Look at the experiment once more, whole; None if it cannot be read."""
     try:
-        return read_assignment(
-            outcome.scope, outcome.reading.ids, outcome.readback, outcome.ledger.attempts()
-        )
+        roots = outcome.readback.roots() if outcome.scope.session is not None else ()
+        return read_assignment(outcome.scope, outcome.reading.ids, roots, outcome.ledger.attempts())
     except Exception as error:
         outcome.warnings.append(
             f"the experiment could not be read once more ({type(error).__name__}): what is visible here came "

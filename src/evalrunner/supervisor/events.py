@@ -165,10 +165,15 @@ class SendStop:
 
 @dataclass(frozen=True)
 class KillWorker:
-    """Kill a worker that is stuck."""
+    """Kill a worker.
+
+    Attributes:
+        stack: have it write its stacks first: it is stuck, and somebody will want to know where.
+    """
 
     worker: int
     why: str
+    stack: bool = False
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class Hands:
             ev.SendLease: self._send_lease,
             ev.SendDrain: lambda order: parts.crew.send(order.worker, Drain()),
             ev.SendStop: lambda order: parts.crew.send(order.worker, Stop()),
-            ev.KillWorker: lambda order: parts.crew.kill(order.worker, order.why, stack=True),
+            ev.KillWorker: lambda order: parts.crew.kill(order.worker, order.why, stack=order.stack),
             ev.Bury: self._bury,
             ev.Say: lambda order: parts.observer.line(order.text),
             ev.Abort: lambda order: aborted(order.error),

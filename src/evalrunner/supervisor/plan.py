@@ -6,8 +6,9 @@ a run that was deleted there is evaluated again, and one that another tool made 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from evalrunner.ledger.ledger import Ledger
@@ -30,11 +31,14 @@ class Plan:
         complete: (example id, repetition) with a complete run that counts.
         missing: (example id, repetition) that will be executed.
         why: for missing ones that have a run nevertheless: why it does not count.
+        used: for missing ones: the highest attempt whose root run is in the experiment, 0 if none is. An id
+            is used once: the service ignores a second run that bears it.
     """
 
     complete: dict[Key, RootRun] = field(default_factory=dict)
     missing: list[Key] = field(default_factory=list)
     why: dict[Key, str] = field(default_factory=dict)
+    used: dict[Key, int] = field(default_factory=dict)
 
 
 def our_ids(scope: Scope, attempts: Attempts, example: str, repetition: int) -> Sequence[str]:
@@ -48,15 +52,13 @@ def our_ids(scope: Scope, attempts: Attempts, example: str, repetition: int) -> 
 
 
 def read_assignment(
-    scope: Scope, examples: dict[str, None], readback: ReadBack, attempts: Attempts
+    scope: Scope, examples: dict[str, None], roots: Iterable[RootRun], attempts: Attempts
 ) -> Assignment:
-    """Read the experiment's root runs and assign them to the plan."""
-    if scope.session is None:
-        return Assignment()
+    """Assign the experiment's root runs to the plan."""
     return assign(
         examples,
         scope.repetitions,
-        readback.roots(),
+        roots,
         lambda example, repetition: our_ids(scope, attempts, example, repetition),
         {key: run_id for key, (_, run_id) in attempts.items() if run_id},
     )
@@ -67,7 +69,9 @@ def make_plan(
 ) -> Plan:
     """Work out what is missing."""
     plan = Plan()
-    found = read_assignment(scope, examples, readback, ledger.attempts())
+    roots = list(readback.roots()) if scope.session is not None else []
+    attempts = ledger.attempts()
+    found = read_assignment(scope, examples, roots, attempts)
     without = _without_feedback(found, ledger, readback)
     for repetition in range(scope.repetitions):
         for example in examples:
@@ -83,12 +87,19 @@ def make_plan(
                 plan.why[key] = without[run.id]
             else:
                 plan.complete[key] = run
+    present = {root.id for root in roots}
+    plan.used = {key: _used(scope, attempts, present, *key) for key in plan.missing} if present else {}
     return plan
+
+
+def _used(scope: Scope, attempts: Attempts, present: set[str], example: str, repetition: int) -> int:
+    ids = our_ids(scope, attempts, example, repetition)
+    return max((attempt for attempt, run_id in enumerate(ids, 1) if run_id in present), default=0)
 
 
 def _without_feedback(found: Assignment, ledger: Ledger, readback: ReadBack) -> dict[str, str]:
     """Return the runs that lack scores: of ours by the scores' ids, of others by the keys that most have."""
-    ours = {item.run_id: item.feedback for item in ledger.items() if item.run_id}
+    ours = {item.run_id: item.feedback for item in ledger.items() if item.run_id in item.runs[:1]}
     ids: dict[str, set[str]] = {run.id: set() for run in found.runs.values()}
     keys: dict[str, set[str]] = {run.id: set() for run in found.runs.values()}
     for score in readback.scores(list(ids)):
@@ -113,21 +124,24 @@ def write_plan(ledger: Ledger, plan: Plan, at: float) -> None:
         ledger.add_items([*plan.complete, *plan.missing])
         missing = set(plan.missing)
         told: list[tuple[float, int | None, int | None, int | None, str]] = []
-        moves: list[tuple[int, ItemState, str | None, str | None]] = []
+        moves: list[tuple[int, ItemState, dict[str, Any]]] = []
         for row in ledger.items():
             key = (row.example_id, row.repetition)
-            if key in missing and row.state is not S.AVAILABLE:
-                moves.append((row.item, S.AVAILABLE, None, plan.why.get(key)))
+            used = max(row.attempt, plan.used.get(key, 0))
+            if key in missing and (row.state is not S.AVAILABLE or row.attempt < used):
+                fields = {"deaths": 0, "reason": plan.why.get(key), "error": None, "attempt": used}
+                moves.append((row.item, S.AVAILABLE, fields))
                 told.append((at, row.item, None, row.token, f"was {row.state.name}; to be executed (again)"))
             elif key in plan.complete and (row.state is not S.VISIBLE or row.run_id != plan.complete[key].id):
                 run = plan.complete[key]
-                moves.append((row.item, S.VISIBLE, run.id, run.error))
+                fields = {"run_id": run.id, "error": _short(run.error), "reason": None}
+                if row.run_id != run.id:
+                    # Another run has taken its place: what the ledger knows of the old one is not true of it.
+                    fields |= {"runs": None, "others": None, "feedback": None, "warnings": None}
+                moves.append((row.item, S.VISIBLE, fields))
                 told.append((at, row.item, None, row.token, f"found complete: run {run.id}"))
-        for item, state, run_id, text in moves:
-            if state is S.AVAILABLE:
-                ledger.move(item, state, deaths=0, reason=text, error=None)
-            else:
-                ledger.move(item, state, run_id=run_id, error=_short(text), reason=None)
+        for item, state, fields in moves:
+            ledger.move(item, state, **fields)
         ledger.tell(told)
 
 

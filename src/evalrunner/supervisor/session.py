@@ -227,7 +227,12 @@ class _Session:
         missing = [rows[key] for key in outcome.plan.missing]
         state = SupervisorState(
             ((row.item, Item(row.state, row.attempt, row.token)) for row in missing),
-            Policy(self._config.workers, self._config.max_attempts, self._config.worker.item_timeout),
+            Policy(
+                self._config.workers,
+                self._config.max_attempts,
+                self._config.worker.item_timeout,
+                end_timeout=180.0 + 2 * self._config.worker.grace,
+            ),
             first_token=max((row.token for row in rows.values()), default=0) + 1,
         )
         tally = Tally(len(outcome.plan.complete), self._clock.monotonic())

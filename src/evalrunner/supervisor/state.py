@@ -33,6 +33,8 @@ class Worker:
     counted_at: float = 0.0
     note: str = ""
     loadable: bool = True
+    dismissed: bool = False
+    ending_since: float = 0.0
 
 
 class SupervisorState:
@@ -134,8 +136,9 @@ class SupervisorState:
 
     def _gone(self, event: ev.WorkerGone) -> None:
         worker = self.workers[event.worker]
-        clean = worker.state is W.DRAINED
-        worker.state = check(worker.state, W.EXITED if clean else W.LOST)
+        # One that was dismissed while it was loading is missed by nobody.
+        clean = worker.state is W.DRAINED or (worker.state is W.STARTING and worker.dismissed)
+        worker.state = check(worker.state, W.EXITED if worker.state is W.DRAINED else W.LOST)
         for made in event.spooled:
             self._produce(made, event.worker)
         lost = sorted(worker.held)
@@ -228,19 +231,28 @@ class SupervisorState:
                 self._out.append(ev.SendStop(number))
                 worker.state = W.DRAINING
             elif worker.state is W.STARTING:
+                worker.dismissed = True
                 self._out.append(ev.KillWorker(number, "was not needed any more"))
 
     # -- time and work -------------------------------------------------------------------------------
 
     def _tick(self, _: ev.Tick) -> None:
-        limit = self.policy.item_timeout
-        if limit is None:
-            return
         for number, worker in self.workers.items():
-            stuck = [item for item, since in worker.started.items() if self._now - since > limit]
-            if stuck and worker.state in (W.BUSY, W.READY, W.DRAINING):
-                worker.started.clear()
-                self._out.append(ev.KillWorker(number, f"was killed: an item took longer than {limit:g} s"))
+            why = self._overdue(worker)
+            if why and not worker.dismissed:
+                worker.dismissed = True
+                self._out.append(ev.KillWorker(number, f"was killed: {why}", stack=True))
+
+    def _overdue(self, worker: Worker) -> str | None:
+        """Say why a worker must not go on, or None. What it has produced is durable in any case."""
+        if worker.state in (W.DRAINING, W.DRAINED) and not self.stopping:
+            late = self._now - worker.ending_since > self.policy.end_timeout
+            return "it had finished and did not end" if late else None
+        limit = self.policy.item_timeout
+        if limit is None or worker.state not in (W.BUSY, W.READY, W.DRAINING):
+            return None
+        stuck = any(self._now - since > limit for since in worker.started.values())
+        return f"an item took longer than {limit:g} s" if stuck else None
 
     def _dispatch(self) -> None:
         if not self._begun:
@@ -249,9 +261,18 @@ class SupervisorState:
         for number in sorted(able, key=lambda n: len(self.workers[n].held)):
             self._fill(number, self.workers[number], len(able))
         if not self.executing and not self.stopping:
-            for number in able:
-                self.workers[number].state = check(self.workers[number].state, W.DRAINING)
-                self._out.append(ev.SendDrain(number))
+            self._drain_all(able)
+
+    def _drain_all(self, able: list[int]) -> None:
+        for number in able:
+            worker = self.workers[number]
+            worker.state, worker.ending_since = check(worker.state, W.DRAINING), self._now
+            self._out.append(ev.SendDrain(number))
+        for number, worker in self.workers.items():
+            # One that is still loading (or hangs there) has nothing to wait for.
+            if worker.state is W.STARTING and not worker.dismissed:
+                worker.dismissed = True
+                self._out.append(ev.KillWorker(number, "was not needed any more"))
 
     def _fill(self, number: int, worker: Worker, sharing: int) -> None:
         room = window(worker.concurrency, worker.rate, len(self.ready), sharing) - len(worker.held)

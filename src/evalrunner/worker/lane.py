@@ -25,11 +25,12 @@ from langsmith.schemas import Example, TracerSession
 
 from evalrunner.delivery.board import Board
 from evalrunner.delivery.outlet import Outlet
-from evalrunner.delivery.runs import error_run
+from evalrunner.delivery.runs import RunBuffer, error_run
 from evalrunner.delivery.sdk import RecordingClient, mark_traceable
 from evalrunner.delivery.traces import CURRENT, ItemTrace, TraceBook
 from evalrunner.protocol.messages import LeasedItem
 from evalrunner.worker.evaluators import EndOfItem, TrackedEvaluator
+from evalrunner.worker.prelude import die_with_group
 from evalrunner.worker.reporter import Reporter
 from evalrunner.worker.target import Target
 
@@ -154,7 +155,10 @@ class Lane:
         return item
 
     async def _end(self, run: Any) -> None:
-        """Publish the item: its evaluators are done, so this is all of it."""
+        """Publish the item: its evaluators are done, so this is all of it.
+
+        `aevaluate` swallows what is raised here, and the lane would go on: nothing may be.
+        """
         item, trace = self._item, self._trace
         assert item is not None
         assert trace is not None
@@ -163,13 +167,33 @@ class Lane:
         if root is None or not root.ended:
             warnings.append("the target left its root run without an end; it was ended with an error")
             self._repair_root(trace)
-        meta = describe(trace, warnings, time.monotonic() - self._began)
-        operations = self._shop.book.close(trace)
-        self._shop.outlet.publish(item.item, item.token, meta, operations)
+        try:
+            self._publish(item, trace, warnings)
+        except Exception as error:
+            logger.exception("item %s cannot be published as it is", item.item)
+            self._publish_instead(item, trace, error)
         self._shop.board.clear(self._number)
         self._shop.running.discard(item.item)
         self._shop.executed += 1
         CURRENT.set(None)
+
+    def _publish(self, item: LeasedItem, trace: ItemTrace, warnings: list[str]) -> None:
+        operations = self._shop.book.close(trace)
+        meta = describe(trace, warnings, time.monotonic() - self._began)
+        self._shop.outlet.publish(item.item, item.token, meta, operations)
+
+    def _publish_instead(self, item: LeasedItem, trace: ItemTrace, error: Exception) -> None:
+        """Publish an error run in place of a trace that has no wire form; if even that fails, end the worker."""
+        said = f"its trace cannot be written: {type(error).__name__}: {error}"[:500]
+        try:
+            instead = ItemTrace(item.item, item.token, trace.run_id)
+            instead.runs[trace.run_id] = self._error_run(trace.run_id, f"evalrunner: {said}")
+            meta = describe(instead, [said], time.monotonic() - self._began)
+            operations = [run.operation() for run in instead.own()]
+            self._shop.outlet.publish(item.item, item.token, meta, operations)
+        except Exception:
+            logger.exception("item %s cannot be published at all", item.item)
+            die_with_group()
 
     async def _wait_for_children(self, trace: ItemTrace) -> list[str]:
         if not trace.unfinished():
@@ -187,12 +211,15 @@ class Lane:
         if root is not None:
             root.fail("evalrunner: the target left its root run without an end", datetime.now(timezone.utc))
             return
+        trace.runs[trace.run_id] = self._error_run(trace.run_id, "evalrunner: the target was not traced")
+
+    def _error_run(self, run_id: UUID, error: str) -> RunBuffer:
         assert self._item is not None
-        trace.runs[trace.run_id] = error_run(
-            trace.run_id,
+        return error_run(
+            run_id,
             name=self._shop.target.name,
             inputs=self._item.example.get("inputs") or {},
-            error="evalrunner: the target was not traced",
+            error=error,
             example_id=self._item.example["id"],
             project=str(self._shop.experiment.name),
             at=datetime.now(timezone.utc),

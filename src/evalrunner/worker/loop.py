@@ -114,6 +114,8 @@ async def _live(connection: Any, order: WorkerOrder) -> None:
     await asyncio.gather(*(Lane(number, shop).run() for number in range(concurrency)))
     trouble = await _tear_down(stack)
     send(await asyncio.to_thread(_drain, order, shop, reporter, trouble))
+    # Not through asyncio's own end: it waits without limit for threads that the target has left behind.
+    os._exit(0)
 
 
 async def _tear_down(stack: AsyncExitStack) -> str:
