@@ -502,5 +502,6 @@ def test_a_worker_that_still_loads_when_all_is_done_is_dismissed_without_a_word(
     out = desk.produce(1)
     assert only(ev.KillWorker, out) == [ev.KillWorker(2, "was not needed any more")]
     assert only(ev.SendDrain, out) == [ev.SendDrain(1)]
+    assert desk.handle(ev.WorkerReady(2, 1)) == [], "said while it was being killed"
     after = desk.die(2)
     assert (only(ev.Say, after), only(ev.StartWorker, after), desk.state.restarts) == ([], [], 0)

@@ -120,7 +120,9 @@ class Hands:
         self._started(number, order.slot)
 
     def _send_begin(self, order: ev.SendBegin) -> None:
-        member, session = self._p.crew.members[order.worker], self._p.scope.session
+        member, session = self._p.crew.members.get(order.worker), self._p.scope.session
+        if member is None:
+            return  # it was ready, and died before it was told
         assert session is not None, "the experiment exists before anybody begins"
         self._p.crew.send(
             order.worker,

@@ -105,6 +105,8 @@ class SupervisorState:
 
     def _worker_ready(self, event: ev.WorkerReady) -> None:
         worker = self.workers[event.worker]
+        if worker.dismissed:
+            return  # it said so while it was being killed
         worker.state = check(worker.state, W.READY)
         worker.concurrency = event.concurrency
         worker.counted_at = self._now
