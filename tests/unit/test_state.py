@@ -415,14 +415,6 @@ def test_an_idle_worker_stays_while_another_may_still_lose_its_item() -> None:
     assert desk.grant(1).token > lost.token
 
 
-def test_a_worker_that_is_ready_too_late_drains_at_once() -> None:
-    desk = Desk(2, 2).begun(1, concurrency=2)
-    desk.produce(1, 0)
-    desk.produce(1, 1)
-    desk.ready(2)
-    assert ev.SendDrain(2) in desk.said
-
-
 def test_a_drained_worker_exits_without_a_word_about_its_death() -> None:
     desk = Desk(1).begun(1)
     desk.produce(1)
