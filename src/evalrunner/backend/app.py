@@ -17,8 +17,20 @@ from evalrunner.backend.errors import HttpError
 from evalrunner.backend.faults import FaultPlan
 from evalrunner.backend.gate import Gate
 from evalrunner.backend.presign import Signer
-from evalrunner.backend.routes import admin, datasets, examples, feedback, info, runs, sessions
+from evalrunner.backend.routes import (
+    admin,
+    datasets,
+    datasets_versions,
+    examples,
+    examples_change,
+    feedback,
+    info,
+    runs,
+    sessions,
+)
 from evalrunner.backend.store.db import Store
+
+_MODULES = (info, runs, sessions, datasets, datasets_versions, examples, examples_change, feedback)
 
 
 def create_app(
@@ -47,7 +59,7 @@ def create_app(
         store.close()
 
     gate = Middleware(Gate, deps=parts, token=token, admin_token=admin_token, hosts=allowed_hosts)
-    mounted = [info, runs, sessions, datasets, examples, feedback, *([admin] if admin_token else [])]
+    mounted = [*_MODULES, *([admin] if admin_token else [])]
     app = Starlette(
         routes=[route for module in mounted for route in module.routes],
         middleware=[gate],

@@ -10,10 +10,11 @@ from importlib import resources
 from evalrunner.backend.errors import StoreError
 from evalrunner.backend.wire import now_text
 
-SCHEMA_VERSION = 1
-
-# MIGRATIONS[n] is the script that takes a store of version n to version n + 1.
-MIGRATIONS: dict[int, str] = {}
+# MIGRATIONS[n] is the script that takes a store of version n to version n + 1; schema.sql makes version 1.
+MIGRATIONS: dict[int, str] = {
+    1: "to_2_dataset_versions.sql",
+}
+SCHEMA_VERSION = 1 + len(MIGRATIONS)
 
 
 def migrate(connection: sqlite3.Connection) -> None:
@@ -28,16 +29,17 @@ def migrate(connection: sqlite3.Connection) -> None:
         )
     if version == SCHEMA_VERSION:
         return
-    steps = [_schema()] if version == 0 else [MIGRATIONS[n] for n in range(version, SCHEMA_VERSION)]
-    connection.executescript("BEGIN IMMEDIATE;\n" + "\n".join(steps))
+    steps = [MIGRATIONS[n] for n in range(max(version, 1), SCHEMA_VERSION)]
+    scripts = [_script(name) for name in (["schema.sql"] if version == 0 else []) + steps]
+    connection.executescript("BEGIN IMMEDIATE;\n" + "\n".join(scripts))
     if version == 0:
         _first_rows(connection)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     connection.execute("COMMIT")
 
 
-def _schema() -> str:
-    return resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
+def _script(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _first_rows(connection: sqlite3.Connection) -> None:
