@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sqlite3
 import uuid
 from collections.abc import Iterator
@@ -11,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from backend_fixtures import Backend, running  # type: ignore[import-not-found]
 from langsmith import Client
 from langsmith import utils as ls_utils
 from langsmith.client import ID_TYPE
-from langsmith.schemas import Dataset, Example
+from langsmith.schemas import Dataset, DataType, Example
 
-from evalrunner.backend.store.migrate import MIGRATIONS
+from evalrunner.backend.store.migrate import MIGRATIONS, SCHEMA_VERSION
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +220,114 @@ def test_a_deleted_dataset_leaves_nothing_behind(tmp_path: Path) -> None:
     connection.close()
 
 
+def test_a_csv_file_becomes_a_dataset(backend: Backend, client: Client, tmp_path: Path) -> None:
+    file = tmp_path / f"{name('file')}.csv"
+    long = "z" * 200_000
+    file.write_text(f'q,a,who\n"one, ""1""","zwei\nDrei",me\n,ü{long},you\n', encoding="utf-8-sig")
+    made = client.upload_csv(str(file), ["q", "who"], ["a"], description="d")
+    assert (made.name, made.description, made.example_count) == (file.name, "d", 2)
+    read = [(e.inputs, e.outputs, e.metadata) for e in client.list_examples(dataset_id=made.id)]
+    base = {"dataset_split": ["base"]}
+    assert read == [
+        ({"q": 'one, "1"', "who": "me"}, {"a": "zwei\nDrei"}, base),
+        ({"q": "", "who": "you"}, {"a": f"ü{long}"}, base),
+    ]
+    with pytest.raises(ls_utils.LangSmithConflictError):
+        client.upload_csv(str(file), ["q"], ["a"])
+    named = client.upload_csv(("x.csv", io.BytesIO(b"q,a\n1,2\n")), ["q"], [], name=name("named"))
+    assert [(e.inputs, e.outputs) for e in client.list_examples(dataset_name=named.name)] == [
+        ({"q": "1"}, None)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (b"a,b\n1,2\n", "has no column"),
+        (b"q,q\n1,2\n", "two columns of one name"),
+        (b"q,a\n1,2\n1\n", "line 3 has 1 values for 2 columns"),
+        (b'q\n"1', "not CSV at line 2"),
+        (b"q\n\xff\n", "not UTF-8"),
+    ],
+)
+def test_a_csv_file_that_is_not_whole(client: Client, table: bytes, message: str) -> None:
+    wanted = name("bad")
+    with pytest.raises(ls_utils.LangSmithError, match=message):
+        client.upload_csv(("x.csv", io.BytesIO(table)), ["q"], [], name=wanted)
+    assert not client.has_dataset(dataset_name=wanted)
+
+
+def test_a_shared_dataset_is_read_without_a_key(backend: Backend, client: Client) -> None:
+    files = {"a.b": ("text/plain", b"file")}
+    dataset, examples = filled(client, 120, attachments=files)
+    project = client.create_project(name("p"), reference_dataset_id=dataset.id)
+    filled(client, 1)
+    with pytest.raises(ls_utils.LangSmithNotFoundError):
+        client.read_dataset_shared_schema(dataset_id=dataset.id)
+    shared = client.share_dataset(dataset_id=dataset.id)
+    token = str(shared["share_token"])
+    assert client.share_dataset(dataset_name=dataset.name) == shared
+    assert client.read_dataset_shared_schema(dataset_name=dataset.name)["share_token"] == token
+    with backend.client(api_key="nobody") as stranger:
+        read = stranger.read_shared_dataset(token)
+        assert (read.id, read.name, read.example_count) == (dataset.id, dataset.name, 120)
+        told = list(stranger.list_shared_examples(token))
+        assert [(e.id, e.inputs, e.outputs) for e in told] == [(e.id, e.inputs, e.outputs) for e in examples]
+        some = list(stranger.list_shared_examples(token, example_ids=[examples[7].id]))
+        assert [e.id for e in some] == [examples[7].id]
+        one = requests.get(f"{backend.url}/public/{token}/examples?limit=1", timeout=10).json()[0]
+        address = one["attachment_urls"]["attachment.a.b"]["presigned_url"]
+        assert requests.get(backend.url + address, timeout=10).content == b"file"
+        projects = list(stranger.list_shared_projects(dataset_share_token=token))
+        assert [(p.id, p.name, p.run_count) for p in projects] == [(project.id, project.name, 0)]
+        assert list(stranger.list_shared_projects(dataset_share_token=token, name="other")) == []
+        for private in (f"/datasets/{dataset.id}", f"/examples?dataset={dataset.id}", "/public/../datasets"):
+            with pytest.raises(ls_utils.LangSmithAuthError):
+                stranger.request_with_retries("GET", private)
+        client.unshare_dataset(dataset.id)
+        with pytest.raises(ls_utils.LangSmithNotFoundError):
+            stranger.read_shared_dataset(token)
+        with pytest.raises(ls_utils.LangSmithNotFoundError):
+            list(stranger.list_shared_examples(token))
+    assert client.share_dataset(dataset_id=dataset.id)["share_token"] != token
+    with pytest.raises(ls_utils.LangSmithNotFoundError):
+        client.share_dataset(dataset_id=uuid.uuid4())
+
+
+def test_a_public_dataset_is_cloned_from_another_server(client: Client, tmp_path: Path) -> None:
+    with running(tmp_path / "other.db") as other, other.client() as theirs:
+        dataset, examples = filled(theirs, 105)
+        token = str(theirs.share_dataset(dataset_id=dataset.id)["share_token"])
+        clone = client.clone_public_dataset(token, source_api_url=other.url)
+        copies = list(client.list_examples(dataset_id=clone.id))
+        assert (clone.name, clone.description) == (dataset.name, "numbers")
+        assert sorted(xs(copies)) == xs(examples)
+        assert all(copy.outputs == {"y": 2 * x} for copy, x in zip(copies, xs(copies), strict=True))
+        assert client.clone_public_dataset(token, source_api_url=other.url).id == clone.id
+
+
+def test_a_dataset_as_chats(client: Client) -> None:
+    dataset = client.create_dataset(name("chats"), data_type=DataType.chat)
+    human = {"type": "human", "data": {"content": "hi"}}
+    called = {"type": "ai", "data": {"content": "", "additional_kwargs": {"tool_calls": [{"id": "1"}]}}}
+    client.create_example({"input": [human]}, outputs={"output": called}, dataset_id=dataset.id)
+    plain: dict[str, Any] = {
+        "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}],
+        "tools": [{}],
+    }
+    client.create_example(
+        plain, outputs={"message": {"role": "assistant", "content": "a"}}, dataset_id=dataset.id
+    )
+    client.create_example({"q": "text"}, outputs={"a": 1, "b": 2}, dataset_id=dataset.id)
+    assert client.read_dataset_openai_finetuning(dataset_id=dataset.id) == [
+        {"messages": [{"role": "user", "content": "hi"},
+                      {"role": "assistant", "content": "", "tool_calls": [{"id": "1"}]}]},
+        {"messages": [*plain["messages"], {"role": "assistant", "content": "a"}], "tools": [{}]},
+        {"messages": [{"role": "user", "content": "text"},
+                      {"role": "assistant", "content": '{"a":1,"b":2}'}]},
+    ]  # fmt: skip
+
+
 def older(path: Path, version: int) -> sqlite3.Connection:
     """A store as an older version left it."""
     connection = sqlite3.connect(path)
@@ -227,6 +337,7 @@ def older(path: Path, version: int) -> sqlite3.Connection:
         connection.executescript(text)
     connection.execute("INSERT INTO meta VALUES ('tenant_id', ?), ('url_secret', '00')", (str(uuid.uuid4()),))
     connection.execute(f"PRAGMA user_version = {version}")
+    connection.commit()
     return connection
 
 
@@ -255,3 +366,12 @@ def test_versions_of_an_older_store_are_found(tmp_path: Path) -> None:
         client.create_example({"x": 3}, dataset_id=dataset)
         newest = client.read_dataset_version(dataset_id=dataset, tag="latest").as_of
         assert newest > datetime(2026, 1, 3, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
+def test_a_store_of_every_older_version_is_opened(tmp_path: Path, version: int) -> None:
+    older(tmp_path / "store.db", version).close()
+    with running(tmp_path / "store.db") as backend, backend.client() as client:
+        dataset, _ = filled(client, 2)
+        token = str(client.share_dataset(dataset_id=dataset.id)["share_token"])
+        assert xs(client.list_shared_examples(token)) == [0, 1]

@@ -20,6 +20,8 @@ from evalrunner.backend.presign import Signer
 from evalrunner.backend.routes import (
     admin,
     datasets,
+    datasets_files,
+    datasets_share,
     datasets_versions,
     examples,
     examples_change,
@@ -30,7 +32,18 @@ from evalrunner.backend.routes import (
 )
 from evalrunner.backend.store.db import Store
 
-_MODULES = (info, runs, sessions, datasets, datasets_versions, examples, examples_change, feedback)
+_MODULES = (
+    info,
+    runs,
+    sessions,
+    datasets_files,
+    datasets_share,
+    datasets_versions,
+    datasets,
+    examples,
+    examples_change,
+    feedback,
+)
 
 
 def create_app(

@@ -16,7 +16,8 @@ from evalrunner.backend.faults import Rule
 
 # The SDK mounts its calls here and there, by endpoint and by age of the call.
 _PREFIXES = ("/api/v1", "/api", "/v1")
-_OPEN = ("/info", "/attachments/")  # without a key: the first tells no secret, the second is signed
+# Without a key: the first tells no secret, the second is signed, the third carries a token of its own.
+_OPEN = ("/info", "/attachments/", "/public/")
 ADMIN = "/_admin/"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 

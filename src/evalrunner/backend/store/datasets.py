@@ -132,7 +132,7 @@ def delete_dataset(connection: sqlite3.Connection, dataset_id: str) -> None:
         "(SELECT version FROM example_versions WHERE dataset_id = ?)",
         (dataset_id,),
     )
-    for table in ("example_versions", "dataset_versions", "dataset_tags"):
+    for table in ("example_versions", "dataset_versions", "dataset_tags", "dataset_shares"):
         connection.execute(f"DELETE FROM {table} WHERE dataset_id = ?", (dataset_id,))  # noqa: S608
     connection.execute("DELETE FROM datasets WHERE id = ?", (dataset_id,))
     delete_blobs_unused(connection)

@@ -13,6 +13,7 @@ from evalrunner.backend.wire import now_text
 # MIGRATIONS[n] is the script that takes a store of version n to version n + 1; schema.sql makes version 1.
 MIGRATIONS: dict[int, str] = {
     1: "to_2_dataset_versions.sql",
+    2: "to_3_dataset_shares.sql",
 }
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
 
