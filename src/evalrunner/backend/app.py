@@ -19,6 +19,7 @@ from evalrunner.backend.gate import Gate
 from evalrunner.backend.presign import Signer
 from evalrunner.backend.routes import (
     admin,
+    annotation_queues,
     datasets,
     datasets_files,
     datasets_share,
@@ -43,6 +44,7 @@ _MODULES = (
     examples,
     examples_change,
     feedback,
+    annotation_queues,
 )
 
 

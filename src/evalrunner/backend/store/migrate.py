@@ -14,6 +14,7 @@ from evalrunner.backend.wire import now_text
 MIGRATIONS: dict[int, str] = {
     1: "to_2_dataset_versions.sql",
     2: "to_3_dataset_shares.sql",
+    3: "to_4_annotation_queues.sql",
 }
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
 
