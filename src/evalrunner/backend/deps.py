@@ -19,11 +19,12 @@ from evalrunner.backend.wire import json_object, load_json, uuid_text
 
 @dataclass(slots=True)
 class Deps:
-    """The open store, the signer of addresses, and the plan of faults now in force."""
+    """The open store, the signer of addresses, the plan of faults now in force, and the flags of /info."""
 
     store: Store
     signer: Signer
     faults: FaultPlan
+    flags: dict[str, bool]
 
 
 def deps(request: Request) -> Deps:

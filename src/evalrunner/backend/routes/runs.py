@@ -11,6 +11,7 @@ from starlette.routing import Route
 from evalrunner.backend.body import aside, read_body
 from evalrunner.backend.deps import answer, body_object, deps, path_id
 from evalrunner.backend.errors import HttpError
+from evalrunner.backend.flags import require_older_reads
 from evalrunner.backend.ingest import Batch, Kind, RunOp, decode_multipart, run_op
 from evalrunner.backend.multipart import boundary_of
 from evalrunner.backend.run_query import read_query
@@ -61,8 +62,9 @@ async def _take(request: Request, batch: Batch) -> Response:
 
 
 async def _query(request: Request) -> Response:
-    query = read_query(await body_object(request))
     parts = deps(request)
+    require_older_reads(parts.flags)
+    query = read_query(await body_object(request))
     return answer(
         await parts.store.read(lambda c: RunReader(c, parts.store.tenant_id, parts.signer).page(query)),
     )
@@ -70,6 +72,7 @@ async def _query(request: Request) -> Response:
 
 async def _read(request: Request) -> Response:
     parts, run_id = deps(request), path_id(request)
+    require_older_reads(parts.flags)
     return answer(
         await parts.store.read(lambda c: RunReader(c, parts.store.tenant_id, parts.signer).one(run_id))
     )
