@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from starlette.responses import Response
 from evalrunner.backend.deps import Deps, answer
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.faults import FaultPlan
+from evalrunner.backend.flags import FLAGS
 from evalrunner.backend.gate import Gate
 from evalrunner.backend.presign import Signer
 from evalrunner.backend.routes import (
@@ -30,6 +31,7 @@ from evalrunner.backend.routes import (
     info,
     runs,
     sessions,
+    v2_runs,
 )
 from evalrunner.backend.store.db import Store
 
@@ -44,6 +46,7 @@ _MODULES = (
     examples,
     examples_change,
     feedback,
+    v2_runs,
     annotation_queues,
 )
 
@@ -55,18 +58,21 @@ def create_app(
     *,
     admin_token: str | None = None,
     allowed_hosts: tuple[str, ...] | None = None,
+    flags: Mapping[str, bool] | None = None,
 ) -> Starlette:
     """Open the store and return the application; it closes the store when its lifespan ends.
 
     Clients must send `token` as their API key. `allowed_hosts` are the names that a Host header may
-    carry (any port); None allows all. StoreError if the store cannot be opened, ValueError without token.
+    carry (any port); None allows all. `flags` replace those of /info; with ch_query_enabled false the
+    older reads of runs answer 501, as a service without them does. StoreError if the store cannot be
+    opened, ValueError without token.
     """
     if not token:
         raise ValueError("the backend needs a token: without one, everybody could read and write the store")
     store = Store(store_path)
     plan = faults or FaultPlan()
     plan.arm()
-    parts = Deps(store, Signer(store.url_secret), plan)
+    parts = Deps(store, Signer(store.url_secret), plan, {**FLAGS, **(flags or {})})
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
