@@ -69,7 +69,9 @@ def _add_field(write: ExampleWrite, rest: str, part: Part) -> None:
 
 
 def _add_operations(write: ExampleWrite, operations: Any) -> None:
-    rename = (operations.get("rename") or {}) if isinstance(operations, dict) else None
+    if not isinstance(operations, dict):
+        raise HttpError(422, "attachments_operations must be a JSON object")
+    rename = {} if operations.get("rename") is None else operations["rename"]
     if not isinstance(rename, dict) or not all(isinstance(new, str) for new in rename.values()):
         raise HttpError(422, "attachments_operations: rename must map names to names")
     write.rename = rename
