@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
+from evalrunner.backend import web
 from evalrunner.backend.deps import Deps, answer
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.faults import FaultPlan
@@ -21,6 +22,7 @@ from evalrunner.backend.presign import Signer
 from evalrunner.backend.routes import (
     admin,
     annotation_queues,
+    comparative,
     datasets,
     datasets_files,
     datasets_share,
@@ -28,9 +30,12 @@ from evalrunner.backend.routes import (
     examples,
     examples_change,
     feedback,
+    feedback_configs,
+    feedback_tokens,
     info,
     runs,
     sessions,
+    share,
     v2_runs,
 )
 from evalrunner.backend.store.db import Store
@@ -38,16 +43,21 @@ from evalrunner.backend.store.db import Store
 _MODULES = (
     info,
     runs,
+    share,
     sessions,
+    comparative,
     datasets_files,
     datasets_share,
     datasets_versions,
     datasets,
     examples,
     examples_change,
+    feedback_tokens,
+    feedback_configs,
     feedback,
     v2_runs,
     annotation_queues,
+    web,
 )
 
 
@@ -77,6 +87,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
+        app.state.site.close()
         store.close()
 
     gate = Middleware(Gate, deps=parts, token=token, admin_token=admin_token, hosts=allowed_hosts)
@@ -89,6 +100,7 @@ def create_app(
     )
     app.router.redirect_slashes = False
     app.state.deps = parts
+    app.state.site = web.Site(store, token)
     return app
 
 
