@@ -102,6 +102,10 @@ def _attachments(run: Run, base: str) -> dict[str, str] | None:
     return {name.removeprefix("attachment."): base + told["presigned_url"] for name, told in urls.items()}
 
 
+def _share_url(run: Run, base: str) -> str | None:
+    return None if run["share_token"] is None else f"{base}/public/{run['share_token']}/r"
+
+
 _FIELDS: dict[str, tuple[tuple[str, ...], _Show]] = {
     **{token: _as_before(token.lower()) for token in _AS_BEFORE},
     **{token: _upper(token.lower()) for token in ("RUN_TYPE", "STATUS")},
@@ -114,5 +118,6 @@ _FIELDS: dict[str, tuple[tuple[str, ...], _Show]] = {
     "MANIFEST": (("serialized",), lambda run, _: run["serialized"]),
     "IS_ROOT": (("parent_run_id",), lambda run, _: run["parent_run_id"] is None),
     "IS_IN_DATASET": (("reference_example_id",), lambda run, _: run["reference_example_id"] is not None),
+    "SHARE_URL": (("share_token",), _share_url),
     "ATTACHMENTS": (("s3_urls",), _attachments),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -11,12 +12,14 @@ from starlette.routing import Route
 from evalrunner.backend.body import aside, read_body
 from evalrunner.backend.deps import answer, body_object, deps, path_id
 from evalrunner.backend.errors import HttpError
+from evalrunner.backend.filtering.runs import of_run
 from evalrunner.backend.flags import require_older_reads
 from evalrunner.backend.ingest import Batch, Kind, RunOp, decode_multipart, run_op
 from evalrunner.backend.multipart import boundary_of
 from evalrunner.backend.run_query import read_query
 from evalrunner.backend.store.delete import delete_traces
 from evalrunner.backend.store.runs_read import RunReader
+from evalrunner.backend.store.runs_stats import runs_stats
 from evalrunner.backend.store.runs_write import write_batch
 from evalrunner.backend.wire import uuid_text
 
@@ -70,6 +73,16 @@ async def _query(request: Request) -> Response:
     )
 
 
+async def _stats(request: Request) -> Response:
+    parts, body = deps(request), await body_object(request)
+    words = body.pop("query", None)
+    query = read_query(body)
+    if isinstance(words, str) and words:
+        condition, args = of_run(f"search({orjson.dumps(words).decode()})")
+        query.add(condition, *args)
+    return answer(await parts.store.read(lambda connection: runs_stats(connection, query)))
+
+
 async def _read(request: Request) -> Response:
     parts, run_id = deps(request), path_id(request)
     require_older_reads(parts.flags)
@@ -93,6 +106,7 @@ routes = [
     Route("/runs/multipart", _multipart, methods=["POST"]),
     Route("/runs/batch", _batch, methods=["POST"]),
     Route("/runs/query", _query, methods=["POST"]),
+    Route("/runs/stats", _stats, methods=["POST"]),
     Route("/runs/delete", _delete, methods=["POST"]),
     Route("/runs", _create, methods=["POST"]),
     Route("/runs/{id}", _read, methods=["GET"]),

@@ -15,6 +15,9 @@ MIGRATIONS: dict[int, str] = {
     1: "to_2_dataset_versions.sql",
     2: "to_3_dataset_shares.sql",
     3: "to_4_annotation_queues.sql",
+    4: "to_5_comparative.sql",
+    5: "to_6_run_shares.sql",
+    6: "to_7_feedback_tokens.sql",
 }
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
 

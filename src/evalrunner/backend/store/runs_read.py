@@ -141,6 +141,7 @@ _COLUMNS: dict[str, tuple[str, _Read]] = {
     "outputs_preview": ("substr(outputs, 1, 800)", _preview),
     "thread_id": (THREAD_ID, str),
     "metadata": (METADATA, fragment),
+    "share_token": ("(SELECT share_token FROM run_shares WHERE run_id = runs.id)", None),
 }
 _EVERYTHING = frozenset(
     {*_COLUMNS, "parent_run_ids", "app_path", "feedback_stats", "s3_urls", "child_run_ids"}
@@ -148,6 +149,7 @@ _EVERYTHING = frozenset(
     "inputs_preview",
     "outputs_preview",
     "metadata",
+    "share_token",
 }
 PREVIEW_FIELDS = sorted(
     _EVERYTHING - {"inputs", "outputs", "events", "serialized", "child_run_ids"}
