@@ -37,6 +37,7 @@ from evalrunner.backend.routes import (
     sessions,
     share,
     v2_runs,
+    v2_threads,
 )
 from evalrunner.backend.store.db import Store
 
@@ -56,6 +57,7 @@ _MODULES = (
     feedback_configs,
     feedback,
     v2_runs,
+    v2_threads,
     annotation_queues,
     web,
 )
