@@ -40,6 +40,7 @@ from evalrunner.backend.routes import (
     v2_threads,
 )
 from evalrunner.backend.store.db import Store
+from evalrunner.backend.store.runs_late import show_all
 
 _MODULES = (
     info,
@@ -88,6 +89,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await store.write(show_all)
         yield
         app.state.site.close()
         store.close()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -25,6 +26,7 @@ class Deps:
     signer: Signer
     faults: FaultPlan
     flags: dict[str, bool]
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)  # what is to happen later
 
 
 def deps(request: Request) -> Deps:

@@ -18,6 +18,7 @@ MIGRATIONS: dict[int, str] = {
     4: "to_5_comparative.sql",
     5: "to_6_run_shares.sql",
     6: "to_7_feedback_tokens.sql",
+    7: "to_8_late_runs.sql",
 }
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
 
