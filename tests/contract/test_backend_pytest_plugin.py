@@ -160,6 +160,7 @@ def _check_dataset(client: Client, suite: str, ids: set[Any], said: str = "one")
     examples = {example.id: example for example in client.list_examples(dataset_id=dataset.id)}
     assert set(examples) == ids
     assert len([e for e in examples.values() if (e.outputs or {}).get("y") == said]) == 3
+    assert client.list_dataset_splits(dataset_id=dataset.id) == ["arithmetic", "base"]
     split = list(client.list_examples(dataset_id=dataset.id, splits=["arithmetic"]))
     assert sorted((e.inputs or {})["x"] for e in split) == list(range(20))
     assert all(e.outputs == {"y": 2 * (e.inputs or {})["x"]} for e in split)
