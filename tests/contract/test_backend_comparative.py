@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
 from collections.abc import Iterator, Sequence
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from backend_fixtures import Backend, body, eventually, part, post, run_id, running  # type: ignore[import-not-found]
 from langsmith import Client, evaluate
 from langsmith.evaluation import evaluate_comparative
 from langsmith.schemas import Example, Run
+
+from evalrunner.backend.store.db import Store
+from evalrunner.backend.store.migrate import MIGRATIONS
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated.*")
 
@@ -117,3 +124,26 @@ def test_runs_are_summed_up(backend: Backend) -> None:
         few = client.get_run_stats(project_names=[session], filter='eq(status, "pending")')
         assert (few["run_count"], few["latency_p50"], few["feedback_stats"]["good"]["n"]) == (2, None, 1)
         assert client.get_run_stats(project_names=[session], query="no such words")["run_count"] == 0
+
+
+def test_an_older_store_brings_its_comparisons_along(tmp_path: Path) -> None:
+    comparison, path = run_id(), tmp_path / "old.db"
+    scripts = ["schema.sql", *(MIGRATIONS[version] for version in range(1, 4))]
+    old = sqlite3.connect(path)
+    for script in scripts:
+        old.executescript(resources.files("evalrunner.backend.store").joinpath(script).read_text("utf-8"))
+    told = {"key": "larger", "score": 1, "comparative_experiment_id": comparison}
+    for number, document in enumerate((told, {"key": "good", "score": 1})):
+        old.execute(
+            "INSERT INTO feedback (id, run_id, key, score, created_at, body) VALUES (?, ?, ?, 1, '2026', ?)",
+            (str(number), run_id(), document["key"], orjson.dumps(document)),
+        )
+    old.executemany("INSERT INTO meta VALUES (?, ?)", [("tenant_id", run_id()), ("url_secret", "00")])
+    old.execute("PRAGMA user_version = 4")
+    old.commit()
+    old.close()
+    Store(path).close()
+    new = sqlite3.connect(path)
+    rows = new.execute("SELECT key, comparative_experiment_id FROM feedback ORDER BY id").fetchall()
+    new.close()
+    assert rows == [("larger", comparison), ("good", None)]
