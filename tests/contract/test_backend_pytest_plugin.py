@@ -83,9 +83,10 @@ def run_suite(backend: Backend, where: Path, suite: str, *options: str) -> None:
         "LANGSMITH_TRACING": "true",
         "LANGSMITH_TEST_SUITE": suite,
         "LANGSMITH_EXPERIMENT": suite,
-        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
+    plugins = ["-p", "no:cacheprovider", "-p", "langsmith.pytest_plugin", "-p", "xdist"]
+    command = [sys.executable, "-m", "pytest", "-q", *plugins, *options]
     ended = subprocess.run(
         command, cwd=where, env={**kept, **told}, capture_output=True, text=True, timeout=60, check=False
     )
