@@ -67,7 +67,9 @@ class Pair:
 def counts(digests: Digests, a: Scope, b: Scope, key: str) -> dict[str, int]:
     """Return how many examples became better, worse, stayed, or have the score in one experiment only."""
     sql = f"{_JOINED} SELECT way, COUNT(*) FROM sorted GROUP BY way"  # noqa: S608
-    found = dict(digests.rows(sql, a=a.id, b=b.id, key=key))
+    found = digests.once(
+        ("counts", a.id, b.id, key), lambda: dict(digests.rows(sql, a=a.id, b=b.id, key=key))
+    )
     told = {way: found.get(way, 0) for way in ("worse", "better", "same", "one", "none")}
     return {**told, "changed": told["worse"] + told["better"], "all": sum(told.values())}
 
@@ -103,7 +105,7 @@ def _run(digests: Digests, session: str, example_id: str) -> str | None:
 
 def means(digests: Digests, a: Scope, b: Scope, keys: list[str]) -> list[dict[str, Any]]:
     """Return, for every key, the mean over the items of each experiment, and the difference."""
-    return [_means(digests, a, b, key) for key in keys]
+    return digests.once(("means", a.id, b.id), lambda: [_means(digests, a, b, key) for key in keys])
 
 
 def _means(digests: Digests, a: Scope, b: Scope, key: str) -> dict[str, Any]:

@@ -11,16 +11,18 @@ import sqlite3
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from evalrunner.backend.web.scope import Scope, read_scope
+
+T = TypeVar("T")
 
 KEPT = 6  # experiments
 _TABLES = ("plan", "roots", "scores", "items", "item_scores", "summaries")
@@ -110,6 +112,7 @@ class Digests:
         self._commits = 0
         self._made: OrderedDict[str, _Made] = OrderedDict()
         self._opened: sqlite3.Connection | None = None
+        self._kept: dict[Any, Any] = {}
 
     @contextmanager
     def at(self, commits: int) -> Iterator[None]:
@@ -131,6 +134,13 @@ class Digests:
     def rows(self, sql: str, *args: Any, **named: Any) -> list[Any]:
         """Ask the digests."""
         return self.connection.execute(sql, named or args).fetchall()
+
+    def once(self, name: tuple[Any, ...], work: Callable[[], T]) -> T:
+        """Return what `work` returns, from memory as long as no digest has changed."""
+        if name not in self._kept:
+            self._kept[name] = work()
+        found: T = self._kept[name]
+        return found
 
     def close(self) -> None:
         """Forget everything."""
@@ -160,6 +170,7 @@ class Digests:
 
     def _make(self, session: str) -> _Made:
         begun = time.monotonic()
+        self._kept.clear()
         self._made.pop(session, None)
         self.connection.execute("ATTACH ? AS store", (f"{self._path.absolute().as_uri()}?mode=ro",))
         try:

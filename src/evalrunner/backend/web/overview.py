@@ -66,7 +66,7 @@ class Overview:
         else:
             said = f"All {self.planned:,} items are visible; nothing was lost."
         if self.failed:
-            said += f" {self.failed:,} of them failed."
+            said += f" {self.failed:,} of the visible ones failed."
         if self.strangers:
             said += f" {self.strangers:,} further run{'s do' if self.strangers > 1 else ' does'} not count."
         return said
@@ -74,6 +74,11 @@ class Overview:
 
 def read_overview(digests: Digests, scope: Scope) -> Overview:
     """Sum up an experiment."""
+    live = _live(digests, scope)  # asks the clock, so it is never remembered
+    return digests.once(("overview", scope.id, live), lambda: _overview(digests, scope, live))
+
+
+def _overview(digests: Digests, scope: Scope, live: bool) -> Overview:
     examples, counted, pending, missing, failed = digests.rows(
         "SELECT COUNT(*), COALESCE(SUM(counted), 0), COALESCE(SUM(MIN(pending, ?2 - counted)), 0), "
         "COALESCE(SUM(missing), 0), COALESCE(SUM(failed), 0) FROM items WHERE session = ?1",
@@ -86,16 +91,12 @@ def read_overview(digests: Digests, scope: Scope) -> Overview:
     kinds = dict(digests.rows("SELECT kind, COUNT(*) FROM roots WHERE session = ? GROUP BY 1", scope.id))
     holes = {"missing": missing + unnamed, **{kind: kinds.get(kind, 0) for kind in list(KINDS)[1:]}}
     planned = examples * scope.repetitions + unnamed
-    return Overview(
-        examples, planned, counted + pending, counted, failed, holes, unnamed, _live(digests, scope)
-    )
+    return Overview(examples, planned, counted + pending, counted, failed, holes, unnamed, live)
 
 
 def _live(digests: Digests, scope: Scope) -> bool:
-    last = digests.rows(
-        "SELECT MAX(start_time), MAX(end_time) FROM roots INDEXED BY roots_by_kind WHERE session = ?",
-        scope.id,
-    )[0]
+    sql = "SELECT MAX(start_time), MAX(end_time) FROM roots INDEXED BY roots_by_kind WHERE session = ?"
+    last = digests.once(("last", scope.id), lambda: digests.rows(sql, scope.id)[0])
     since = datetime.now(timezone.utc) - timedelta(seconds=LIVE_S)
     latest: str = max(filter(None, (*last, scope.start_time)))
     return latest > since.isoformat(timespec="microseconds")
@@ -114,7 +115,7 @@ class Hole:
 
 
 _MISSING = (
-    "SELECT 'missing', p.example_id, NULL, i.missing, i.counted + i.pending || ' of ' || ? || ' runs arrived', "
+    "SELECT 'missing', p.example_id, NULL, i.missing, (i.counted + i.pending) || ' of ' || ? || ' runs arrived', "
     "NULL FROM items i JOIN plan p USING (session, pos) WHERE i.session = ? AND i.missing > 0 ORDER BY pos "
     "LIMIT ? OFFSET ?"
 )

@@ -33,7 +33,9 @@ class ScoreLine:
 
 def score_lines(digests: Digests, scope: Scope, of: int) -> list[ScoreLine]:
     """Return a line for every key."""
-    return [_line(digests, scope, key, of) for key in score_keys(digests, scope)]
+    return digests.once(
+        ("scores", scope.id), lambda: [_line(digests, scope, key, of) for key in score_keys(digests, scope)]
+    )
 
 
 def _line(digests: Digests, scope: Scope, key: str, of: int) -> ScoreLine:
@@ -58,6 +60,10 @@ class Latency:
 
 def latency(digests: Digests, scope: Scope) -> Latency:
     """Return the distribution of latencies."""
+    return digests.once(("latency", scope.id), lambda: _latency(digests, scope))
+
+
+def _latency(digests: Digests, scope: Scope) -> Latency:
     rows = digests.rows(
         "SELECT latency FROM roots INDEXED BY roots_by_kind WHERE session = ? AND kind = 'counted' "
         "AND latency IS NOT NULL",

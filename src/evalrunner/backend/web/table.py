@@ -32,19 +32,20 @@ _WHERE = {
     "failed": "i.failed > 0",
     "holes": "(i.missing > 0 OR i.pending > 0)",
     "slow": "i.slowest >= :slow",
-    "low": "EXISTS (SELECT 1 FROM item_scores s WHERE s.session = :session AND s.pos = i.pos AND s.mean < "
-    "(SELECT (MIN(mean) + MAX(mean)) / 2 FROM item_scores m WHERE m.session = :session AND m.key = s.key) "
-    "AND (:key = '' OR s.key = :key))",
+    # Low is below the middle between the lowest and the highest mean of the same key.
+    "low": "i.pos IN (SELECT s.pos FROM item_scores s JOIN (SELECT key, (MIN(mean) + MAX(mean)) / 2 AS middle FROM "
+    "item_scores WHERE session = :session GROUP BY key) m ON m.key = s.key WHERE s.session = :session "
+    "AND s.mean < m.middle AND (:key = '' OR s.key = :key))",
 }
-_SCORE = (
-    "(SELECT AVG(mean) FROM item_scores s WHERE s.session = :session AND s.pos = i.pos "
-    "AND (:key = '' OR s.key = :key))"
+_SCORED = (
+    "LEFT JOIN (SELECT pos, AVG(mean) AS score FROM item_scores WHERE session = :session "
+    "AND (:key = '' OR key = :key) GROUP BY pos) o ON o.pos = i.pos"
 )
 _ORDER = {
     "order": "i.pos",
     "slow": "i.slowest IS NULL, i.slowest DESC, i.pos",
-    "low": f"{_SCORE} IS NULL, {_SCORE}, i.pos",
-    "high": f"{_SCORE} IS NULL, {_SCORE} DESC, i.pos",
+    "low": "o.score IS NULL, o.score, i.pos",
+    "high": "o.score IS NULL, o.score DESC, i.pos",
 }
 
 
@@ -101,11 +102,12 @@ def read_rows(digests: Digests, scope: Scope, view: View, found: list[str] | Non
     if found is not None:
         where += " AND p.example_id IN (SELECT value FROM json_each(:found))"
         named["found"] = orjson.dumps(found).decode()
-    tables = f"FROM items i JOIN plan p USING (session, pos) WHERE {where}"
-    total = digests.rows(f"SELECT COUNT(*) {tables}", **named)[0][0]
+    tables = "FROM items i JOIN plan p ON p.session = i.session AND p.pos = i.pos"
+    total = digests.rows(f"SELECT COUNT(*) {tables} WHERE {where}", **named)[0][0]
+    scored = _SCORED if view.sort in ("low", "high") else ""
     rows = digests.rows(
-        "SELECT i.pos, example_id, version, gone, counted, pending, missing, failed, extra, latency "
-        f"{tables} ORDER BY {_ORDER[view.sort]} LIMIT {PAGE} OFFSET :offset",
+        "SELECT i.pos, p.example_id, version, gone, counted, pending, missing, failed, extra, latency "
+        f"{tables} {scored} WHERE {where} ORDER BY {_ORDER[view.sort]} LIMIT {PAGE} OFFSET :offset",
         **named,
         offset=(view.page - 1) * PAGE,
     )
@@ -117,6 +119,10 @@ def read_rows(digests: Digests, scope: Scope, view: View, found: list[str] | Non
 
 def slow_from(digests: Digests, scope: Scope) -> float:
     """Return the 95th percentile of the slowest runs of the examples."""
+    return digests.once(("slow", scope.id), lambda: _slow_from(digests, scope))
+
+
+def _slow_from(digests: Digests, scope: Scope) -> float:
     rows = digests.rows(
         "SELECT slowest FROM items WHERE session = :session AND slowest IS NOT NULL ORDER BY 1 DESC LIMIT 1 "
         "OFFSET (SELECT COUNT(slowest) / 20 FROM items WHERE session = :session)",
@@ -135,6 +141,10 @@ def _add_scores(digests: Digests, scope: Scope, page: list[Row]) -> None:
 
 def score_keys(digests: Digests, scope: Scope) -> list[str]:
     """Return the keys of the experiment's scores: those that it names first, in its order."""
+    return digests.once(("keys", scope.id), lambda: _score_keys(digests, scope))
+
+
+def _score_keys(digests: Digests, scope: Scope) -> list[str]:
     there = digests.rows("SELECT DISTINCT key FROM item_scores WHERE session = ? ORDER BY 1", scope.id)
     return list(dict.fromkeys([*scope.keys, *(row[0] for row in there)]))
 

@@ -37,10 +37,7 @@ def plain(text: object) -> str:
 
 
 def _spelled(match: re.Match[str]) -> str:
-    code = ord(match.group())
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return "\u2421" if code == 0x7F else f"\u27e8U+{code:04X}\u27e9"
+    return f"\u27e8U+{ord(match.group()):04X}\u27e9"
 
 
 def one_line(text: object, limit: int = PREVIEW) -> str:
