@@ -78,7 +78,7 @@ def _tell(connection: sqlite3.Connection, holes: list[dict[str, Any]]) -> None:
     sql = "SELECT substr(inputs, 1, 6000) FROM example_versions WHERE example_id = ? ORDER BY valid_from DESC LIMIT 1"
     for entry in holes:
         row = connection.execute(sql, (entry["hole"].example_id,)).fetchone()
-        entry["inputs"] = preview(row[0], 90) if row else []
+        entry["inputs"] = preview(row[0], 76) if row else []
 
 
 async def holes(request: Request) -> Response:
