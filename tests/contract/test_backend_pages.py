@@ -63,7 +63,7 @@ class Made:
         fields = {"session_id": self.session, "reference_example_id": example, "outputs": {"a": 1}, **fields}
         made = body(post(run, "unused", **fields))
         assert self.backend.multipart(made).status_code == 202
-        return str(answer.text)
+        return str(run)
 
     def all_runs(self) -> list[str]:
         return [self.run(example) for example in self.examples for _ in range(2)]
@@ -71,7 +71,7 @@ class Made:
     def page(self, visitor: requests.Session, rest: str = "") -> str:
         answer = visitor.get(f"{self.backend.url}/ui/experiments/{self.session}{rest}", timeout=10)
         assert answer.status_code == 200
-        return answer.text
+        return str(answer.text)
 
 
 def test_the_link_signs_in_and_the_code_leaves_the_address(backend: Backend) -> None:
