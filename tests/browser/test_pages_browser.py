@@ -169,7 +169,6 @@ def test_clicking_through_all_of_it(visit: Visit) -> None:
     visit.shot("datasets")
     page.click("a.row")
     visit.shot("dataset")
-    page.click("text=after")
     page.click("table a.row >> text=after")
     assert "58 of 60 items are visible; 2 are not." in page.inner_text(".verdict")
     assert page.inner_text(".chips").split() == ["2", "missing", "1", "unlinked"]

@@ -99,6 +99,8 @@ def seconds(value: float | None) -> str:
     """Return a duration with three digits that mean something."""
     if value is None:
         return "–"
+    if value == 0:
+        return "0 s"
     if value < 1:
         return f"{value * 1000:.0f} ms" if value >= 0.01 else f"{value * 1000:.1f} ms"
     return f"{value:.2f} s" if value < 100 else f"{value / 60:.1f} min"
