@@ -1,7 +1,7 @@
 # evalrunner: everything a clone needs, with nothing but make and a Python >= 3.10.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench-loss bench-overhead bench-memory chaos clean
+.PHONY: help setup demo test browser lint bench-loss bench-overhead bench-memory chaos clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -15,8 +15,11 @@ setup: ## make .venv with the tested versions (PYTHON=... chooses the interprete
 demo: setup ## run the quickstart with 4 workers, kill one on purpose, see that nothing was lost
 	@$(BIN)/python scripts/demo.py
 
-test: lint ## the gates, then every test
+test: lint browser ## the gates, then every test
 	@$(BIN)/python -m pytest
+
+browser:
+	@sh scripts/browser.sh
 
 lint: setup ## style, format, types, import contracts
 	@$(BIN)/ruff check .

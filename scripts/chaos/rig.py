@@ -114,6 +114,11 @@ class Backend:
         self.stop()
 
     @property
+    def token(self) -> str:
+        """The key that it wants."""
+        return self._token
+
+    @property
     def endpoint(self) -> Endpoint:
         """Where it is, for the Python API."""
         return Endpoint(self.url, key=self._token)

@@ -171,3 +171,41 @@ def test_plans_that_are_refused(tmp_path: Path, backend: Backend, text: str) -> 
         load(file)
     with pytest.raises(ConfigError, match="cannot be read"):
         load(tmp_path / "none.toml")
+
+
+def test_late_runs_are_kept_and_not_seen_until_their_time(backend: Backend) -> None:
+    late, prompt, again = run_id(), run_id(), run_id()
+    assert sent(backend, "late", prompt) == 202
+    backend.faults({"match": RUNS, "action": "late", "seconds": 1.5, "first_n": 3})
+    assert sent(backend, "late", late) == 202
+    assert backend.multipart(body(post(late, "late"), post(again, "late"))).status_code == 202
+    assert backend.multipart(body(post(prompt, "late"), post(run_id(), "other"))).status_code == 202
+    assert sent(backend, "late", late) == 409  # kept, so a repeat is known
+    with backend.client() as client:
+        project = client.read_project(project_name="late", include_stats=True)
+
+        def seen() -> set[str]:
+            asked = {"project_ids": [str(project.id)], "min_start_time": "2000-01-01"}
+            newer = backend.call("POST", "/api/v2/runs/query", json=asked).json()["items"]
+            older = backend.call("POST", "/runs/query", json={"session": [str(project.id)]}).json()["runs"]
+            assert {run["id"] for run in older} >= {run["id"] for run in newer}
+            return {run["id"] for run in newer}
+
+        assert project.run_count == 1
+        assert seen() == {prompt}
+        assert backend.call("GET", f"/runs/{late}").status_code == 404
+        truth = backend.truth("late")
+        assert truth["runs"][late]["complete"] is True
+        assert truth["runs"][late]["post"] == 3
+        assert eventually(seen, lambda ids: len(ids) == 3) == {late, again, prompt}
+    assert backend.report()["rules"][0]["fired"] == 3
+
+
+def test_what_was_late_is_seen_after_a_restart(tmp_path: Path) -> None:
+    run = run_id()
+    with running(tmp_path / "late.db") as first:
+        first.faults({"match": RUNS, "action": "late", "seconds": 1000})
+        assert sent(first, "late", run) == 202
+        assert first.call("GET", f"/runs/{run}").status_code == 404
+    with running(tmp_path / "late.db") as second:
+        assert second.call("GET", f"/runs/{run}").json()["id"] == run

@@ -166,8 +166,8 @@ def test_filters(backend: Backend) -> None:
 
 BAD_QUERIES: list[tuple[int, dict[str, Any]]] = [
     (400, {}),
-    (400, {"session": [run_id()], "trace_filter": "eq(name, 1)"}),
-    (400, {"session": [run_id()], "filter": "eq(feedback_key, 1)"}),
+    (400, {"session": [run_id()], "trace_filter": "eq(nom, 1)"}),
+    (400, {"session": [run_id()], "filter": "eq(feedback_colour, 1)"}),
     (400, {"session": [run_id()], "filter": "eq(name"}),
     (400, {"session": [run_id()], "filter": "and(" * 2000}),
     (400, {"session": [run_id()], "filter": "eq(total_tokens, 99999999999999999999)"}),

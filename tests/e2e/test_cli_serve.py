@@ -161,3 +161,14 @@ def test_a_port_in_use(tmp_path: Path) -> None:
         port = served.url.rpartition(":")[2]
         words = refused(tmp_path, "--port", port, "--store", "other.sqlite")
         assert f"cannot serve at 127.0.0.1:{port}: Address already in use" in words
+
+
+def test_the_link_opens_the_pages_and_does_not_carry_the_token(tmp_path: Path) -> None:
+    with serving(tmp_path, EVALRUNNER_TOKEN="chosen-by-hand") as served:
+        assert served.process.stdout is not None
+        link = served.process.stdout.readline().split()[-1]
+        assert link.startswith(f"{served.url}/login?code=")
+        assert "chosen-by-hand" not in link
+        with requests.Session() as visitor:
+            answer = visitor.get(link, timeout=10)
+        assert (answer.status_code, answer.url) == (200, f"{served.url}/ui/")

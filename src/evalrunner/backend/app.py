@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,13 +12,56 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
+from evalrunner.backend import web
 from evalrunner.backend.deps import Deps, answer
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.faults import FaultPlan
+from evalrunner.backend.flags import FLAGS
 from evalrunner.backend.gate import Gate
 from evalrunner.backend.presign import Signer
-from evalrunner.backend.routes import admin, datasets, examples, feedback, info, runs, sessions
+from evalrunner.backend.routes import (
+    admin,
+    annotation_queues,
+    comparative,
+    datasets,
+    datasets_files,
+    datasets_share,
+    datasets_versions,
+    examples,
+    examples_change,
+    feedback,
+    feedback_configs,
+    feedback_tokens,
+    info,
+    runs,
+    sessions,
+    share,
+    v2_runs,
+    v2_threads,
+)
 from evalrunner.backend.store.db import Store
+from evalrunner.backend.store.runs_late import show_all
+
+_MODULES = (
+    info,
+    runs,
+    share,
+    sessions,
+    comparative,
+    datasets_files,
+    datasets_share,
+    datasets_versions,
+    datasets,
+    examples,
+    examples_change,
+    feedback_tokens,
+    feedback_configs,
+    feedback,
+    v2_runs,
+    v2_threads,
+    annotation_queues,
+    web,
+)
 
 
 def create_app(
@@ -28,26 +71,31 @@ def create_app(
     *,
     admin_token: str | None = None,
     allowed_hosts: tuple[str, ...] | None = None,
+    flags: Mapping[str, bool] | None = None,
 ) -> Starlette:
     """Open the store and return the application; it closes the store when its lifespan ends.
 
     Clients must send `token` as their API key. `allowed_hosts` are the names that a Host header may
-    carry (any port); None allows all. StoreError if the store cannot be opened, ValueError without token.
+    carry (any port); None allows all. `flags` replace those of /info; with ch_query_enabled false the
+    older reads of runs answer 501, as a service without them does. StoreError if the store cannot be
+    opened, ValueError without token.
     """
     if not token:
         raise ValueError("the backend needs a token: without one, everybody could read and write the store")
     store = Store(store_path)
     plan = faults or FaultPlan()
     plan.arm()
-    parts = Deps(store, Signer(store.url_secret), plan)
+    parts = Deps(store, Signer(store.url_secret), plan, {**FLAGS, **(flags or {})})
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await store.write(show_all)
         yield
+        app.state.site.close()
         store.close()
 
     gate = Middleware(Gate, deps=parts, token=token, admin_token=admin_token, hosts=allowed_hosts)
-    mounted = [info, runs, sessions, datasets, examples, feedback, *([admin] if admin_token else [])]
+    mounted = [*_MODULES, *([admin] if admin_token else [])]
     app = Starlette(
         routes=[route for module in mounted for route in module.routes],
         middleware=[gate],
@@ -56,6 +104,7 @@ def create_app(
     )
     app.router.redirect_slashes = False
     app.state.deps = parts
+    app.state.site = web.Site(store, token)
     return app
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -19,11 +20,13 @@ from evalrunner.backend.wire import json_object, load_json, uuid_text
 
 @dataclass(slots=True)
 class Deps:
-    """The open store, the signer of addresses, and the plan of faults now in force."""
+    """The open store, the signer of addresses, the plan of faults now in force, and the flags of /info."""
 
     store: Store
     signer: Signer
     faults: FaultPlan
+    flags: dict[str, bool]
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)  # what is to happen later
 
 
 def deps(request: Request) -> Deps:

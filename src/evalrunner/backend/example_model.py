@@ -29,6 +29,7 @@ class ExampleWrite:
     attachments: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     rename: dict[str, str] | None = None
     retain: list[str] | None = None
+    dataset_id: str | None = None
 
     @property
     def replaces_attachments(self) -> bool:
@@ -57,12 +58,7 @@ def _add_field(write: ExampleWrite, rest: str, part: Part) -> None:
     elif rest == "outputs":
         write.outputs = _object(part)
     elif rest == "attachments_operations":
-        operations = json_object(part.data, part.name)
-        rename = operations.get("rename") or {}
-        if not isinstance(rename, dict) or not all(isinstance(new, str) for new in rename.values()):
-            raise HttpError(422, f"{part.name!r}: rename must map names to names")
-        write.rename = rename
-        write.retain = _names(operations.get("retain"), "retain") or []
+        _add_operations(write, json_object(part.data, part.name))
     elif rest.startswith("attachment."):
         write.attachments[rest.removeprefix("attachment.")] = (
             part.mime or "application/octet-stream",
@@ -70,6 +66,16 @@ def _add_field(write: ExampleWrite, rest: str, part: Part) -> None:
         )
     else:
         raise HttpError(422, f"part {part.name!r} is not known")
+
+
+def _add_operations(write: ExampleWrite, operations: Any) -> None:
+    if not isinstance(operations, dict):
+        raise HttpError(422, "attachments_operations must be a JSON object")
+    rename = {} if operations.get("rename") is None else operations["rename"]
+    if not isinstance(rename, dict) or not all(isinstance(new, str) for new in rename.values()):
+        raise HttpError(422, "attachments_operations: rename must map names to names")
+    write.rename = rename
+    write.retain = _names(operations.get("retain"), "retain") or []
 
 
 def _object(part: Part) -> bytes:
@@ -84,7 +90,7 @@ def example_write(document: dict[str, Any], example_id: str | None = None) -> Ex
     metadata = document.get("metadata")
     if metadata is not None and not isinstance(metadata, dict):
         raise HttpError(422, "metadata must be a JSON object")
-    return ExampleWrite(
+    write = ExampleWrite(
         id=example_id or uuid_text(document.get("id") or str(uuid.uuid4()), "id"),
         created_at=optional_time(document.get("created_at"), "created_at"),
         metadata=metadata,
@@ -97,7 +103,11 @@ def example_write(document: dict[str, Any], example_id: str | None = None) -> Ex
             document.get("use_source_run_attachments"), "use_source_run_attachments"
         )
         or [],
+        dataset_id=optional_uuid(document.get("dataset_id"), "dataset_id"),
     )
+    if document.get("attachments_operations") is not None:
+        _add_operations(write, document["attachments_operations"])
+    return write
 
 
 def _raw(value: Any, what: str) -> bytes | None:

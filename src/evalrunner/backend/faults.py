@@ -5,7 +5,7 @@
 
     [[fault]]
     match = "POST /runs/multipart"   # method and path, * matches anything; the path without /api/v1
-    action = "status"                # status | forget | cut_before | cut_after | stall | delay
+    action = "status"                # status | forget | late | cut_before | cut_after | stall | delay
     status = 429
     retry_after = 1                  # seconds
     after_s = 2.0                    # the rule holds from 2 s after arming
@@ -17,6 +17,14 @@ The first rule that fires decides. `stall` waits `seconds` and then goes on; `de
 holds the answer back for `seconds`; `cut_before` and `cut_after` close the connection without an answer,
 before or after the request was carried out. `forget` answers as if all were well and keeps nothing of some
 traces: the lot is drawn once per root run, by seed and trace id, for its children and feedback too.
+`late` keeps the runs of a request, answers, and shows them to readers only `seconds` later, or when the
+server is started again; /_admin/truth knows them at once.
+
+409 comes in four kinds. conflict_mode "partial" (unless told otherwise): what is new in a request is kept,
+and the answer is 409 only if nothing was new. "batch": one repeated operation is enough, and nothing of
+the request is kept, so that a client which takes 409 for success loses the rest. `status = 409` refuses
+before anything is read: a client that takes it for success loses everything. `cut_after` keeps the request
+and does not answer, so that the client's next attempt gets an honest 409.
 """
 
 from __future__ import annotations
@@ -39,7 +47,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-ACTIONS = ("status", "forget", "cut_before", "cut_after", "stall", "delay")
+ACTIONS = ("status", "forget", "cut_before", "cut_after", "stall", "delay", "late")
+_OF_BATCHES = ("forget", "late")  # these need the request to be read first
 _NUMBERS = {"status", "retry_after", "seconds", "after_s", "for_s", "first_n", "fraction"}
 
 
@@ -102,8 +111,15 @@ class FaultPlan:
     def strike(self, method: str, path: str) -> Rule | None:
         """Return the rule that this request runs into, counted as fired; None lets it pass."""
         for rule in self.rules:
-            if rule.action != "forget" and rule.covers(method, path, self._age()) and self._hit(rule):
+            if rule.action not in _OF_BATCHES and rule.covers(method, path, self._age()) and self._hit(rule):
                 return rule
+        return None
+
+    def lateness(self, method: str, path: str) -> float | None:
+        """Return for how many seconds the runs of this request are to be held back from readers."""
+        for rule in self.rules:
+            if rule.action == "late" and rule.covers(method, path, self._age()) and self._hit(rule):
+                return rule.seconds
         return None
 
     def drop_forgotten(self, method: str, path: str, batch: Batch) -> None:

@@ -27,6 +27,7 @@ class FeedbackRow:
     comment: str | None
     source_type: str | None
     created_at: str
+    comparative_experiment_id: str | None
     body: bytes
 
 
@@ -41,7 +42,7 @@ def feedback_row(document: dict[str, Any]) -> FeedbackRow:
         raise HttpError(422, "feedback must have a key")
     now = now_text()
     created = optional_time(document.get("created_at"), "created_at") or now
-    ids = {name: optional_uuid(document.get(name), name) for name in ("run_id", "session_id", "trace_id")}
+    ids = {name: optional_uuid(document.get(name), name) for name in _IDS}
     score = _score(document.get("score"))
     comment = optional_text(document.get("comment"), "comment")
     source = document.get("feedback_source")
@@ -71,12 +72,12 @@ def feedback_row(document: dict[str, Any]) -> FeedbackRow:
     )
 
 
+_IDS = ("run_id", "session_id", "trace_id", "comparative_experiment_id")
 _COPIED = (
     "value",
     "comment",
     "correction",
     "feedback_source",
-    "comparative_experiment_id",
     "feedback_group_id",
     "start_time",
     "extra",

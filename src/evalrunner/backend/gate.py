@@ -11,12 +11,14 @@ from typing import Any
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from evalrunner.backend import web
 from evalrunner.backend.deps import Deps
 from evalrunner.backend.faults import Rule
 
 # The SDK mounts its calls here and there, by endpoint and by age of the call.
 _PREFIXES = ("/api/v1", "/api", "/v1")
-_OPEN = ("/info", "/attachments/")  # without a key: the first tells no secret, the second is signed
+# Without a key: the first tells no secret, the second is signed, the others carry a token of their own.
+_OPEN = ("/info", "/attachments/", "/public/", "/v2/public/", "/feedback/tokens/", *web.OPEN)
 ADMIN = "/_admin/"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
@@ -61,7 +63,7 @@ class Gate:
             if not hmac.compare_digest(headers.get(b"x-admin-token", b""), self._admin):
                 return 401, "the x-admin-token is missing or wrong"
             return None
-        if path.startswith(_OPEN) or self._known_key(headers):
+        if path.startswith(_OPEN) or path in web.WAY_IN or self._known_key(headers):
             return None
         return 401, "the API key (x-api-key, or Authorization: Bearer) is missing or wrong"
 

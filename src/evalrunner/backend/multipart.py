@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from evalrunner.backend.errors import HttpError
 
 _NAME = re.compile(rb'^content-disposition:[^\r\n]*?\bname="([^"\r\n]*)"', re.IGNORECASE | re.MULTILINE)
+_FILE = re.compile(rb'^content-disposition:[^\r\n]*?\bfilename="([^"\r\n]*)"', re.IGNORECASE | re.MULTILINE)
 _TYPE = re.compile(rb"^content-type:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 _LENGTH = re.compile(rb"^content-length:[ \t]*(\d{1,12})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _TYPE_LENGTH = re.compile(r";\s*length=(\d{1,12})\s*$")
@@ -23,6 +24,7 @@ class Part:
     data: bytes
     mime: str
     declared: int | None
+    filename: str | None = None
 
 
 def boundary_of(content_type: str) -> bytes:
@@ -65,13 +67,14 @@ def _head(head: bytes) -> Part:
         raise HttpError(400, "a multipart part has no name")
     kind = _TYPE.search(head)
     mime = kind[1].decode("latin-1").strip() if kind else ""
-    length = _LENGTH.search(head)
+    file = _FILE.search(head)
+    part = Part(_text(name[1]), b"", mime, None, _text(file[1]) if file else None)
+    length, inline = _LENGTH.search(head), _TYPE_LENGTH.search(mime)
     if length is not None:
-        return Part(_text(name[1]), b"", mime, int(length[1]))
-    inline = _TYPE_LENGTH.search(mime)
-    if inline is None:
-        return Part(_text(name[1]), b"", mime, None)
-    return Part(_text(name[1]), b"", mime[: inline.start()], int(inline[1]))
+        part.declared = int(length[1])
+    elif inline is not None:
+        part.mime, part.declared = mime[: inline.start()], int(inline[1])
+    return part
 
 
 def _text(name: bytes) -> str:

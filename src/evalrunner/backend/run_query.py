@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from evalrunner.backend.errors import HttpError
-from evalrunner.backend.filters import Grammar, parse
+from evalrunner.backend.filtering.runs import of_run, of_trace
 from evalrunner.backend.ingest import RUN_TYPES
 from evalrunner.backend.store.functions import marks
 from evalrunner.backend.wire import time_text, uuid_text
@@ -17,8 +17,8 @@ from evalrunner.backend.wire import time_text, uuid_text
 PAGE = 100
 _SERVED = frozenset({
     "session", "session_id", "id", "trace", "parent_run", "reference_example", "run_type", "is_root", "error",
-    "start_time",    "end_time", "filter", "execution_order", "order", "select", "limit", "cursor", "skip_pagination",
-    "skip_prev_cursor", "data_source_type",
+    "start_time", "end_time", "filter", "trace_filter", "tree_filter", "execution_order", "order", "select",
+    "limit", "cursor", "skip_pagination", "skip_prev_cursor", "data_source_type",
 })  # fmt: skip
 _SCOPES = ("session", "session_id", "id", "trace", "parent_run", "reference_example")
 _IDS = {
@@ -29,25 +29,6 @@ _IDS = {
     "parent_run": "parent_run_id",
     "reference_example": "reference_example_id",
 }
-_FIELDS = {name: name for name in (
-    "id", "name", "run_type", "status", "start_time", "end_time", "trace_id", "parent_run_id",
-    "reference_example_id", "session_id", "error", "total_tokens", "prompt_tokens", "completion_tokens",
-)}  # fmt: skip
-_FIELDS["is_root"] = "(parent_run_id IS NULL)"
-_FIELDS["latency"] = "((julianday(end_time) - julianday(start_time)) * 86400.0)"
-
-
-def _coerce(name: str, value: Any) -> Any:
-    if value is None:
-        return None
-    if name in ("start_time", "end_time"):
-        return time_text(value, name)
-    return uuid_text(value, name) if name == "id" or name.endswith("_id") else value
-
-
-GRAMMAR = Grammar(
-    _FIELDS, {"metadata": "json_extract(CAST(extra AS TEXT), '$.metadata')"}, {"tags": "tags"}, _coerce
-)
 
 
 @dataclass(slots=True)
@@ -75,11 +56,10 @@ def read_query(body: dict[str, Any]) -> RunQuery:
     query = RunQuery(ascending=given.get("order", "desc") == "asc")
     _scope(query, given)
     _simple(query, given)
-    if "filter" in given:
-        condition, args = GRAMMAR.sql(parse(_text(given["filter"], "filter")))
-        query.add(condition, *args)
+    sessions = [*as_list(given.get("session")), *as_list(given.get("session_id"))]
+    add_filters(query, given, [uuid_text(one, "session") for one in sessions])
     if "cursor" in given:
-        _after(query, _text(given["cursor"], "cursor"))
+        start_after(query, _text(given["cursor"], "cursor"))
     query.select = _select(given.get("select"))
     query.limit = _limit(given.get("limit", PAGE))
     return query
@@ -91,11 +71,28 @@ def _scope(query: RunQuery, given: dict[str, Any]) -> None:
     narrow = any(name in given for name in _SCOPES[2:])
     for name in _SCOPES:
         if name in given:
-            value = given[name]
             # The plus keeps SQLite from walking a whole session where ids, a trace or a parent are given.
             column = f"+{_IDS[name]}" if narrow and _IDS[name] == "session_id" else _IDS[name]
-            ids = [uuid_text(item, name) for item in (value if isinstance(value, list) else [value])]
+            ids = [uuid_text(item, name) for item in as_list(given[name])]
             query.add(f"{column} IN ({marks(ids)})", *ids)
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return a list as it is, None as an empty one, anything else as a list of one."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def add_filters(query: RunQuery, given: dict[str, Any], sessions: list[str]) -> None:
+    """Narrow by `filter` (the run), `trace_filter` (its root) and `tree_filter` (any run of its trace)."""
+    if given.get("filter") is not None:
+        condition, args = of_run(_text(given["filter"], "filter"))
+        query.add(condition, *args)
+    for name in ("trace_filter", "tree_filter"):
+        if given.get(name) is not None:
+            condition, args = of_trace(_text(given[name], name), sessions, root=name == "trace_filter")
+            query.add(condition, *args)
 
 
 def _simple(query: RunQuery, given: dict[str, Any]) -> None:
@@ -140,7 +137,8 @@ def make_cursor(start_time: str, run_id: str) -> str:
     return base64.urlsafe_b64encode(orjson.dumps([start_time, run_id])).decode()
 
 
-def _after(query: RunQuery, cursor: str) -> None:
+def start_after(query: RunQuery, cursor: str) -> None:
+    """Narrow to what follows the place that `make_cursor` told; 400 for any other text."""
     try:
         start_time, run_id = orjson.loads(base64.urlsafe_b64decode(cursor))
         place = (time_text(start_time, "cursor"), uuid_text(run_id, "cursor"))

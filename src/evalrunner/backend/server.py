@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ def serve(
     ready: Callable[[str], None] | None = None,
     stop: Callable[[], bool] | None = None,
     admin_token: str | None = None,
+    flags: Mapping[str, bool] | None = None,
 ) -> None:
     """Run the server until SIGTERM, SIGINT or until `stop()` is true; then end what is in flight, and return.
 
@@ -46,7 +47,7 @@ def serve(
     listener = _listen(host, port)
     try:
         hosts = (*LOOPBACK, host) if _is_loopback(host) else None
-        app = create_app(store, token, plan, admin_token=admin_token, allowed_hosts=hosts)
+        app = create_app(store, token, plan, admin_token=admin_token, allowed_hosts=hosts, flags=flags)
     except BaseException:
         listener.close()
         raise

@@ -43,6 +43,7 @@ def command(
     themselves.
     """
     from evalrunner.backend.server import serve  # noqa: PLC0415 - the web framework costs 0.2 s
+    from evalrunner.backend.web.door import sign_in_path  # noqa: PLC0415
 
     path = store.expanduser().absolute()
     given = _given_token(token_file)
@@ -52,7 +53,7 @@ def command(
 
         def ready(url: str) -> None:
             announce(_reached(url, "127.0.0.1"))
-            _print(path, _reached(url, socket.gethostname()), source)
+            _print(path, _reached(url, socket.gethostname()), source, sign_in_path(token))
 
         try:
             serve(path, host=host, port=port, token=token, faults=faults, ready=ready)
@@ -69,13 +70,14 @@ def _reached(url: str, name: str) -> str:
     return f"http://{name}:{address.port}"
 
 
-def _print(store: Path, url: str, source: str) -> None:
+def _print(store: Path, url: str, source: str, sign_in: str) -> None:
     # On a name that is not loopback, the SDK's links keep the port only behind this path.
     path = "" if urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1") else "/api/v1"
     output = Output()
     output.line(f"serving {store} at {url}; Ctrl-C ends it. For the SDK:")
     output.line(f"  export LANGSMITH_ENDPOINT={url}{path}")
     output.line(f"  export LANGSMITH_API_KEY={source}")
+    output.line(f"In a browser (this link shows everything, and changes nothing): {url}{sign_in}")
 
 
 def _given_token(token_file: Path | None) -> tuple[str, str] | None:

@@ -9,6 +9,7 @@ from starlette.routing import Route
 from evalrunner.backend.deps import answer, body_object, deps
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.faults import FaultPlan
+from evalrunner.backend.flags import changed
 from evalrunner.backend.store.truth import truth
 from evalrunner.errors import ConfigError
 
@@ -22,6 +23,13 @@ async def _arm(request: Request) -> Response:
     plan.arm()
     deps(request).faults = plan
     return answer(plan.report())
+
+
+async def _switch(request: Request) -> Response:
+    """Change the flags of /info, of which each client reads once what they are."""
+    parts = deps(request)
+    parts.flags = changed(parts.flags, await body_object(request))
+    return answer(parts.flags)
 
 
 async def _report(request: Request) -> Response:
@@ -38,5 +46,6 @@ async def _truth(request: Request) -> Response:
 routes = [
     Route("/_admin/faults", _arm, methods=["PUT"]),
     Route("/_admin/faults", _report, methods=["GET"]),
+    Route("/_admin/flags", _switch, methods=["PUT"]),
     Route("/_admin/truth", _truth, methods=["GET"]),
 ]

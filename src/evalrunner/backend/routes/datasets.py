@@ -38,6 +38,12 @@ async def _read(request: Request) -> Response:
     return await _shown(request, path_id(request))
 
 
+async def _update(request: Request) -> Response:
+    dataset_id, body = path_id(request), await body_object(request)
+    await deps(request).store.write(lambda c: store.update_dataset(c, dataset_id, body))
+    return await _shown(request, dataset_id)
+
+
 async def _delete(request: Request) -> Response:
     dataset_id = path_id(request)
     await deps(request).store.write(lambda c: store.delete_dataset(c, dataset_id))
@@ -76,6 +82,7 @@ routes = [
     Route("/datasets", _create, methods=["POST"]),
     Route("/datasets", _list, methods=["GET"]),
     Route("/datasets/{id}", _read, methods=["GET"]),
+    Route("/datasets/{id}", _update, methods=["PATCH"]),
     Route("/datasets/{id}", _delete, methods=["DELETE"]),
     Route("/datasets/{id}/runs", _results, methods=["POST"]),
 ]

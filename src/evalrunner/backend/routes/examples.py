@@ -87,11 +87,7 @@ async def _list(request: Request) -> Response:
     params, parts = request.query_params, deps(request)
     query = ExampleQuery()
     query.limit, query.offset = query_page(request)
-    for column, name in (("dataset_id", "dataset"), ("example_id", "id")):
-        if ids := query_ids(request, name):
-            query.add(f"{column} IN ({','.join('?' * len(ids))})", *ids)
-    if not query.where:
-        raise HttpError(400, "either dataset or id must be given")
+    query.among(query_ids(request, "dataset"), query_ids(request, "id"))
     query.as_of(params.get("as_of"))
     query.splits(params.getlist("splits"))
     if (metadata := query_document(request, "metadata")) is not None:
@@ -104,12 +100,6 @@ async def _list(request: Request) -> Response:
 async def _read(request: Request) -> Response:
     parts, example_id, when = deps(request), path_id(request), request.query_params.get("as_of")
     return answer(await parts.store.read(lambda c: _reader(parts, c).one(example_id, when)))
-
-
-async def _delete(request: Request) -> Response:
-    example_id = path_id(request)
-    await deps(request).store.write(lambda c: store.delete_example(c, example_id))
-    return answer({"message": "Example deleted"})
 
 
 async def _attachment(request: Request) -> Response:
@@ -130,6 +120,5 @@ routes = [
     Route("/examples", _create, methods=["POST"]),
     Route("/examples", _list, methods=["GET"]),
     Route("/examples/{id}", _read, methods=["GET"]),
-    Route("/examples/{id}", _delete, methods=["DELETE"]),
     Route("/attachments/{sha}", _attachment, methods=["GET"]),
 ]

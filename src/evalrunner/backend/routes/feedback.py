@@ -13,6 +13,8 @@ from evalrunner.backend.feedback_model import feedback_row
 from evalrunner.backend.ingest import Batch
 from evalrunner.backend.store import feedback as store
 
+_CHANGEABLE = ("score", "value", "comment", "correction")
+
 
 async def _create(request: Request) -> Response:
     row, parts = feedback_row(await body_object(request)), deps(request)
@@ -44,6 +46,19 @@ async def _list(request: Request) -> Response:
     return answer(page)
 
 
+async def _read(request: Request) -> Response:
+    feedback_id = path_id(request)
+    body = await deps(request).store.read(lambda connection: store.read_feedback(connection, feedback_id))
+    return answer(orjson.Fragment(body))
+
+
+async def _update(request: Request) -> Response:
+    feedback_id, told = path_id(request), await body_object(request)
+    change = {name: told[name] for name in _CHANGEABLE if told.get(name) is not None}
+    body = await deps(request).store.write(lambda c: store.update_feedback(c, feedback_id, change))
+    return answer(orjson.Fragment(body))
+
+
 async def _delete(request: Request) -> Response:
     feedback_id = path_id(request)
     await deps(request).store.write(lambda connection: store.delete_feedback(connection, feedback_id))
@@ -53,5 +68,7 @@ async def _delete(request: Request) -> Response:
 routes = [
     Route("/feedback", _create, methods=["POST"]),
     Route("/feedback", _list, methods=["GET"]),
+    Route("/feedback/{id}", _read, methods=["GET"]),
+    Route("/feedback/{id}", _update, methods=["PATCH"]),
     Route("/feedback/{id}", _delete, methods=["DELETE"]),
 ]

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from evalrunner.backend.deps import answer
+from evalrunner.backend.deps import answer, deps
 
 # All six keys of batch_ingest_config are needed: with some of them, the SDK's sending thread dies and
 # no run is ever sent. The version decides that feedback rides with the runs, and that nothing warns.
@@ -21,18 +21,11 @@ INFO = {
         "scale_up_qsize_trigger": 1000,
         "scale_down_nempty_trigger": 4,
     },
-    "instance_flags": {
-        "zstd_compression_enabled": True,
-        "dataset_examples_multipart_enabled": True,
-        "examples_multipart_enabled": True,
-        "ch_query_enabled": True,
-        "sdb_query_enabled": False,
-    },
 }
 
 
-async def _info(_: Request) -> Response:
-    return answer(INFO)
+async def _info(request: Request) -> Response:
+    return answer({**INFO, "instance_flags": deps(request).flags})
 
 
 routes = [Route("/info", _info, methods=["GET"])]

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 from typing import Any
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from evalrunner.backend.body import aside, read_body
-from evalrunner.backend.deps import answer, body_object, deps, path_id
+from evalrunner.backend.deps import Deps, answer, body_object, deps, path_id
 from evalrunner.backend.errors import HttpError
+from evalrunner.backend.filtering.runs import of_run
+from evalrunner.backend.flags import require_older_reads
 from evalrunner.backend.ingest import Batch, Kind, RunOp, decode_multipart, run_op
 from evalrunner.backend.multipart import boundary_of
 from evalrunner.backend.run_query import read_query
 from evalrunner.backend.store.delete import delete_traces
+from evalrunner.backend.store.runs_late import hold_back, not_received, show
 from evalrunner.backend.store.runs_read import RunReader
+from evalrunner.backend.store.runs_stats import runs_stats
 from evalrunner.backend.store.runs_write import write_batch
 from evalrunner.backend.wire import uuid_text
 
@@ -55,21 +62,51 @@ async def _take(request: Request, batch: Batch) -> Response:
     parts = deps(request)
     whole = parts.faults.conflict_mode == "batch"
     parts.faults.drop_forgotten(request.method, request.scope["path"], batch)
-    if not await parts.store.write(lambda connection: write_batch(connection, batch, whole)):
+    late = parts.faults.lateness(request.method, request.scope["path"])
+    held = [op.run_id for op in batch.ops if op.kind == "post"] if late is not None else []
+
+    def work(connection: sqlite3.Connection) -> bool:
+        new = not_received(connection, held)
+        fresh = write_batch(connection, batch, whole)
+        hold_back(connection, new)
+        return fresh
+
+    if not await parts.store.write(work):
         raise HttpError(409, "payload already received")
+    if late is not None:
+        task = asyncio.create_task(_show_later(parts, held, late))
+        parts.tasks.add(task)
+        task.add_done_callback(parts.tasks.discard)
     return answer({"message": "Runs accepted"}, 202)
 
 
+async def _show_later(parts: Deps, runs: list[str], seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    await parts.store.write(lambda connection: show(connection, runs))
+
+
 async def _query(request: Request) -> Response:
-    query = read_query(await body_object(request))
     parts = deps(request)
+    require_older_reads(parts.flags)
+    query = read_query(await body_object(request))
     return answer(
         await parts.store.read(lambda c: RunReader(c, parts.store.tenant_id, parts.signer).page(query)),
     )
 
 
+async def _stats(request: Request) -> Response:
+    parts, body = deps(request), await body_object(request)
+    words = body.pop("query", None)
+    query = read_query(body)
+    if isinstance(words, str) and words:
+        condition, args = of_run(f"search({orjson.dumps(words).decode()})")
+        query.add(condition, *args)
+    return answer(await parts.store.read(lambda connection: runs_stats(connection, query)))
+
+
 async def _read(request: Request) -> Response:
     parts, run_id = deps(request), path_id(request)
+    require_older_reads(parts.flags)
     return answer(
         await parts.store.read(lambda c: RunReader(c, parts.store.tenant_id, parts.signer).one(run_id))
     )
@@ -90,6 +127,7 @@ routes = [
     Route("/runs/multipart", _multipart, methods=["POST"]),
     Route("/runs/batch", _batch, methods=["POST"]),
     Route("/runs/query", _query, methods=["POST"]),
+    Route("/runs/stats", _stats, methods=["POST"]),
     Route("/runs/delete", _delete, methods=["POST"]),
     Route("/runs", _create, methods=["POST"]),
     Route("/runs/{id}", _read, methods=["GET"]),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.store.delete import delete_blobs_unused
 from evalrunner.backend.store.functions import marks
 from evalrunner.backend.store.sessions import SessionQuery, delete_session
+from evalrunner.backend.store.versions import new_version
 from evalrunner.backend.wire import fragment, now_text, optional_json, optional_text, uuid_text
 
 _COLUMNS = (
@@ -41,6 +43,17 @@ def create_dataset(connection: sqlite3.Connection, body: dict[str, Any]) -> str:
     return dataset_id
 
 
+def update_dataset(connection: sqlite3.Connection, dataset_id: str, body: dict[str, Any]) -> None:
+    """Change what is said, null included; 404 if unknown, 409 if the new name is taken."""
+    values = _said(body)
+    new_version(connection, dataset_id)
+    try:
+        for name, value in values.items():
+            connection.execute(f"UPDATE datasets SET {name} = ? WHERE id = ?", (value, dataset_id))  # noqa: S608
+    except sqlite3.IntegrityError:
+        raise HttpError(409, "Dataset with this name already exists.") from None
+
+
 def _values(body: dict[str, Any]) -> dict[str, Any]:
     name = body.get("name")
     if not isinstance(name, str) or not name:
@@ -48,22 +61,39 @@ def _values(body: dict[str, Any]) -> dict[str, Any]:
     data_type = body.get("data_type") or "kv"
     if not isinstance(data_type, str) or data_type not in _TYPES:
         raise HttpError(422, f"data_type must be one of {', '.join(_TYPES)}")
+    return {"name": name, "data_type": data_type, **_said({**body, "name": name})}
+
+
+def _said(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns for what the body says; a name cannot be taken away."""
     extra = body.get("extra")
-    metadata = body.get("metadata") or (extra.get("metadata") if isinstance(extra, dict) else None)
-    text = optional_json(metadata, dict, "metadata")
-    return {
-        "name": name,
-        "description": optional_text(body.get("description"), "description"),
-        "data_type": data_type,
-        "inputs_schema": optional_json(
-            body.get("inputs_schema_definition"), dict, "inputs_schema_definition"
-        ),
-        "outputs_schema": optional_json(
-            body.get("outputs_schema_definition"), dict, "outputs_schema_definition"
-        ),
-        "transformations": optional_json(body.get("transformations"), list, "transformations"),
-        "metadata": None if text is None else text.decode(),
-    }
+    if body.get("metadata") is None and isinstance(extra, dict) and "metadata" in extra:
+        body = {**body, "metadata": extra["metadata"]}
+    said = {column: read(body[key], key) for key, (column, read) in _READ.items() if key in body}
+    return {column: value for column, value in said.items() if column != "name" or value}
+
+
+def _document(value: object, what: str) -> bytes | None:
+    return optional_json(value, dict, what)
+
+
+def _metadata(value: object, what: str) -> str | None:
+    text = optional_json(value, dict, what)
+    return None if text is None else text.decode()
+
+
+def _steps(value: object, what: str) -> bytes | None:
+    return optional_json(value, list, what)
+
+
+_READ: dict[str, tuple[str, Callable[[object, str], Any]]] = {
+    "name": ("name", optional_text),
+    "description": ("description", optional_text),
+    "inputs_schema_definition": ("inputs_schema", _document),
+    "outputs_schema_definition": ("outputs_schema", _document),
+    "transformations": ("transformations", _steps),
+    "metadata": ("metadata", _metadata),
+}
 
 
 def read_dataset(connection: sqlite3.Connection, tenant_id: str, dataset_id: str) -> dict[str, Any]:
@@ -102,7 +132,8 @@ def delete_dataset(connection: sqlite3.Connection, dataset_id: str) -> None:
         "(SELECT version FROM example_versions WHERE dataset_id = ?)",
         (dataset_id,),
     )
-    connection.execute("DELETE FROM example_versions WHERE dataset_id = ?", (dataset_id,))
+    for table in ("example_versions", "dataset_versions", "dataset_tags", "dataset_shares"):
+        connection.execute(f"DELETE FROM {table} WHERE dataset_id = ?", (dataset_id,))  # noqa: S608
     connection.execute("DELETE FROM datasets WHERE id = ?", (dataset_id,))
     delete_blobs_unused(connection)
 

@@ -50,6 +50,7 @@ class Store:
             os.close(self._lock)
             raise
         self._closed = False
+        self.commits = 0  # what was computed at one value holds as long as it stays
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
         self._thread.start()
@@ -123,6 +124,7 @@ class Store:
             self._writer.execute("BEGIN IMMEDIATE")
             outcomes = [self._one(job) for job in group]
             self._writer.execute("COMMIT")
+            self.commits += 1
         except Exception as error:
             with contextlib.suppress(sqlite3.Error):
                 self._writer.execute("ROLLBACK")

@@ -14,12 +14,14 @@ from evalrunner.backend.presign import Signer
 from evalrunner.backend.run_query import RunQuery
 from evalrunner.backend.store.functions import marks
 from evalrunner.backend.store.runs_read import PREVIEW_FIELDS, RunReader
+from evalrunner.backend.store.versions import LATEST, is_time, moment
 from evalrunner.backend.wire import fragment, time_text, uuid_text
 
 _SELECT = (
     "SELECT version, example_id, dataset_id, created_at, valid_from, source_run_id, metadata, inputs, "
     "outputs FROM example_versions"
 )
+_TAGGED = "SELECT as_of FROM dataset_tags t WHERE t.dataset_id = example_versions.dataset_id"
 _DEFAULT = frozenset({"dataset_id", "created_at", "modified_at", "inputs", "outputs", "metadata", "name",
                       "source_run_id"})  # fmt: skip
 
@@ -52,22 +54,34 @@ class ExampleQuery:
     limit: int = 100
     offset: int = 0
     fields: frozenset[str] = _DEFAULT
+    datasets: list[str] = field(default_factory=list)
+    tag: str | None = None
 
     def add(self, condition: str, *args: Any) -> None:
         """Narrow the query."""
         self.where.append(condition)
         self.args += args
 
+    def among(self, datasets: list[str], ids: list[str]) -> None:
+        """Narrow to some datasets and some examples; 400 if neither is said."""
+        self.datasets = datasets
+        for column, values in (("dataset_id", datasets), ("example_id", ids)):
+            if values:
+                self.add(f"{column} IN ({marks(values)})", *values)
+        if not self.where:
+            raise HttpError(400, "either dataset or id must be given")
+
     def as_of(self, when: str | None) -> None:
-        """Narrow to what held at a time; None or "latest" is the present. 404 for a tag: none are kept."""
-        if when is None or when == "latest":
+        """Narrow to what held at a time, or at the version with a tag; None or "latest" is the present."""
+        if when is None or when == LATEST:
             self.add("valid_to IS NULL")
             return
-        try:
-            stamp = time_text(when, "as_of")
-        except HttpError:
-            raise HttpError(404, f"as_of {when!r} is neither a time nor a known tag") from None
-        self.add("valid_from <= ? AND (valid_to IS NULL OR valid_to > ?)", stamp, stamp)
+        stamp, value = "?", when
+        if is_time(when):
+            value = time_text(when, "as_of")
+        else:
+            self.tag, stamp = when, f"({_TAGGED} AND tag = ?)"
+        self.add(f"valid_from <= {stamp} AND (valid_to IS NULL OR valid_to > {stamp})", value, value)
 
     def splits(self, names: list[str]) -> None:
         """Narrow to examples that are in one of these splits; no names, no narrowing."""
@@ -101,6 +115,9 @@ class ExampleReader:
         rows = self.connection.execute(
             f"{_SELECT} {tail}", (*query.args, query.limit, query.offset)
         ).fetchall()
+        if not rows and query.tag is not None:
+            for dataset_id in query.datasets:
+                moment(self.connection, dataset_id, query.tag)
         return self._shown(rows, query.fields)
 
     def one(self, example_id: str, when: str | None) -> dict[str, Any]:

@@ -9,10 +9,9 @@ import orjson
 
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.example_model import ExampleWrite
-from evalrunner.backend.store.datasets import require_dataset
 from evalrunner.backend.store.functions import marks
 from evalrunner.backend.store.runs_write import put_blob
-from evalrunner.backend.wire import later_than, now_text
+from evalrunner.backend.store.versions import new_version
 
 _INSERT = (
     "INSERT INTO example_versions "
@@ -25,7 +24,7 @@ _Names = dict[str, tuple[str, str]]  # attachment name -> (mime, sha)
 
 def create_examples(connection: sqlite3.Connection, dataset_id: str, writes: list[ExampleWrite]) -> str:
     """Add examples, all or none, and return the new version's time; 404 unknown dataset, 409 known id."""
-    require_dataset(connection, dataset_id)
+    stamp = new_version(connection, dataset_id)
     ids = [write.id for write in writes]
     for at in range(0, len(ids), 500):
         some = ids[at : at + 500]
@@ -33,7 +32,6 @@ def create_examples(connection: sqlite3.Connection, dataset_id: str, writes: lis
         row = connection.execute(taken, some).fetchone()
         if row is not None:
             raise HttpError(409, f"example {row[0]} already exists")
-    stamp = _next_stamp(connection)
     for write in writes:
         _create(connection, dataset_id, write, stamp)
     return stamp
@@ -80,11 +78,29 @@ def update_examples(connection: sqlite3.Connection, dataset_id: str, writes: lis
 
     404 for an unknown dataset or example, 409 for an example of another dataset.
     """
-    require_dataset(connection, dataset_id)
-    stamp = _next_stamp(connection)
+    stamp = new_version(connection, dataset_id)
     for write in writes:
         _update(connection, dataset_id, write, stamp)
     return stamp
+
+
+def upsert_examples(connection: sqlite3.Connection, dataset_id: str, writes: list[ExampleWrite]) -> str:
+    """Add the examples that are not there and change the others, all or none; errors as for both."""
+    stamp = new_version(connection, dataset_id)
+    sql = f"SELECT 1 FROM example_versions WHERE {_CURRENT}"  # noqa: S608
+    for write in writes:
+        known = connection.execute(sql, (write.id,)).fetchone() is not None
+        (_update if known else _create)(connection, dataset_id, write, stamp)
+    return stamp
+
+
+def dataset_of(connection: sqlite3.Connection, example_id: str) -> str:
+    """Return the id of an example's dataset; 404 if there is no such example now."""
+    sql = f"SELECT dataset_id FROM example_versions WHERE {_CURRENT}"  # noqa: S608
+    row = connection.execute(sql, (example_id,)).fetchone()
+    if row is None:
+        raise HttpError(404, f"example {example_id} not found")
+    return str(row[0])
 
 
 def _update(connection: sqlite3.Connection, dataset_id: str, write: ExampleWrite, stamp: str) -> None:
@@ -102,24 +118,6 @@ def _update(connection: sqlite3.Connection, dataset_id: str, write: ExampleWrite
     connection.execute("UPDATE example_versions SET valid_to = ? WHERE version = ?", (stamp, version))
     inputs, outputs = write.inputs or inputs, write.outputs or outputs
     _insert(connection, (write.id, owner, created, stamp, source, merged, inputs, outputs), attachments)
-
-
-def delete_example(connection: sqlite3.Connection, example_id: str) -> None:
-    """End an example; its older versions stay readable with `as_of`. 404 if there is none."""
-    stamp = _next_stamp(connection)
-    sql = f"UPDATE example_versions SET valid_to = ? WHERE {_CURRENT}"  # noqa: S608
-    ended = connection.execute(sql, (stamp, example_id))
-    if ended.rowcount == 0:
-        raise HttpError(404, f"example {example_id} not found")
-
-
-def _next_stamp(connection: sqlite3.Connection) -> str:
-    """Return a time later than every earlier write of an example, even if the clock was set back."""
-    row = connection.execute("SELECT value FROM meta WHERE key = 'last_example_write'").fetchone()
-    now = now_text()
-    stamp = now if row is None or now > row[0] else later_than(row[0])
-    connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('last_example_write', ?)", (stamp,))
-    return stamp
 
 
 def _with_split(metadata: dict[str, Any], split: list[str] | None, otherwise: list[str]) -> str:

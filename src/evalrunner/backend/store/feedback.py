@@ -9,10 +9,13 @@ from typing import Any
 import orjson
 
 from evalrunner.backend.errors import HttpError
-from evalrunner.backend.feedback_model import FeedbackRow
+from evalrunner.backend.feedback_model import FeedbackRow, feedback_row
 from evalrunner.backend.store.functions import marks
 
-_COLUMNS = "id, run_id, session_id, trace_id, key, score, value, comment, source_type, created_at, body"
+_COLUMNS = (
+    "id, run_id, session_id, trace_id, key, score, value, comment, source_type, created_at, "
+    "comparative_experiment_id, body"
+)
 _ROW = attrgetter(*_COLUMNS.split(", "))
 _UPSERT = f"INSERT OR REPLACE INTO feedback ({_COLUMNS}) VALUES ({marks(_COLUMNS.split(','))})"  # noqa: S608
 
@@ -63,6 +66,22 @@ def list_feedback(
         f"SELECT body FROM feedback WHERE {' AND '.join(where)} ORDER BY created_at DESC, id LIMIT ? OFFSET ?"  # noqa: S608
     )
     return [orjson.Fragment(row[0]) for row in connection.execute(query, (*args, limit, offset))]
+
+
+def read_feedback(connection: sqlite3.Connection, feedback_id: str) -> bytes:
+    """Return the JSON of one feedback; 404 if there is none."""
+    row = connection.execute("SELECT body FROM feedback WHERE id = ?", (feedback_id,)).fetchone()
+    if row is None:
+        raise HttpError(404, f"feedback {feedback_id} not found")
+    return bytes(row[0])
+
+
+def update_feedback(connection: sqlite3.Connection, feedback_id: str, change: dict[str, Any]) -> bytes:
+    """Change what is told of a feedback and return its JSON; 404 if there is none."""
+    document = orjson.loads(read_feedback(connection, feedback_id))
+    row = feedback_row({**document, **change, "modified_at": None})
+    upsert_feedback(connection, [row])
+    return row.body
 
 
 def delete_feedback(connection: sqlite3.Connection, feedback_id: str) -> None:

@@ -10,10 +10,17 @@ from importlib import resources
 from evalrunner.backend.errors import StoreError
 from evalrunner.backend.wire import now_text
 
-SCHEMA_VERSION = 1
-
-# MIGRATIONS[n] is the script that takes a store of version n to version n + 1.
-MIGRATIONS: dict[int, str] = {}
+# MIGRATIONS[n] is the script that takes a store of version n to version n + 1; schema.sql makes version 1.
+MIGRATIONS: dict[int, str] = {
+    1: "to_2_dataset_versions.sql",
+    2: "to_3_dataset_shares.sql",
+    3: "to_4_annotation_queues.sql",
+    4: "to_5_comparative.sql",
+    5: "to_6_run_shares.sql",
+    6: "to_7_feedback_tokens.sql",
+    7: "to_8_late_runs.sql",
+}
+SCHEMA_VERSION = 1 + len(MIGRATIONS)
 
 
 def migrate(connection: sqlite3.Connection) -> None:
@@ -28,16 +35,17 @@ def migrate(connection: sqlite3.Connection) -> None:
         )
     if version == SCHEMA_VERSION:
         return
-    steps = [_schema()] if version == 0 else [MIGRATIONS[n] for n in range(version, SCHEMA_VERSION)]
-    connection.executescript("BEGIN IMMEDIATE;\n" + "\n".join(steps))
+    steps = [MIGRATIONS[n] for n in range(max(version, 1), SCHEMA_VERSION)]
+    scripts = [_script(name) for name in (["schema.sql"] if version == 0 else []) + steps]
+    connection.executescript("BEGIN IMMEDIATE;\n" + "\n".join(scripts))
     if version == 0:
         _first_rows(connection)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     connection.execute("COMMIT")
 
 
-def _schema() -> str:
-    return resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
+def _script(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _first_rows(connection: sqlite3.Connection) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from evalrunner.backend.errors import HttpError
+from evalrunner.backend.filtering.runs import METADATA, THREAD_ID
 from evalrunner.backend.presign import Signer
 from evalrunner.backend.run_query import RunQuery, make_cursor
 from evalrunner.backend.store.functions import marks
@@ -138,12 +139,17 @@ _COLUMNS: dict[str, tuple[str, _Read]] = {
     **{name: (name, fragment) for name in _JSON},
     "inputs_preview": ("substr(inputs, 1, 800)", _preview),
     "outputs_preview": ("substr(outputs, 1, 800)", _preview),
+    "thread_id": (THREAD_ID, str),
+    "metadata": (METADATA, fragment),
+    "share_token": ("(SELECT share_token FROM run_shares WHERE run_id = runs.id)", None),
 }
 _EVERYTHING = frozenset(
     {*_COLUMNS, "parent_run_ids", "app_path", "feedback_stats", "s3_urls", "child_run_ids"}
 ) - {
     "inputs_preview",
     "outputs_preview",
+    "metadata",
+    "share_token",
 }
 PREVIEW_FIELDS = sorted(
     _EVERYTHING - {"inputs", "outputs", "events", "serialized", "child_run_ids"}

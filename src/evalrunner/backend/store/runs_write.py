@@ -124,7 +124,8 @@ def session_of_name(connection: sqlite3.Connection, name: str) -> str:
 
 def _count(connection: sqlite3.Connection, repeated: list[RunOp]) -> None:
     for op in repeated:
-        connection.execute(f"UPDATE runs SET {op.kind}_n = {op.kind}_n + 1 WHERE id = ?", (op.run_id,))  # noqa: S608
+        more = f"{op.kind}_n + CASE WHEN {op.kind}_n < 0 THEN -1 ELSE 1 END"  # negative: held back
+        connection.execute(f"UPDATE runs SET {op.kind}_n = {more} WHERE id = ?", (op.run_id,))  # noqa: S608
 
 
 def _attach(connection: sqlite3.Connection, attachments: Iterable[RunAttachment]) -> None:

@@ -1,4 +1,4 @@
--- Version 1 of the store. JSON that is only ever copied out again is BLOB; JSON that queries look into is TEXT.
+-- Version 1 of the store; the to_*.sql scripts take it further (migrate.py). JSON that is only ever copied out again is BLOB; JSON that queries look into is TEXT.
 -- Times are text of one fixed width in UTC (see wire.time_text), so that text order is the order of time.
 
 CREATE TABLE meta (

@@ -40,6 +40,20 @@ def session_feedback_stats(
     return runs.get("all", {}), own.get("all", {})
 
 
+def feedback_stats_of(connection: sqlite3.Connection, ids: str) -> dict[str, Any]:
+    """Return key -> stats over all runs whose ids stand in a JSON array."""
+    stats = _feedback_stats(connection, "'all'", "run_id IN (SELECT value FROM json_each(?))", [ids])
+    found: dict[str, Any] = stats.get("all", {})
+    return found
+
+
+def comparative_feedback_stats(connection: sqlite3.Connection, comparative_id: str) -> dict[str, Any]:
+    """Return key -> stats of the feedback that was given in a comparison."""
+    stats = _feedback_stats(connection, "'all'", "comparative_experiment_id = ?", [comparative_id])
+    found: dict[str, Any] = stats.get("all", {})
+    return found
+
+
 def _feedback_stats(
     connection: sqlite3.Connection, owner: str, where: str, args: list[str]
 ) -> dict[str, Any]:
@@ -73,8 +87,8 @@ def session_stats(connection: sqlite3.Connection, session_id: str) -> dict[str, 
     of_runs, own = session_feedback_stats(connection, session_id)
     return {
         "run_count": count,
-        "latency_p50": _percentile(latencies, 0.50),
-        "latency_p99": _percentile(latencies, 0.99),
+        "latency_p50": percentile(latencies, 0.50),
+        "latency_p99": percentile(latencies, 0.99),
         "first_token_p50": None,
         "first_token_p99": None,
         "error_rate": errors / count if count else None,
@@ -96,7 +110,8 @@ def _roots(connection: sqlite3.Connection, session_id: str) -> tuple[list[float]
     return latencies, sum(row[1] for row in rows), len(rows), max((row[2] for row in rows), default=None)
 
 
-def _percentile(ordered: list[float], share: float) -> float | None:
+def percentile(ordered: list[float], share: float) -> float | None:
+    """Return the value below which `share` of the ordered values lie, between two of them if need be."""
     if not ordered:
         return None
     place = share * (len(ordered) - 1)

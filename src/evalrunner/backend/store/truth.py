@@ -13,7 +13,7 @@ def truth(connection: sqlite3.Connection, session: str) -> dict[str, Any]:
     arrived are in here, though no query lists them.
     """
     sql = (
-        "SELECT id, post_n, patch_n, end_time, parent_run_id, reference_example_id, status FROM runs "
+        "SELECT id, ABS(post_n), patch_n, end_time, parent_run_id, reference_example_id, status FROM runs "
         "WHERE session_id = ? OR session_id = (SELECT id FROM sessions WHERE name = ?)"
     )
     runs = {row[0]: _run(row) for row in connection.execute(sql, (session, session))}

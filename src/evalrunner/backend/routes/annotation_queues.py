@@ -1,0 +1,147 @@
+"""Annotation queues, and the runs in them."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from evalrunner.backend.deps import answer, body_json, body_object, deps, path_id, query_ids, query_page
+from evalrunner.backend.errors import HttpError
+from evalrunner.backend.store import queue_runs, queues
+from evalrunner.backend.store.runs_read import RunReader
+from evalrunner.backend.store.sessions import SessionQuery
+from evalrunner.backend.wire import optional_uuid, uuid_text
+
+
+async def _create(request: Request) -> Response:
+    body = await body_object(request)
+    return await _shown(request, await deps(request).store.write(lambda c: queues.create_queue(c, body)))
+
+
+async def _list(request: Request) -> Response:
+    limit, offset = query_page(request)
+    opened, params = deps(request).store, request.query_params
+    query = SessionQuery(limit=limit, offset=offset)
+    query.any_of("id", query_ids(request, "ids"))
+    query.contains("name", params.get("name_contains"))
+    if (name := params.get("name")) is not None:
+        query.add("name = ?", name)
+    return answer(await opened.read(lambda c: queues.list_queues(c, opened.tenant_id, query)))
+
+
+async def _read(request: Request) -> Response:
+    return await _shown(request, path_id(request))
+
+
+async def _update(request: Request) -> Response:
+    queue_id, body = path_id(request), await body_object(request)
+    await deps(request).store.write(lambda c: queues.update_queue(c, queue_id, body))
+    return await _shown(request, queue_id)
+
+
+async def _delete(request: Request) -> Response:
+    queue_id = path_id(request)
+    await deps(request).store.write(lambda c: queues.delete_queue(c, queue_id))
+    return answer({"message": "Annotation queue deleted"})
+
+
+async def _shown(request: Request, queue_id: str) -> Response:
+    opened = deps(request).store
+    return answer(await opened.read(lambda c: queues.read_queue(c, opened.tenant_id, queue_id)))
+
+
+async def _add(request: Request) -> Response:
+    """Runs come as a list of ids or of objects; the further keys of an object only help to find the run."""
+    queue_id, told = path_id(request), await body_json(request)
+    if not isinstance(told, list):
+        raise HttpError(422, "the body must be a list of runs")
+    runs = [_added(one) for one in told]
+    return answer(await deps(request).store.write(lambda c: queue_runs.add_runs(c, queue_id, runs)))
+
+
+def _added(told: Any) -> queue_runs.Added:
+    if not isinstance(told, dict):
+        return queue_runs.Added(uuid_text(told, "run_id"))
+    proposed = optional_uuid(told.get("source_proposed_example_id"), "source_proposed_example_id")
+    return queue_runs.Added(uuid_text(told.get("run_id"), "run_id"), proposed)
+
+
+async def _runs(request: Request) -> Response:
+    limit, offset = query_page(request)
+    return answer(await _page(request, request.query_params.get("status"), limit, offset))
+
+
+async def _run(request: Request) -> Response:
+    """The run at a place among those that wait for a review, counted from 0."""
+    found = await _page(request, "needs_my_review", 1, request.path_params["index"])
+    if not found:
+        raise HttpError(404, "the queue has no run at this index")
+    return answer(found[0])
+
+
+async def _page(request: Request, status: str | None, limit: int, offset: int) -> list[dict[str, Any]]:
+    queue_id, parts = path_id(request), deps(request)
+
+    def read(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+        reader = RunReader(connection, parts.store.tenant_id, parts.signer)
+        return queue_runs.page(connection, reader, queue_id, status, limit, offset)
+
+    return await parts.store.read(read)
+
+
+async def _size(request: Request) -> Response:
+    return await _counted(request, request.query_params.get("status", "needs_my_review"))
+
+
+async def _total(request: Request) -> Response:
+    return await _counted(request, None)
+
+
+async def _archived(request: Request) -> Response:
+    return await _counted(request, "completed")
+
+
+async def _counted(request: Request, status: str | None) -> Response:
+    queue_id = path_id(request)
+    return answer(await deps(request).store.read(lambda c: queue_runs.count(c, queue_id, status)))
+
+
+async def _remove(request: Request) -> Response:
+    queue_id, which = path_id(request), path_id(request, "run")
+    await deps(request).store.write(lambda c: queue_runs.remove_run(c, queue_id, which))
+    return answer({"message": "Run removed from the queue"})
+
+
+async def _move(request: Request) -> Response:
+    queue_id, which, body = path_id(request), path_id(request, "run"), await body_object(request)
+    await deps(request).store.write(lambda c: queue_runs.move_run(c, queue_id, which, body))
+    return answer({"message": "Run updated"})
+
+
+async def _status(request: Request) -> Response:
+    place, body = path_id(request), await body_object(request)
+    await deps(request).store.write(lambda c: queue_runs.set_status(c, place, body))
+    return answer({"message": "Status updated"})
+
+
+routes = [
+    Route("/annotation-queues", _create, methods=["POST"]),
+    Route("/annotation-queues", _list, methods=["GET"]),
+    Route("/annotation-queues/status/{id}", _status, methods=["POST"]),
+    Route("/annotation-queues/{id}", _read, methods=["GET"]),
+    Route("/annotation-queues/{id}", _update, methods=["PATCH"]),
+    Route("/annotation-queues/{id}", _delete, methods=["DELETE"]),
+    Route("/annotation-queues/{id}/size", _size, methods=["GET"]),
+    Route("/annotation-queues/{id}/total_size", _total, methods=["GET"]),
+    Route("/annotation-queues/{id}/total_archived", _archived, methods=["GET"]),
+    Route("/annotation-queues/{id}/runs", _add, methods=["POST"]),
+    Route("/annotation-queues/{id}/runs/by-key", _add, methods=["POST"]),
+    Route("/annotation-queues/{id}/runs", _runs, methods=["GET"]),
+    Route("/annotation-queues/{id}/runs/{run}", _remove, methods=["DELETE"]),
+    Route("/annotation-queues/{id}/runs/{run}", _move, methods=["PATCH"]),
+    Route("/annotation-queues/{id}/run/{index:int}", _run, methods=["GET"]),
+]

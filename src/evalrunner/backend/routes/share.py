@@ -1,0 +1,130 @@
+"""Shared runs: tokens given and taken, and what is read with one, in both generations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from evalrunner.backend.deps import answer, body_object, deps, path_id
+from evalrunner.backend.errors import HttpError
+from evalrunner.backend.routes.v2_runs import query_selects, read, shape_from
+from evalrunner.backend.run_query import RunQuery, as_list, start_after
+from evalrunner.backend.store import run_shares as store
+from evalrunner.backend.store.functions import marks
+from evalrunner.backend.store.runs_read import RunReader
+from evalrunner.backend.store.v2_read import trace_runs
+from evalrunner.backend.v2_query import text
+from evalrunner.backend.wire import optional_uuid, time_text, uuid_text
+
+
+async def _share(request: Request) -> Response:
+    run_id, body = path_id(request), await body_object(request)
+    token = optional_uuid(body.get("share_token"), "share_token")
+    return answer(await deps(request).store.write(lambda c: store.share_run(c, run_id, token)))
+
+
+async def _shared(request: Request) -> Response:
+    run_id = path_id(request)
+    token = await deps(request).store.read(lambda c: store.shared_under(c, run_id))
+    return answer(None if token is None else {"run_id": run_id, "share_token": token})
+
+
+async def _unshare(request: Request) -> Response:
+    run_id = path_id(request)
+    await deps(request).store.write(lambda c: store.unshare_run(c, run_id))
+    return answer({"message": "Run unshared"})
+
+
+async def _share_trace(request: Request) -> Response:
+    path_id(request)  # a child shares its trace's root
+    body = await body_object(request)
+    trace, session = (
+        uuid_text(body.get("trace_id"), "trace_id"),
+        uuid_text(body.get("session_id"), "session_id"),
+    )
+    return answer(await deps(request).store.write(lambda c: store.share_trace(c, trace, session)))
+
+
+async def _unshare_trace(request: Request) -> Response:
+    trace_id = path_id(request)
+    await deps(request).store.write(lambda c: store.unshare_run(c, trace_id))
+    return Response(status_code=204)
+
+
+async def _public_run(request: Request) -> Response:
+    token = path_id(request, "token")
+    wanted = path_id(request) if "id" in request.path_params else None
+
+    def work(reader: RunReader) -> dict[str, Any]:
+        root, trace = store.shared_run(reader.connection, token)
+        return _of_trace(reader.one(wanted or root), trace)
+
+    return answer(await read(request, work))
+
+
+async def _public_runs(request: Request) -> Response:
+    token, body = path_id(request, "token"), await body_object(request)
+    ids = [uuid_text(one, "id") for one in as_list(body.get("id"))]
+
+    def work(reader: RunReader) -> dict[str, Any]:
+        _, trace = store.shared_run(reader.connection, token)
+        query = RunQuery(ascending=True)
+        query.add("trace_id = ?", trace)
+        if ids:
+            query.add(f"id IN ({marks(ids)})", *ids)
+        if body.get("cursor") is not None:
+            start_after(query, text(body["cursor"], "cursor"))
+        return reader.page(query)
+
+    return answer(await read(request, work))
+
+
+async def _public_run_v2(request: Request) -> Response:
+    token, run_id = path_id(request, "token"), path_id(request)
+    shape, start = shape_from(request, query_selects(request)), request.query_params.get("start_time")
+    since = None if start is None else time_text(start, "start_time")
+
+    def work(reader: RunReader) -> dict[str, Any]:
+        _, trace = store.shared_run(reader.connection, token)
+        tail, args = "WHERE id = ? AND trace_id = ? AND post_n > 0", [run_id, trace]
+        runs = reader.select(tail, args, shape.fields)
+        if not runs or since not in (None, runs[0]["start_time"]):
+            raise HttpError(404, f"run {run_id} is not part of what is shared")
+        return shape.shown(runs[0])
+
+    return answer(await read(request, work))
+
+
+async def _public_runs_v2(request: Request) -> Response:
+    token, body = path_id(request, "token"), await body_object(request)
+    shape = shape_from(request, body.get("selects"))
+
+    def work(reader: RunReader) -> dict[str, Any]:
+        query = RunQuery(ascending=True)
+        query.add("trace_id = ?", store.shared_run(reader.connection, token)[1])
+        return trace_runs(reader, query, shape)
+
+    return answer(await read(request, work))
+
+
+def _of_trace(run: dict[str, Any], trace_id: str) -> dict[str, Any]:
+    if run["trace_id"] != trace_id:
+        raise HttpError(404, f"run {run['id']} is not part of what is shared")
+    return run
+
+
+routes = [
+    Route("/runs/{id}/share", _share, methods=["PUT"]),
+    Route("/runs/{id}/share", _shared, methods=["GET"]),
+    Route("/runs/{id}/share", _unshare, methods=["DELETE"]),
+    Route("/public/{token}/run", _public_run, methods=["GET"]),
+    Route("/public/{token}/run/{id}", _public_run, methods=["GET"]),
+    Route("/public/{token}/runs/query", _public_runs, methods=["POST"]),
+    Route("/v2/runs/{id}/share", _share_trace, methods=["POST"]),
+    Route("/v2/runs/{id}/share", _unshare_trace, methods=["DELETE"]),
+    Route("/v2/public/{token}/run/{id}", _public_run_v2, methods=["GET"]),
+    Route("/v2/public/{token}/runs/query", _public_runs_v2, methods=["POST"]),
+]

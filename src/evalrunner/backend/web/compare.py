@@ -1,0 +1,120 @@
+"""Two experiments side by side: what became better and what worse, example by example, in SQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from evalrunner.backend.web.digest import Digests
+from evalrunner.backend.web.scope import Scope
+from evalrunner.backend.web.text import Field
+
+PAGE = 50
+SHOWS = {
+    "changed": "changed",
+    "worse": "worse",
+    "better": "better",
+    "same": "same",
+    "one": "in one only",
+    "all": "all",
+}
+_EPSILON = "1e-9"
+_JOINED = f"""
+WITH both AS (SELECT example_id FROM plan WHERE session = :a UNION SELECT example_id FROM plan WHERE session = :b),
+rows AS (SELECT both.example_id, pa.pos AS pa, pb.pos AS pb, sa.mean AS a, sb.mean AS b, sb.mean - sa.mean AS d,
+    ia.latency AS la, ib.latency AS lb, COALESCE(pb.version, pa.version) AS version,
+    COALESCE(ia.failed, 0) AS fa, COALESCE(ib.failed, 0) AS fb, COALESCE(ia.counted, 0) AS na,
+    COALESCE(ib.counted, 0) AS nb
+FROM both
+LEFT JOIN plan pa ON pa.session = :a AND pa.example_id = both.example_id
+LEFT JOIN plan pb ON pb.session = :b AND pb.example_id = both.example_id
+LEFT JOIN items ia ON ia.session = :a AND ia.pos = pa.pos
+LEFT JOIN items ib ON ib.session = :b AND ib.pos = pb.pos
+LEFT JOIN item_scores sa ON sa.session = :a AND sa.key = :key AND sa.pos = pa.pos
+LEFT JOIN item_scores sb ON sb.session = :b AND sb.key = :key AND sb.pos = pb.pos),
+sorted AS (SELECT *, CASE WHEN a IS NULL AND b IS NULL THEN 'none' WHEN a IS NULL OR b IS NULL THEN 'one'
+    WHEN d < -{_EPSILON} THEN 'worse' WHEN d > {_EPSILON} THEN 'better' ELSE 'same' END AS way FROM rows)
+"""  # noqa: S608
+_WHERE = {"all": "1", "changed": "way IN ('worse', 'better')"}
+
+
+@dataclass(slots=True)
+class Pair:
+    """One example in both experiments."""
+
+    example_id: str
+    version: int
+    a: float | None
+    b: float | None
+    delta: float | None
+    way: str
+    latency_a: float | None
+    latency_b: float | None
+    failed_a: int
+    failed_b: int
+    counted_a: int
+    counted_b: int
+    run_a: str | None = None
+    run_b: str | None = None
+    inputs: list[Field] = field(default_factory=list)
+    reference: list[Field] = field(default_factory=list)
+    outputs_a: list[Field] = field(default_factory=list)
+    outputs_b: list[Field] = field(default_factory=list)
+    error_a: str | None = None
+    error_b: str | None = None
+
+
+def counts(digests: Digests, a: Scope, b: Scope, key: str) -> dict[str, int]:
+    """Return how many examples became better, worse, stayed, or have the score in one experiment only."""
+    sql = f"{_JOINED} SELECT way, COUNT(*) FROM sorted GROUP BY way"  # noqa: S608
+    found = digests.once(
+        ("counts", a.id, b.id, key), lambda: dict(digests.rows(sql, a=a.id, b=b.id, key=key))
+    )
+    told = {way: found.get(way, 0) for way in ("worse", "better", "same", "one", "none")}
+    return {**told, "changed": told["worse"] + told["better"], "all": sum(told.values())}
+
+
+def pairs(digests: Digests, a: Scope, b: Scope, key: str, show: str, page: int) -> list[Pair]:
+    """Return a page of examples, the largest loss first, then the largest gain."""
+    where = _WHERE.get(show, "way = :show")
+    rows = digests.rows(
+        f"{_JOINED} SELECT example_id, version, a, b, d, way, la, lb, fa, fb, na, nb FROM sorted WHERE {where} "  # noqa: S608
+        f"ORDER BY d IS NULL, d >= 0, ABS(d) DESC, COALESCE(pb, pa) LIMIT {PAGE} OFFSET :offset",
+        a=a.id,
+        b=b.id,
+        key=key,
+        show=show,
+        offset=(page - 1) * PAGE,
+    )
+    found = [Pair(*row) for row in rows]
+    for pair in found:
+        pair.run_a, pair.run_b = (_run(digests, side.id, pair.example_id) for side in (a, b))
+    return found
+
+
+def _run(digests: Digests, session: str, example_id: str) -> str | None:
+    rows = digests.rows(
+        "SELECT r.id FROM plan p JOIN roots r INDEXED BY roots_by_pos ON r.session = p.session AND r.pos = p.pos "
+        "WHERE p.session = ? AND p.example_id = ? AND r.kind = 'counted' "
+        "ORDER BY r.failed DESC, r.start_time LIMIT 1",
+        session,
+        example_id,
+    )
+    return rows[0][0] if rows else None
+
+
+def means(digests: Digests, a: Scope, b: Scope, keys: list[str]) -> list[dict[str, Any]]:
+    """Return, for every key, the mean over the items of each experiment, and the difference."""
+    return digests.once(("means", a.id, b.id), lambda: [_means(digests, a, b, key) for key in keys])
+
+
+def _means(digests: Digests, a: Scope, b: Scope, key: str) -> dict[str, Any]:
+    sides = [
+        digests.rows(
+            "SELECT AVG(mean), COUNT(mean) FROM item_scores WHERE session = ? AND key = ?", side.id, key
+        )[0]
+        for side in (a, b)
+    ]
+    (mean_a, n_a), (mean_b, n_b) = sides
+    delta = mean_b - mean_a if mean_a is not None and mean_b is not None else None
+    return {"key": key, "a": mean_a, "b": mean_b, "n_a": n_a, "n_b": n_b, "delta": delta}

@@ -1,0 +1,142 @@
+"""What is said first about an experiment: the verdict, the books, and where the holes are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+from evalrunner.backend.web.digest import Digests
+from evalrunner.backend.web.scope import Scope
+
+LIVE_S = 60  # a run of an unfinished experiment within so many seconds: it is going on
+KINDS = {
+    "missing": "no run has arrived",
+    "pending": "a run has begun and has no end",
+    "hidden": "runs of examples that the dataset version does not show",
+    "duplicate": "runs beyond the planned repetitions",
+    "unlinked": "runs that belong to no example of the dataset",
+    "update": "updates of runs whose create has not arrived",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Counts of an experiment's items (example × repetition) and of its holes."""
+
+    examples: int
+    planned: int
+    arrived: int
+    visible: int
+    failed: int
+    holes: dict[str, int]
+    unnamed: int
+    live: bool
+
+    @property
+    def open(self) -> int:
+        """Items that are not visible."""
+        return self.planned - self.visible
+
+    @property
+    def strangers(self) -> int:
+        """Runs that do not count."""
+        return sum(count for kind, count in self.holes.items() if kind not in ("missing", "pending"))
+
+    @property
+    def tone(self) -> str:
+        """How it stands, in one word."""
+        if self.live and self.open:
+            return "live"
+        if self.open or not self.planned:
+            return "bad"
+        return "warn" if self.failed or self.strangers else "good"
+
+    @property
+    def word(self) -> str:
+        """How it stands, as a headline."""
+        return {"live": "Running", "bad": "Incomplete", "warn": "Complete", "good": "Complete"}[self.tone]
+
+    @property
+    def sentence(self) -> str:
+        """How it stands, in a sentence."""
+        if not self.planned:
+            return "The dataset version of this experiment holds no examples."
+        if self.open:
+            said = f"{self.visible:,} of {self.planned:,} items are visible; {self.open:,} are not."
+        else:
+            said = f"All {self.planned:,} items are visible; nothing was lost."
+        if self.failed:
+            said += f" {self.failed:,} of the visible ones failed."
+        if self.strangers:
+            said += f" {self.strangers:,} further run{'s do' if self.strangers > 1 else ' does'} not count."
+        return said
+
+
+def read_overview(digests: Digests, scope: Scope) -> Overview:
+    """Sum up an experiment."""
+    live = _live(digests, scope)  # asks the clock, so it is never remembered
+    return digests.once(("overview", scope.id, live), lambda: _overview(digests, scope, live))
+
+
+def _overview(digests: Digests, scope: Scope, live: bool) -> Overview:
+    examples, counted, pending, missing, failed = digests.rows(
+        "SELECT COUNT(*), COALESCE(SUM(counted), 0), COALESCE(SUM(MIN(pending, ?2 - counted)), 0), "
+        "COALESCE(SUM(missing), 0), COALESCE(SUM(failed), 0) FROM items WHERE session = ?1",
+        scope.id,
+        scope.repetitions,
+    )[0]
+    told = scope.told or examples
+    # The experiment says how many examples it is over, and nobody says which have never had a run.
+    unnamed = max(told - examples, 0) * scope.repetitions if scope.limit is None else 0
+    kinds = dict(digests.rows("SELECT kind, COUNT(*) FROM roots WHERE session = ? GROUP BY 1", scope.id))
+    holes = {"missing": missing + unnamed, **{kind: kinds.get(kind, 0) for kind in list(KINDS)[1:]}}
+    planned = examples * scope.repetitions + unnamed
+    return Overview(examples, planned, counted + pending, counted, failed, holes, unnamed, live)
+
+
+def _live(digests: Digests, scope: Scope) -> bool:
+    sql = "SELECT MAX(start_time), MAX(end_time) FROM roots INDEXED BY roots_by_kind WHERE session = ?"
+    last = digests.once(("last", scope.id), lambda: digests.rows(sql, scope.id)[0])
+    since = datetime.now(timezone.utc) - timedelta(seconds=LIVE_S)
+    latest: str = max(filter(None, (*last, scope.start_time)))
+    return latest > since.isoformat(timespec="microseconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """One row of the holes."""
+
+    kind: str
+    example_id: str | None
+    run_id: str | None
+    count: int
+    why: str
+    start_time: str | None
+
+
+_MISSING = (
+    "SELECT 'missing', p.example_id, NULL, i.missing, (i.counted + i.pending) || ' of ' || ? || ' runs arrived', "
+    "NULL FROM items i JOIN plan p USING (session, pos) WHERE i.session = ? AND i.missing > 0 ORDER BY pos "
+    "LIMIT ? OFFSET ?"
+)
+_RUNS = (
+    "SELECT kind, example_id, id, 1, why, start_time FROM roots WHERE session = ? AND kind = ? "
+    "ORDER BY start_time, id LIMIT ? OFFSET ?"
+)
+_WHY = {"pending": "it has no end", "duplicate": "one ended run more than planned"}
+
+
+def read_holes(digests: Digests, scope: Scope, kind: str, limit: int, offset: int) -> list[Hole]:
+    """Return a page of one kind of holes."""
+    if kind == "missing":
+        rows = digests.rows(_MISSING, scope.repetitions, scope.id, limit, offset)
+    else:
+        rows = digests.rows(_RUNS, scope.id, kind, limit, offset)
+    default = _WHY.get(kind, "")
+    return [Hole(one, example, run, count, why or default, at) for one, example, run, count, why, at in rows]
+
+
+def first_holes(digests: Digests, scope: Scope, overview: Overview, each: int) -> list[Hole]:
+    """Return the first holes of every kind that there is."""
+    kinds = [kind for kind, count in overview.holes.items() if count]
+    return [hole for kind in kinds for hole in read_holes(digests, scope, kind, each, 0)]

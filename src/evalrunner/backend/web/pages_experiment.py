@@ -1,0 +1,140 @@
+"""An experiment: verdict and holes, scores, rows; and two of them side by side."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from evalrunner.backend.deps import deps
+from evalrunner.backend.web import compare as comparing
+from evalrunner.backend.web import listing, overview, scores, table
+from evalrunner.backend.web.digest import Digests
+from evalrunner.backend.web.paging import Pages, choice, page_number, wanted, wanted_query, words
+from evalrunner.backend.web.render import HEADERS, page
+from evalrunner.backend.web.site import site
+from evalrunner.backend.web.text import one_line, preview
+
+_FIRST_HOLES = 3
+_HOLES = 100
+
+
+async def experiment(request: Request) -> Response:
+    """What became of every item, the worst first."""
+    session, view = wanted(request), _view(request)
+    scope = await site(request).digested(lambda digests: digests.scope(session))
+    if scope.dataset_id is None:
+        return RedirectResponse(f"/ui/projects/{session}", 303, HEADERS)
+    store = deps(request).store
+    found = await store.read(lambda c: table.search(c, scope, view.search)) if view.search else None
+    shown = await site(request).digested(lambda digests: _summed(digests, session, view, found))
+
+    def read(connection: sqlite3.Connection) -> dict[str, Any]:
+        table.add_texts(connection, shown["rows"])
+        _tell(connection, shown["holes"])
+        others, _ = listing.experiments(connection, str(scope.dataset_id), 1)
+        return {"dataset": listing.dataset(connection, str(scope.dataset_id)), "others": others}
+
+    rest = await store.read(read)
+    known = {"filters": table.FILTERS, "sorts": table.SORTS, "view": view}
+    return page(request, "experiment.html", **{**shown, **rest, **known})
+
+
+def _view(request: Request) -> table.View:
+    return table.View(
+        show=choice(request, "show", table.FILTERS, "all"),
+        sort=choice(request, "sort", table.SORTS, "order"),
+        key=words(request, "key"),
+        search=words(request, "q"),
+        page=page_number(request),
+    )
+
+
+def _summed(digests: Digests, session: str, view: table.View, found: list[str] | None) -> dict[str, Any]:
+    scope = digests.scope(session)
+    told = overview.read_overview(digests, scope)
+    rows, total = table.read_rows(digests, scope, view, found)
+    holes = [
+        {"hole": hole, "inputs": []} for hole in overview.first_holes(digests, scope, told, _FIRST_HOLES)
+    ]
+    return {
+        "scope": scope,
+        "overview": told,
+        "holes": holes,
+        "score_lines": scores.score_lines(digests, scope, told.planned),
+        "summaries": scores.summaries(digests, scope),
+        "latency": scores.latency(digests, scope),
+        "slow": table.slow_from(digests, scope),
+        "keys": table.score_keys(digests, scope),
+        "rows": rows,
+        "pages": Pages(view.page, table.PAGE, total),
+    }
+
+
+def _tell(connection: sqlite3.Connection, holes: list[dict[str, Any]]) -> None:
+    """Add to every hole what its example asks."""
+    sql = "SELECT substr(inputs, 1, 6000) FROM example_versions WHERE example_id = ? ORDER BY valid_from DESC LIMIT 1"
+    for entry in holes:
+        row = connection.execute(sql, (entry["hole"].example_id,)).fetchone()
+        entry["inputs"] = preview(row[0], 76) if row else []
+
+
+async def holes(request: Request) -> Response:
+    """All holes of one kind."""
+    session, number = wanted(request), page_number(request)
+    asked = choice(request, "kind", overview.KINDS, "")
+
+    def summed(digests: Digests) -> dict[str, Any]:
+        scope = digests.scope(session)
+        told = overview.read_overview(digests, scope)
+        kind = asked or next((kind for kind, count in told.holes.items() if count), "missing")
+        found = overview.read_holes(digests, scope, kind, _HOLES, (number - 1) * _HOLES)
+        rows = [{"hole": hole, "inputs": []} for hole in found]
+        pages = Pages(number, _HOLES, told.holes[kind])
+        return {"scope": scope, "overview": told, "kind": kind, "holes": rows, "pages": pages}
+
+    shown = await site(request).digested(summed)
+    await deps(request).store.read(lambda connection: _tell(connection, shown["holes"]))
+    return page(request, "holes.html", **shown, kinds=overview.KINDS)
+
+
+async def compare(request: Request) -> Response:
+    """Two experiments, example by example."""
+    ids = (wanted_query(request, "a"), wanted_query(request, "b"))
+    show, number = choice(request, "show", comparing.SHOWS, "changed"), page_number(request)
+    asked = words(request, "key")
+
+    def summed(digests: Digests) -> dict[str, Any]:
+        a, b = (digests.scope(session) for session in ids)
+        keys = list(dict.fromkeys([*table.score_keys(digests, a), *table.score_keys(digests, b)]))
+        key = asked if asked in keys else next(iter(keys), "")
+        counts = comparing.counts(digests, a, b, key)
+        return {
+            "a": a, "b": b, "keys": keys, "key": key, "counts": counts,
+            "overviews": [overview.read_overview(digests, side) for side in (a, b)],
+            "latencies": [scores.latency(digests, side) for side in (a, b)],
+            "means": comparing.means(digests, a, b, keys),
+            "pairs": comparing.pairs(digests, a, b, key, show, number),
+            "pages": Pages(number, comparing.PAGE, counts[show]),
+        }  # fmt: skip
+
+    shown = await site(request).digested(summed)
+    await deps(request).store.read(lambda connection: _add_pairs(connection, shown["pairs"]))
+    return page(request, "compare.html", **shown, show=show, shows=comparing.SHOWS)
+
+
+def _add_pairs(connection: sqlite3.Connection, pairs: list[comparing.Pair]) -> None:
+    example = (
+        "SELECT substr(inputs, 1, 6000), substr(outputs, 1, 6000) FROM example_versions WHERE version = ?"
+    )
+    run = "SELECT substr(outputs, 1, 6000), substr(error, 1, 6000) FROM runs WHERE id = ?"
+    for pair in pairs:
+        pair.inputs, pair.reference = map(preview, connection.execute(example, (pair.version,)).fetchone())
+        sides = (
+            connection.execute(run, (one,)).fetchone() or (None, None) for one in (pair.run_a, pair.run_b)
+        )
+        (out_a, error_a), (out_b, error_b) = sides
+        pair.outputs_a, pair.outputs_b = preview(out_a), preview(out_b)
+        pair.error_a, pair.error_b = (one_line(error) if error else None for error in (error_a, error_b))

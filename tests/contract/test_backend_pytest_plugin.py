@@ -1,0 +1,174 @@
+"""The SDK's pytest plugin, in processes of its own: every run linked, ended and judged, the second time too."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from backend_fixtures import TOKEN, Backend, eventually, running  # type: ignore[import-not-found]
+from langsmith import Client
+from langsmith.schemas import TracerSession
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated.*")
+
+SUITE = """
+import pytest
+from langsmith import testing as t, traceable
+
+
+@traceable
+def double(x):
+    return 2 * x
+
+
+@pytest.mark.langsmith(output_keys=["y"], split=["arithmetic"], metadata={"kind": "sum"})
+@pytest.mark.parametrize(("x", "y"), [(x, 2 * x) for x in range(20)])
+def test_double(x, y):
+    t.log_reference_outputs({"y": y})
+    t.log_outputs({"y": double(x)})
+    t.log_feedback(key="near", score=0.5)
+    assert double(x) == y
+
+
+@pytest.mark.langsmith
+@pytest.mark.parametrize("z", range(3))
+def test_wrong(z):
+    t.log_inputs({"z": z})
+    t.log_reference_outputs({"y": "SAID"})
+    t.log_outputs({"y": 3})
+    with t.trace_feedback() as feedback:
+        t.log_feedback(key="judged", score=1)
+    assert z < 0, "three is too much"
+
+
+@pytest.mark.langsmith
+def test_skipped():
+    pytest.skip("not today")
+
+
+def test_without_langsmith():
+    pass
+"""
+COUNT = 24
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    with running(tmp_path_factory.mktemp("backend") / "store" / "backend.db") as served:
+        yield served
+
+
+def folder(path: Path, said: str = "one") -> Path:
+    """A repository with the suite, so that the plugin finds a commit to tag."""
+    (path / "test_suite.py").write_text(SUITE.replace("SAID", said))
+    (path / "pytest.ini").write_text("[pytest]\n")
+    who = ["-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "init.defaultBranch=trunk"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", said]):
+        subprocess.run(["git", *who, *command], cwd=path, check=True, capture_output=True)
+    return path
+
+
+def run_suite(backend: Backend, where: Path, suite: str, *options: str) -> None:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("LANGSMITH", "LANGCHAIN", "PYTEST"))}
+    told = {
+        "LANGSMITH_ENDPOINT": backend.url,
+        "LANGSMITH_API_KEY": TOKEN,
+        "LANGSMITH_TRACING": "true",
+        "LANGSMITH_TEST_SUITE": suite,
+        "LANGSMITH_EXPERIMENT": suite,
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    }
+    plugins = ["-p", "no:cacheprovider", "-p", "langsmith.pytest_plugin", "-p", "xdist"]
+    command = [sys.executable, "-m", "pytest", "-q", *plugins, *options]
+    ended = subprocess.run(
+        command, cwd=where, env={**kept, **told}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "3 failed, 21 passed, 1 skipped" in ended.stdout, ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr, ended.stderr
+
+
+def check(backend: Backend, client: Client, project: TracerSession) -> set[Any]:
+    """Nothing of the experiment is missing; return the ids of its examples."""
+    truth = eventually(
+        lambda: backend.truth(str(project.id)),
+        lambda t: (t["counts"]["complete_roots"], t["counts"]["feedback"]) == (COUNT, COUNT + 23),
+    )
+    assert truth["counts"]["roots"] == COUNT
+    roots = list(client.list_runs(project_id=project.id, is_root=True))
+    assert truth["counts"]["repeated"] == 0
+    # The plugin sends a run's end from a thread, which may overtake the test's error: see its score.
+    assert {run.name for run in roots if run.status == "error"} <= {"test_wrong"}
+    assert Counter(run.status == "pending" for run in roots) == {False: COUNT}
+    linked = {run.reference_example_id for run in roots}
+    assert len(linked - {None}) == COUNT
+    for run in roots:
+        _check_run(run)
+    children = list(client.list_runs(project_id=project.id, is_root=False))
+    doubles = [child for child in children if child.name == "double"]
+    assert len(doubles) == 40
+    assert all(child.status == "success" for child in children)
+    stats = client.read_project(project_id=str(project.id), include_stats=True).feedback_stats or {}
+    assert {key: one["n"] for key, one in stats.items()} == {"pass": COUNT, "near": 20, "judged": 3}
+    assert stats["pass"]["avg"] == pytest.approx(20 / 23)
+    return linked
+
+
+def _check_run(run: Any) -> None:
+    scores = {key: one["avg"] for key, one in run.feedback_stats.items()}
+    if run.name == "test_double":
+        assert (run.outputs["y"], scores) == (2 * run.inputs["x"], {"pass": 1, "near": 0.5})
+        assert run.metadata["ls_example_kind"] == "sum"
+    elif run.name == "test_wrong":
+        assert scores == {"pass": 0, "judged": 1}
+        assert run.error is None or "three is too much" in run.error
+    else:
+        assert run.outputs == {"skipped_reason": "not today"}
+
+
+def newest(client: Client, dataset_name: str) -> TracerSession:
+    dataset = client.read_dataset(dataset_name=dataset_name)
+    return next(client.list_projects(reference_dataset_id=dataset.id))
+
+
+def test_a_suite_in_two_processes_and_again(backend: Backend, tmp_path: Path) -> None:
+    suite = f"suite-{uuid.uuid4().hex[:8]}"
+    with backend.client() as client:
+        run_suite(backend, folder(tmp_path), suite, "-n", "2")
+        first = newest(client, suite)
+        examples = check(backend, client, first)
+        version = _check_dataset(client, suite, examples)
+        # Of the second time, three tests expect something else; for the others nothing has changed.
+        run_suite(backend, folder(tmp_path, "two"), suite, "-n", "2")
+        second = newest(client, suite)
+        assert second.id != first.id
+        assert check(backend, client, second) == examples
+        assert _check_dataset(client, suite, examples, "two") > version
+        before = list(client.list_examples(dataset_name=suite, as_of=version))
+        assert len([example for example in before if (example.outputs or {}).get("y") == "one"]) == 3
+        assert check(backend, client, first) == examples
+
+
+def _check_dataset(client: Client, suite: str, ids: set[Any], said: str = "one") -> Any:
+    dataset = client.read_dataset(dataset_name=suite)
+    assert (dataset.example_count, (dataset.metadata or {})["__ls_runner"]) == (COUNT, "pytest")
+    examples = {example.id: example for example in client.list_examples(dataset_id=dataset.id)}
+    assert set(examples) == ids
+    assert len([e for e in examples.values() if (e.outputs or {}).get("y") == said]) == 3
+    assert client.list_dataset_splits(dataset_id=dataset.id) == ["arithmetic", "base"]
+    split = list(client.list_examples(dataset_id=dataset.id, splits=["arithmetic"]))
+    assert sorted((e.inputs or {})["x"] for e in split) == list(range(20))
+    assert all(e.outputs == {"y": 2 * (e.inputs or {})["x"]} for e in split)
+    tagged = client.read_dataset_version(dataset_id=dataset.id, tag="git:branch:trunk")
+    assert any(tag.startswith("git:commit:") for tag in tagged.tags or [])
+    latest = client.read_dataset_version(dataset_id=dataset.id, tag="latest")
+    assert len(list(client.list_examples(dataset_id=dataset.id, as_of="git:branch:trunk"))) <= COUNT
+    project = newest(client, suite)
+    assert project.metadata["dataset_version"] is not None
+    return latest.as_of
