@@ -7,6 +7,7 @@
     │   ├── DataError         a dataset file has malformed rows
     │   └── ServiceError      endpoint unreachable, key refused, unknown experiment or dataset
     ├── RunFolderError        locked by another run, unwritable, full
+    ├── RunBroken             the run had to end in the middle; what it had produced is safe
     ├── IllegalTransition     a state machine was asked for a move it does not have (our fault)
     └── SpoolError            the spool cannot be written or read
 
@@ -42,6 +43,10 @@ class ServiceError(UsageError):
 
 class RunFolderError(UsageError):
     """The run's folder is held by another run, cannot be written, or its disk is full."""
+
+
+class RunBroken(EvalrunnerError):
+    """The run had to end in the middle (its disk is full, say); what it had produced is safe, and it goes on."""
 
 
 class IllegalTransition(EvalrunnerError):

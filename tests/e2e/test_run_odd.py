@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from evalrunner.errors import TargetError
+from evalrunner.errors import RunFolderError, TargetError
 from evalrunner.report.receipt import Receipt
 from scripts.chaos.rig import Backend, read_experiment
 
@@ -43,3 +44,43 @@ def test_a_client_of_the_targets_own_is_outside_the_books_and_is_said(backend: B
     receipt = run("odd.py:own_client", dataset=dataset.name, workers=1)
     assert receipt.exit_code == 0
     assert any("outside the books" in warning for warning in receipt.warnings)
+
+
+def test_an_error_is_taken_up_from_another_folder_under_an_id_that_was_not_used(
+    backend: Backend, run: Run, tmp_path: Path
+) -> None:
+    """The service ignores a second run under one id: the old error would be read back as the new result."""
+    dataset = backend.dataset(2)
+    first = run("odd.py:heals", dataset=dataset.name)
+    assert first.states == {"visible": 1, "failed": 1}
+    again = run(
+        "odd.py:heals",
+        experiment=first.experiment["name"],
+        retry_errors=True,
+        env={"HEALED": "1"},
+        run_dir=tmp_path / "elsewhere",
+    )
+    assert (again.exit_code, again.states) == (0, {"visible": 1, "already complete": 1})
+    seen = read_experiment(backend.client, first.experiment["name"])
+    healed = [root for root in seen.roots if (root.outputs or {}).get("healed")]
+    assert [(root.inputs or {})["i"] for root in healed] == [0]
+
+
+def test_a_folder_belongs_to_one_experiment(backend: Backend, run: Run) -> None:
+    dataset = backend.dataset(2)
+    assert run("odd.py:heals", dataset=dataset.name, env={"HEALED": "1"}).exit_code == 0
+    with pytest.raises(RunFolderError, match="belongs to experiment"):
+        run("odd.py:heals", dataset=dataset.name)
+
+
+def test_an_attachment_without_a_type_costs_no_item(backend: Backend, run: Run) -> None:
+    dataset = backend.dataset(3)
+    receipt = run("odd.py:attaches", dataset=dataset.name, workers=1)
+    assert receipt.states == {"visible": 3}
+    assert any("attachment 'plot'" in warning for warning in receipt.warnings)
+
+
+def test_threads_that_the_target_leaves_behind_do_not_hold_the_run(backend: Backend, run: Run) -> None:
+    dataset = backend.dataset(3)
+    receipt = run("odd.py:leaves_a_thread", dataset=dataset.name, workers=1)
+    assert (receipt.exit_code, receipt.workers[0].ended) == (0, "exited with status 0")

@@ -14,7 +14,7 @@ from typer.core import TyperCommand
 from evalrunner.cli.exit_codes import ExitCode, lines
 from evalrunner.cli.output import Output
 from evalrunner.clock import SYSTEM
-from evalrunner.errors import EvalrunnerError, UsageError
+from evalrunner.errors import EvalrunnerError, RunBroken, UsageError
 
 LOG = Path(".evalrunner") / "internal-errors.log"
 _SECRETS = ("LANGSMITH_API_KEY", "LANGCHAIN_API_KEY", "EVALRUNNER_TOKEN")
@@ -59,6 +59,8 @@ def failure(error: BaseException, params: dict[str, Any]) -> ExitCode:
 def _told(error: BaseException) -> tuple[ExitCode, str]:
     if isinstance(error, UsageError):
         return ExitCode.USAGE, str(error)
+    if isinstance(error, RunBroken):
+        return ExitCode.INCOMPLETE, str(error)
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED, "interrupted"
     where = _record(error)

@@ -76,15 +76,12 @@ def _from_here(named: str, folder: str) -> str:
     return f"{Path(folder) / where}:{name}" if where.endswith(".py") else named
 
 
-def _last_run(folder: Path, experiment: str | None, run_dir: Path | None) -> dict[str, Any] | None:
+def _last_run(folder: Path, experiment: str | None, run_dir: str | Path | None) -> dict[str, Any] | None:
     """Return what the newest run (of this experiment) was; one that never came to an experiment is none."""
     from evalrunner.ledger.ledger import peek  # noqa: PLC0415 - only this command needs it
 
-    runs = (
-        [run_dir]
-        if run_dir
-        else [path for path in (folder / ".evalrunner" / "runs").glob("*") if path.is_dir()]
-    )
+    runs = [Path(run_dir)] if run_dir else list((folder / ".evalrunner" / "runs").glob("*"))
+    runs = [path for path in runs if path.is_dir()]
     for path in sorted(runs, key=lambda run: run.stat().st_mtime, reverse=True):
         known: dict[str, Any] | None = peek(path / "ledger.sqlite", "run")
         if known is not None and experiment in (None, known["experiment"], path.name):

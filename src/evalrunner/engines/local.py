@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import queue
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -24,6 +26,7 @@ from evalrunner.protocol.messages import Message, decode, encode
 
 #: Imported once by the forkserver; none of them starts a thread.
 PRELOAD = [
+    "evalrunner.engines.shield",
     "langsmith",
     "langsmith.client",
     "langsmith.evaluation._arunner",
@@ -75,6 +78,9 @@ class LocalWorker:
         self.worker_id = plan.worker_id
         self.slot = plan.slot
         self._ended = False
+        # A pipe takes 200 KB, and a stopped worker takes nothing: the supervisor must not wait for it.
+        self._orders: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        threading.Thread(target=self._write, name=f"orders-{plan.worker_id}", daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -89,8 +95,14 @@ class LocalWorker:
         return self._connection
 
     def send(self, message: Message) -> None:
-        with contextlib.suppress(OSError):
-            self._connection.send_bytes(encode(message))
+        self._orders.put(encode(message))
+
+    def _write(self) -> None:
+        while (order := self._orders.get()) is not None:
+            try:
+                self._connection.send_bytes(order)
+            except (OSError, ValueError):
+                return  # it is gone; its end is noticed like any other
 
     def receive(self) -> list[Message]:
         messages: list[Message] = []
@@ -130,6 +142,7 @@ class LocalWorker:
     def close(self) -> None:
         with contextlib.suppress(OSError):
             os.killpg(self.pid, signal.SIGKILL)
+        self._orders.put(None)
         self._connection.close()
         with contextlib.suppress(ValueError):
             self._process.close()

@@ -35,6 +35,8 @@ def judge(items: list[ItemEntry], outcome: Outcome, *, plan_only: bool) -> Verdi
     states = Counter(item.state for item in items)
     total = len(items)
     go_on = f"evalrunner resume {shlex.quote(outcome.scope.name)}"
+    if outcome.config.run_dir is not None:
+        go_on += f" --run-dir {shlex.quote(str(outcome.config.run_dir))}"
     if plan_only:
         return Verdict(states["not run"] == 0, Exit.COMPLETE, _plan_sentence(states, total), None)
     open_ = states["not run"] + states["not visible"] + states["not delivered"]

@@ -108,6 +108,8 @@ class Confirmer:
             self._rest(min(LONGEST_PAUSE, 2 * pause))
             return min(LONGEST_PAUSE, 2 * pause)
         with self._wake:
+            # Forgotten, or wanted anew under other ids, while we looked: then this is no answer.
+            seen = {item for item in seen if self._wanted.get(item) == batch[item]}
             for item in batch:
                 wanted = self._wanted.pop(item, None)
                 if wanted is not None and item not in seen:

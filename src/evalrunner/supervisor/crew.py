@@ -15,7 +15,7 @@ from evalrunner.delivery import board
 from evalrunner.delivery.outlet import produced_item
 from evalrunner.delivery.spool import read
 from evalrunner.engines.base import Engine, WorkerPlan, WorkerProcess
-from evalrunner.errors import SpoolError
+from evalrunner.errors import RunFolderError, SpoolError
 from evalrunner.ledger.ledger import WorkerRow
 from evalrunner.protocol.messages import Message, ProducedItem
 from evalrunner.protocol.worker import exit_reason
@@ -165,5 +165,10 @@ def kill_leftovers(rows: list[WorkerRow]) -> int:
             if abs(process.create_time() - row.create_time) < 0.05:
                 process.kill()
                 killed.append(process)
-    psutil.wait_procs(killed, timeout=10)
+    _, alive = psutil.wait_procs(killed, timeout=10)
+    if alive:
+        raise RunFolderError(
+            f"worker {alive[0].pid} of an earlier run does not die (stuck in the kernel?); "
+            "end it before this experiment goes on: it may still write"
+        )
     return len(killed)

@@ -49,13 +49,20 @@ def read_examples(
     for page in _pages(client, dataset_id, as_of=as_of, splits=splits, limit=limit):
         fresh = {row["id"]: row for row in page}
         with ledger.transaction():
-            ledger.put_examples((example_id, orjson.dumps(row)) for example_id, row in fresh.items())
+            ledger.put_examples((example_id, _body(row)) for example_id, row in fresh.items())
         for row in fresh.values():
             _note(reading, row)
     if not reading.ids:
         of = f" in split {', '.join(splits)}" if splits else ""
         raise UsageError(f"the dataset has no examples{of}: push some with `evalrunner dataset push`")
     return reading
+
+
+def _body(row: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(row)
+    except TypeError as error:
+        raise UsageError(f"example {row['id']} cannot be handed to a worker: {error}") from None
 
 
 def _note(reading: Reading, row: dict[str, Any]) -> None:

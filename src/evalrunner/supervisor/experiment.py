@@ -6,6 +6,7 @@ that the bare command, run again anywhere, means the same plan.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -14,6 +15,7 @@ from uuid import UUID, uuid4
 
 from langsmith import Client
 from langsmith.schemas import TracerSession
+from langsmith.utils import LangSmithConflictError
 
 from evalrunner import __version__
 from evalrunner.config import RunConfig
@@ -93,7 +95,8 @@ def _existing(client: Client, config: RunConfig, named: str) -> Scope:
         repetitions=config.repetitions or _number(metadata.get("num_repetitions")) or 1,
         splits=config.splits or tuple(facts.get("splits") or ()),
         limit=config.limit or _number(facts.get("limit")),
-        as_of=config.as_of or metadata.get("dataset_version"),
+        # Only a version that we wrote covers the whole dataset: each shard of a plain aevaluate writes its own.
+        as_of=config.as_of or (metadata.get("dataset_version") if facts else None),
         metadata={**metadata, **config.metadata},
     )
 
@@ -135,12 +138,14 @@ def create(client: Client, config: RunConfig, scope: Scope, reading: Reading, ke
         "num_repetitions": scope.repetitions,
         "evaluator_keys": keys or None,
     }
-    client.request_with_retries(
-        "POST",
-        "/sessions",
-        request_kwargs={"json": {key: value for key, value in body.items() if value is not None}},
-        stop_after_attempt=3,
-    )
+    # A conflict about an id that only we know means that the answer to an earlier try was lost.
+    with contextlib.suppress(LangSmithConflictError):
+        client.request_with_retries(
+            "POST",
+            "/sessions",
+            request_kwargs={"json": {key: value for key, value in body.items() if value is not None}},
+            stop_after_attempt=3,
+        )
     session = client.read_project(project_id=scope.experiment_id)
     # The service may have set a start of its own; ids must be made of what reads back.
     start = session.start_time

@@ -95,8 +95,8 @@ class ItemBook:
 
     def see(self, number: int) -> None:
         """Believe that all of it came back."""
-        item = self.items[number]
-        if item.state in (S.ACCEPTED, S.NOT_VISIBLE):
+        item = self.items.get(number)
+        if item is not None and item.state in (S.ACCEPTED, S.NOT_VISIBLE):
             item.state = move(item.state, M.SEE)
             self._write(number, "visible")
 
@@ -141,9 +141,10 @@ class ItemBook:
         reason = f"{item.deaths} workers died while they executed it; the last one {how}"
         item.state = move(item.state, M.GIVE_UP)
         item.failed = True
-        self._write(number, "given up", worker, reason=reason)
+        # The ledger knows token and attempt of the error run before anything of it is durable.
         self._token += 1
         item.token, item.attempt = self._token, item.attempt + 1
+        self._write(number, "given up", worker, reason=reason)
         self.out.append(ev.Bury(number, item.token, item.attempt, reason))
 
     def bury(self, made: ProducedItem) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from evalrunner.ledger.ledger import Ledger
 from evalrunner.protocol.ids import KNOWN_ATTEMPTS, root_run_id
-from evalrunner.protocol.lease import ItemState
+from evalrunner.protocol.lease import IN_SPOOL, ItemState
 from evalrunner.supervisor.experiment import Scope
 from evalrunner.verify.readback import ReadBack, RootRun
 from evalrunner.verify.reconcile import Assignment, Key, assign, required_keys
@@ -30,6 +30,8 @@ class Plan:
     Attributes:
         complete: (example id, repetition) with a complete run that counts.
         missing: (example id, repetition) that will be executed.
+        unsent: (example id, repetition) whose run is there and whose trace is not whole, because a part of it
+            was refused for good: it stays in the spool, and to execute it again would only add a second run.
         why: for missing ones that have a run nevertheless: why it does not count.
         used: for missing ones: the highest attempt whose root run is in the experiment, 0 if none is. An id
             is used once: the service ignores a second run that bears it.
@@ -37,6 +39,7 @@ class Plan:
 
     complete: dict[Key, RootRun] = field(default_factory=dict)
     missing: list[Key] = field(default_factory=list)
+    unsent: list[Key] = field(default_factory=list)
     why: dict[Key, str] = field(default_factory=dict)
     used: dict[Key, int] = field(default_factory=dict)
 
@@ -73,6 +76,7 @@ def make_plan(
     attempts = ledger.attempts()
     found = read_assignment(scope, examples, roots, attempts)
     without = _without_feedback(found, ledger, readback)
+    torn = _torn(found, ledger, readback)
     for repetition in range(scope.repetitions):
         for example in examples:
             key = (example, repetition)
@@ -82,6 +86,11 @@ def make_plan(
             elif run.error is not None and retry_errors:
                 plan.missing.append(key)
                 plan.why[key] = "its run ended in an error"
+            elif torn.get(run.id) is S.NOT_DELIVERED:
+                plan.unsent.append(key)
+            elif run.id in torn:
+                plan.missing.append(key)
+                plan.why[key] = "parts of its trace were accepted and do not come back"
             elif run.id in without:
                 plan.missing.append(key)
                 plan.why[key] = without[run.id]
@@ -95,6 +104,20 @@ def make_plan(
 def _used(scope: Scope, attempts: Attempts, present: set[str], example: str, repetition: int) -> int:
     ids = our_ids(scope, attempts, example, repetition)
     return max((attempt for attempt, run_id in enumerate(ids, 1) if run_id in present), default=0)
+
+
+def _torn(found: Assignment, ledger: Ledger, readback: ReadBack) -> dict[str, ItemState]:
+    """Return the root runs of ours that are there while other runs of their traces are not."""
+    counted = {key: run.id for key, run in found.runs.items()}
+    rows = [
+        row
+        for row in ledger.items()
+        if row.state in IN_SPOOL
+        and row.run_id
+        and counted.get((row.example_id, row.repetition)) == row.run_id
+    ]
+    seen = readback.seen([run for row in rows for run in row.runs])
+    return {row.run_id: row.state for row in rows if row.run_id and not seen.issuperset(row.runs)}
 
 
 def _without_feedback(found: Assignment, ledger: Ledger, readback: ReadBack) -> dict[str, str]:

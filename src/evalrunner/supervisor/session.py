@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import shlex
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,7 +20,7 @@ from evalrunner.config import Endpoint, RunConfig
 from evalrunner.delivery.transport import HttpTransport
 from evalrunner.delivery.wire import takes_multipart, takes_zstd
 from evalrunner.engines.local import LocalEngine
-from evalrunner.errors import ServiceError, TargetError, UsageError
+from evalrunner.errors import RunBroken, RunFolderError, ServiceError, TargetError, UsageError
 from evalrunner.ledger.ledger import ItemRow, Ledger
 from evalrunner.supervisor.confirm import Confirmer
 from evalrunner.supervisor.crew import Crew
@@ -70,7 +72,7 @@ class Outcome:
 
     def planned(self) -> list[ItemRow]:
         """Return the ledger's rows of the plan, in the dataset's order."""
-        keys = set(self.plan.complete) | set(self.plan.missing)
+        keys = {*self.plan.complete, *self.plan.missing, *self.plan.unsent}
         return [row for row in self.ledger.items() if (row.example_id, row.repetition) in keys]
 
 
@@ -111,6 +113,11 @@ def run_session(
             if scope.session is None:
                 _remove(folder)
             raise
+        except (sqlite3.OperationalError, OSError) as error:
+            raise RunBroken(
+                f"the run folder {folder.path} cannot be written any more ({error}); what was produced is in it: "
+                f"make room, then go on with: evalrunner resume {shlex.quote(scope.name)}"
+            ) from error
 
 
 def _folder(config: RunConfig, scope: Scope, stack: contextlib.ExitStack, *, plan_only: bool) -> Path:
@@ -118,6 +125,15 @@ def _folder(config: RunConfig, scope: Scope, stack: contextlib.ExitStack, *, pla
         # A plan reads the experiment, and leaves alone what another run may be writing at this moment.
         return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evalrunner-plan-")))
     return config.run_dir or Path(".evalrunner") / "runs" / str(scope.experiment_id)
+
+
+def _belongs(ledger: Ledger, folder: RunFolder, scope: Scope) -> None:
+    """Refuse a folder that holds another experiment: its spools may hold what was never delivered."""
+    owner = ledger.get_meta("experiment_id")
+    if owner not in (None, str(scope.experiment_id)):
+        raise RunFolderError(
+            f"the run folder {folder.path} belongs to experiment {owner}; name another one with --run-dir"
+        )
 
 
 def _check(config: RunConfig) -> None:
@@ -160,14 +176,15 @@ class _Session:
         self._compress = takes_zstd(info)
         self._readback = ReadBack(client, str(scope.experiment_id))
         events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        _belongs(ledger, folder, scope)
         with ledger.transaction():
+            ledger.set_meta("experiment_id", str(scope.experiment_id))
             session = ledger.begin_session(clock.utcnow().isoformat())
-        # The confirmer reads in a thread of its own, so it has a client of its own.
-        reader = ReadBack(service.make_client(endpoint), str(scope.experiment_id))
+        self._post, self._experiment_id = events.put, str(scope.experiment_id)
         self._parts = Parts(
             config, endpoint, folder, ledger, scope, session, Crew(engine),
             relay=self._relay(events.put),
-            confirmer=Confirmer(reader, events.put, self._noting("read-back"), clock),
+            confirmer=self._confirmer(),
             graves=self._graves(folder.spool / f"graves-{session:04d}.spool", events.put),
             observer=observer, clock=clock, info=info, events=events, notes=self._notes,
         )  # fmt: skip
@@ -206,6 +223,11 @@ class _Session:
         parts = self._parts
         if parts.scope.session is not None:
             recover(parts, self._stops)
+            # What its last pass still finds must not be taken for an answer about this run's attempts.
+            parts.confirmer.stop()
+            while not parts.events.empty():
+                parts.events.get_nowait()
+            parts.confirmer = self._confirmer()
         outcome = self.plan()
         began = self._clock.monotonic()
         if outcome.plan.missing and not self._stops():
@@ -263,6 +285,11 @@ class _Session:
                 },
             )
         return scope
+
+    def _confirmer(self) -> Confirmer:
+        # It reads in a thread of its own, so it has a client of its own.
+        reader = ReadBack(service.make_client(self._endpoint), self._experiment_id)
+        return Confirmer(reader, self._post, self._noting("read-back"), self._clock)
 
     def _relay(self, post: Callable[[Event], None]) -> Relay:
         return Relay(

@@ -29,7 +29,9 @@ class Inbox:
         while True:
             try:
                 message = decode(self._connection.recv_bytes())
-            except (EOFError, OSError):
+            except (
+                Exception
+            ):  # the end of the pipe, or an order that cannot be read: no worker without orders
                 die_with_group()
                 return
             self._loop.call_soon_threadsafe(self._take, message)

@@ -22,6 +22,7 @@ import orjson
 from langsmith import aevaluate
 from langsmith.evaluation import RunEvaluator
 from langsmith.schemas import Example, TracerSession
+from langsmith.utils import LangSmithNotFoundError
 
 from evalrunner.delivery.board import Board
 from evalrunner.delivery.outlet import Outlet
@@ -94,26 +95,42 @@ class Lane:
             if item is None:
                 return
             self._item = item
-            yield await self._example(item)
+            example = await self._example(item)
+            if example is not None:
+                yield example
             item = await self._shop.next_item() if left else None
 
-    async def _example(self, item: LeasedItem) -> Example:
-        if self._attachments:
-            # A lease has no links to them, and they would have expired by now: read the example afresh.
-            return await asyncio.to_thread(self._read_patiently, item.example["id"])
-        return Example(**{key: value for key, value in item.example.items() if key != "attachment_urls"})
+    async def _example(self, item: LeasedItem) -> Example | None:
+        """Return the item's example; None, and the item has ended with an error, if it cannot be had."""
+        try:
+            example = Example(
+                **{key: value for key, value in item.example.items() if key != "attachment_urls"}
+            )
+            if self._attachments:
+                # A lease has no links to them, and they would have expired by now: read the example afresh.
+                example = await asyncio.to_thread(self._read_patiently, example)
+        except Exception as error:
+            logger.exception("example %s", item.example.get("id"))
+            self._begin()
+            assert self._trace is not None
+            self._publish_instead(item, self._trace, f"its example cannot be read: {error}")
+            self._leave(item)
+            return None
+        return example
 
-    def _read_patiently(self, example_id: str) -> Example:
+    def _read_patiently(self, example: Example) -> Example:
         # A worker that ended because the server is away for a while would take its lanes' items with it.
         give_up = time.monotonic() + self._shop.patience
         pause = 0.5
         while True:
             try:
-                return self._shop.client.read_example(example_id)
+                return self._shop.client.read_example(example.id, as_of=example.modified_at)
+            except LangSmithNotFoundError:
+                raise
             except Exception as error:
                 if time.monotonic() + pause > give_up:
                     raise
-                logger.warning("example %s cannot be read now, again in %.1f s: %s", example_id, pause, error)
+                logger.warning("example %s cannot be read now, again in %.1f s: %s", example.id, pause, error)
             time.sleep(pause)
             pause = min(30.0, 2 * pause)
 
@@ -171,7 +188,12 @@ class Lane:
             self._publish(item, trace, warnings)
         except Exception as error:
             logger.exception("item %s cannot be published as it is", item.item)
-            self._publish_instead(item, trace, error)
+            self._publish_instead(
+                item, trace, f"its trace cannot be written: {type(error).__name__}: {error}"
+            )
+        self._leave(item)
+
+    def _leave(self, item: LeasedItem) -> None:
         self._shop.board.clear(self._number)
         self._shop.running.discard(item.item)
         self._shop.executed += 1
@@ -182,9 +204,10 @@ class Lane:
         meta = describe(trace, warnings, time.monotonic() - self._began)
         self._shop.outlet.publish(item.item, item.token, meta, operations)
 
-    def _publish_instead(self, item: LeasedItem, trace: ItemTrace, error: Exception) -> None:
-        """Publish an error run in place of a trace that has no wire form; if even that fails, end the worker."""
-        said = f"its trace cannot be written: {type(error).__name__}: {error}"[:500]
+    def _publish_instead(self, item: LeasedItem, trace: ItemTrace, why: str) -> None:
+        """Publish an error run in place of a trace that there is none of; if even that fails, end the worker."""
+        said = why[:500]
+        self._shop.book.drop(trace)
         try:
             instead = ItemTrace(item.item, item.token, trace.run_id)
             instead.runs[trace.run_id] = self._error_run(trace.run_id, f"evalrunner: {said}")

@@ -9,8 +9,10 @@ import os
 import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 _PR_SET_PDEATHSIG = 1
+_worker_pid = 0
 #: The SDK turns these into further places to write to, each with a client of its own, past the books.
 _REPLICAS = ("LANGSMITH_RUNS_ENDPOINTS", "LANGCHAIN_RUNS_ENDPOINTS")
 
@@ -21,10 +23,12 @@ def become_worker(log: Path, env: dict[str, str]) -> None:
     Its own process group, so that Ctrl-C reaches only the supervisor and a kill reaches the target's own
     children; its output in `log`; its environment before numpy or torch can read it.
     """
+    global _worker_pid  # noqa: PLW0603 - one process, one worker
+    _worker_pid = os.getpid()
     os.setsid()
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, _not_mine)
     os.environ.update(env)
     for name in _REPLICAS:
         os.environ.pop(name, None)
@@ -39,6 +43,16 @@ def become_worker(log: Path, env: dict[str, str]) -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         force=True,
     )
+
+
+def _not_mine(number: int, _: FrameType | None) -> None:
+    """Leave a SIGTERM to the whole job (scancel, systemd) to the supervisor, which ends us in good order.
+
+    A handler, and not SIG_IGN: what the target starts must be able to die of it.
+    """
+    if os.getpid() != _worker_pid:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
 
 
 def _die_with_parent() -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
+import threading
 from typing import Any
 
 from langsmith import Client
+from langsmith.run_helpers import get_current_run_tree
 
 clients: list[Client] = []
 
@@ -33,3 +38,25 @@ class Stumbles:
 
     def teardown(self) -> None:
         raise RuntimeError("could not let go")
+
+
+def heals(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Raise until it is told that all is well."""
+    if inputs["i"] == 0 and not os.environ.get("HEALED"):
+        raise ValueError("not yet")
+    return {"i": inputs["i"], "healed": bool(os.environ.get("HEALED"))}
+
+
+def attaches(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Attach what has no wire form."""
+    run = get_current_run_tree()
+    assert run is not None
+    run.attachments["plot"] = (None, b"raw")  # type: ignore[assignment]
+    return {"i": inputs["i"]}
+
+
+async def leaves_a_thread(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Give up waiting for a thread, as timeouts are often written, and leave it behind."""
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(asyncio.to_thread(threading.Event().wait, 300), 0.01)
+    return {"i": inputs["i"]}
