@@ -173,6 +173,8 @@ def dashboard(view: Snapshot, width: int, encoding: str = "ascii") -> Text:
     """Return the live view of one snapshot: text alone, because a table costs five times as much to draw."""
     fill = "\N{BOX DRAWINGS HEAVY HORIZONTAL}" if encoding.startswith("utf") else "#"
     rows = [_overall(view, width, fill), _counts(view)]
+    if _troubles(view):
+        rows.append([(f"  {'  '.join(_troubles(view))}", "bold red")])
     if view.workers and view.phase in SHOW_WORKERS:
         rows += _workers(view.workers)
     if view.note:
@@ -201,7 +203,6 @@ def _counts(view: Snapshot) -> Line:
     books = {"produced": view.produced, "accepted": view.accepted, "visible": view.visible}
     for name, quantity in books.items():
         line += [(f" > {name} ", "dim"), (str(quantity), "bold")]
-    line += [(f"  {trouble}", "bold red") for trouble in _troubles(view)]
     if view.complete_before:
         line.append((f"  ({view.complete_before} complete before)", "dim"))
     return line

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 from langsmith import Client
+from langsmith.utils import LangSmithNotFoundError
 
 from evalrunner.errors import UsageError
 from evalrunner.ledger.ledger import Ledger
@@ -53,9 +54,31 @@ def read_examples(
         for row in fresh.values():
             _note(reading, row)
     if not reading.ids:
-        of = f" in split {', '.join(splits)}" if splits else ""
-        raise UsageError(f"the dataset has no examples{of}: push some with `evalrunner dataset push`")
+        raise UsageError(_nothing(as_of, splits))
     return reading
+
+
+def _nothing(as_of: str | None, splits: tuple[str, ...]) -> str:
+    if not splits and not as_of:
+        return "the dataset has no examples: push some with `evalrunner dataset push`"
+    where = [f"in split {', '.join(splits)}"] if splits else []
+    where += [f"as of {as_of}"] if as_of else []
+    return f"the dataset has no examples {' '.join(where)}: see what there is with `evalrunner dataset list`"
+
+
+def _page(client: Client, params: dict[str, Any]) -> list[dict[str, Any]]:
+    try:
+        page: list[dict[str, Any]] = client.request_with_retries(
+            "GET", "/examples", params=params, stop_after_attempt=3
+        ).json()
+    except LangSmithNotFoundError:
+        as_of = params.get("as_of")
+        if as_of is None:
+            raise
+        raise UsageError(
+            f"--as-of takes an ISO time or a tag of the dataset, and {as_of!r} is neither"
+        ) from None
+    return page
 
 
 def _body(row: dict[str, Any]) -> bytes:
@@ -88,9 +111,7 @@ def _pages(
     offset = 0
     while limit is None or offset < limit:
         size = PAGE if limit is None else min(PAGE, limit - offset)
-        page = client.request_with_retries(
-            "GET", "/examples", params={**params, "offset": offset, "limit": size}, stop_after_attempt=3
-        ).json()
+        page = _page(client, {**params, "offset": offset, "limit": size})
         if page:
             yield page
         if len(page) < size:
