@@ -1,7 +1,7 @@
 # evalrunner: everything a clone needs, with nothing but make and a Python >= 3.10.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test browser lint bench-loss bench-overhead bench-memory chaos clean
+.PHONY: help setup demo test browser lint bench-loss bench-overhead bench-memory bench-backend chaos clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -36,9 +36,13 @@ bench-overhead: setup ## rate, overhead and time to the first example against pl
 bench-memory: setup ## memory of supervisor and workers at 2,000 and at 10,000 examples
 	@$(BIN)/python scripts/bench/memory.py
 
-chaos: setup ## kill workers and supervisors at random moments, 20 seeds each; then every outage
+bench-backend: setup ## the local backend: runs taken in per second, a page of them, memory
+	@$(BIN)/python scripts/bench/backend.py
+
+chaos: setup ## kill workers, supervisors and the backend at random moments; then every outage
 	@$(BIN)/python scripts/chaos/kills.py --mode both --seeds 20
 	@$(BIN)/python scripts/chaos/outage.py
+	@$(BIN)/python scripts/chaos/backend_kills.py
 
 clean: ## remove what setup, demo and the tests made
 	@rm -rf .venv demo build dist src/*.egg-info .evalrunner

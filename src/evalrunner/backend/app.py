@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from evalrunner.backend import web
+from evalrunner.backend import openapi, web
 from evalrunner.backend.deps import Deps, answer
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.faults import FaultPlan
@@ -44,6 +44,7 @@ from evalrunner.backend.store.runs_late import show_all
 
 _MODULES = (
     info,
+    openapi,
     runs,
     share,
     sessions,

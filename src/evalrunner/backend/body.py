@@ -16,9 +16,10 @@ from evalrunner.backend.errors import HttpError
 
 WIRE_LIMIT = 25 * 2**20  # bytes as sent
 PLAIN_LIMIT = 256 * 2**20  # bytes after decompression
-_KEEP = 16 * 2**20  # up to here the first pass keeps what it decompresses
+_KEEP = 16 * 2**20  # larger ones, decompressed, are in memory one at a time
 _STEP = 2**20
-_INLINE = 64 * 2**10  # smaller bodies are not worth a thread
+_INLINE = 64 * 2**10  # smaller bodies are not worth a thread, unless they grow beyond a step
+ROOM = "evalrunner.room"  # where a request's scope has its Room
 _WINDOW = 128 * 2**20  # what zstd's level 22, the SDK's highest, needs
 
 _aside = ThreadPoolExecutor(2, thread_name_prefix="backend-decode")
@@ -39,9 +40,32 @@ async def read_body(request: Request) -> bytes:
         return raw
     if encoding not in ("zstd", "gzip"):
         raise HttpError(415, f"the Content-Encoding {encoding!r} is not known: use zstd or gzip")
-    if len(raw) < _INLINE:
-        return decompress(raw, encoding)
-    return await aside(decompress, raw, encoding)
+    if len(raw) < _INLINE and (plain := inflated(raw, encoding, _STEP, count=False)) is not None:
+        return plain
+    if (plain := await aside(inflated, raw, encoding, _KEEP)) is not None:
+        return plain
+    await request.scope[ROOM].enter()
+    return await aside(inflated, raw, encoding, PLAIN_LIMIT) or b""
+
+
+class Room:
+    """One request's claim on the room for a large body: there is room for one, the others wait."""
+
+    def __init__(self, places: asyncio.Semaphore) -> None:
+        self._places = places
+        self._inside = False
+
+    async def enter(self) -> None:
+        """Wait for the room and keep it until `leave`."""
+        if not self._inside:
+            await self._places.acquire()
+            self._inside = True
+
+    def leave(self) -> None:
+        """Give the room back, if it was taken."""
+        if self._inside:
+            self._inside = False
+            self._places.release()
 
 
 async def aside(work: Callable[..., T], *args: Any) -> T:
@@ -66,25 +90,27 @@ async def _read_wire(request: Request) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def decompress(raw: bytes, encoding: str, limit: int = PLAIN_LIMIT) -> bytes:
-    """Return `raw` decompressed; 413 if that is over `limit` bytes.
+def inflated(raw: bytes, encoding: str, keep: int, *, count: bool = True) -> bytes | None:
+    """Return `raw` decompressed, or None if that is over `keep` bytes; 413 if it is over the limit.
 
-    What goes beyond 16 MiB is first only counted, so that a bomb costs time and no memory.
+    What goes beyond `keep` is counted and thrown away, so that a bomb costs time and no memory; without
+    `count` it is not even looked at.
     """
+    plain, size = io.BytesIO(), 0
     try:
-        kept: list[bytes] = []
-        size = 0
         for chunk in _chunks(raw, encoding):
             size += len(chunk)
-            if size > limit:
+            if size <= keep:
+                plain.write(chunk)
+            elif not count:
+                return None
+            if size > PLAIN_LIMIT:
                 raise HttpError(
-                    413, f"the body decompresses to more than {limit} bytes: send smaller batches"
+                    413, f"the body decompresses to more than {PLAIN_LIMIT} bytes: send smaller batches"
                 )
-            if size <= _KEEP:
-                kept.append(chunk)
-        return b"".join(kept if size <= _KEEP else _chunks(raw, encoding))
     except (zstandard.ZstdError, zlib.error, EOFError) as error:
         raise HttpError(400, f"the body is not valid {encoding}") from error
+    return plain.getvalue() if size <= keep else None
 
 
 def _chunks(raw: bytes, encoding: str) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evalrunner.backend import web
+from evalrunner.backend.body import ROOM, Room
 from evalrunner.backend.deps import Deps
 from evalrunner.backend.faults import Rule
 
@@ -34,6 +35,7 @@ class Gate:
         self._token = token.encode()
         self._admin = admin_token.encode() if admin_token else None
         self._hosts = hosts
+        self._places = asyncio.Semaphore(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request pass, or answer it here."""
@@ -48,10 +50,14 @@ class Gate:
             return
         admin = scope["path"].startswith(ADMIN)
         rule = None if admin else self._deps.faults.strike(scope["method"], scope["path"])
-        if rule is None:
-            await self._app(scope, receive, send)
-        else:
-            await self._misbehave(rule, scope, receive, send)
+        room = scope[ROOM] = Room(self._places)
+        try:
+            if rule is None:
+                await self._app(scope, receive, send)
+            else:
+                await self._misbehave(rule, scope, receive, send)
+        finally:
+            room.leave()
 
     def _refusal(self, path: str, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
         # A page in a browser could reach a loopback server under a name of its own (DNS rebinding).
