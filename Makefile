@@ -18,7 +18,7 @@ demo: setup ## run the quickstart with 4 workers, kill one on purpose, see that 
 test: lint browser ## the gates, then every test
 	@$(BIN)/python -m pytest
 
-browser:
+browser: ## chromium for the tests of the pages, where it may be installed
 	@sh scripts/browser.sh
 
 lint: setup ## style, format, types, import contracts

@@ -186,7 +186,7 @@ def test_the_live_view_shows_the_books_and_every_worker() -> None:
     assert rows[2] == "  errors 1  failed 2  restarts 3"
     assert rows[4].split() == ["0", "4000", "busy", "7", "64", "MiB", "3f2c0000"]
     assert rows[5].split() == ["1", "4001", "lost", "7", "-"]
-    assert rows[5] == "  server answers 503"
+    assert rows[6] == "  server answers 503"
 
 
 def test_many_workers_do_not_fill_the_screen() -> None:
