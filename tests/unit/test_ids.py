@@ -73,3 +73,9 @@ def test_equal_rows_of_a_file_are_told_apart_by_their_occurrence() -> None:
     assert (
         len({example_id("desk", b"{}", 0), example_id("desk", b"{}", 1), example_id("lamp", b"{}", 0)}) == 3
     )
+
+
+def test_two_folders_never_make_runs_under_one_id() -> None:
+    named = {root_run_id(EXPERIMENT, EXAMPLE, 0, 1, EPOCH, salt) for salt in ("", "a", "b")}
+    assert len(named) == 3
+    assert root_run_id(EXPERIMENT, EXAMPLE, 0, 1, EPOCH) in named

@@ -74,4 +74,6 @@ def _point(receipt: Receipt, settings: Settings, output: Output) -> None:
     store = f" --store {shlex.quote(str(settings.path('store')))}" if settings.given("store") else ""
     output.detail(f"\n  receipt     {shown(folder / 'receipt.json')}")
     output.detail(f"  again       evalrunner report{again}")
-    output.detail(f"  traces      evalrunner serve{store}   (the local backend: pages for a browser, and the SDK)")
+    output.detail(
+        f"  traces      evalrunner serve{store}   (the local backend: pages for a browser, and the SDK)"
+    )

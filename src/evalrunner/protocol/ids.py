@@ -19,7 +19,7 @@ KNOWN_ATTEMPTS = 16
 
 
 def root_run_id(
-    experiment_id: UUID, example_id: UUID, repetition: int, attempt: int, epoch: datetime
+    experiment_id: UUID, example_id: UUID, repetition: int, attempt: int, epoch: datetime, salt: str = ""
 ) -> UUID:
     """Name the root run of one attempt.
 
@@ -30,8 +30,13 @@ def root_run_id(
         attempt: counted from 1.
         epoch: the experiment's start; its milliseconds become the id's time, so that ids of one
             experiment sort together (RFC 9562 §5.7, UUID version 7).
+        salt: empty for the run folder that created the experiment, random for every other: two folders that
+            evaluate one experiment must never make different runs under one id, because the service keeps
+            the first root and adds the children and scores of both.
     """
-    digest = hashlib.sha256(f"{experiment_id}|{example_id}|{repetition}|{attempt}".encode()).digest()
+    digest = hashlib.sha256(
+        f"{experiment_id}|{example_id}|{repetition}|{attempt}{salt and '|' + salt}".encode()
+    ).digest()
     millis = int(epoch.timestamp() * 1000) & 0xFFFF_FFFF_FFFF
     return _uuid7(millis, int.from_bytes(digest[:10], "big"))
 

@@ -140,7 +140,13 @@ def _evaluators(outcome: Outcome, items: list[ItemEntry]) -> list[EvaluatorEntry
         outcome.warnings.append(f"the scores could not be read once more ({type(error).__name__})")
         return []
     known: list[str] = outcome.ledger.get_meta("evaluator_keys") or []
-    return [_evaluator(key, by_key.get(key, {}), len(items)) for key in sorted({*known, *by_key})]
+    entries = [_evaluator(key, by_key.get(key, {}), len(items)) for key in sorted({*known, *by_key})]
+    outcome.warnings.extend(
+        f"evaluator {entry.key} failed on {entry.errors} of {entry.of} item(s); the workers' logs say why"
+        for entry in entries
+        if entry.errors
+    )
+    return entries
 
 
 def _evaluator(key: str, by_item: dict[int, list[Score]], planned: int) -> EvaluatorEntry:

@@ -36,6 +36,7 @@ class Scope:
         experiment_id, name: of the experiment, made or to be made.
         epoch: the experiment's start; part of every run id, so it must read back unchanged.
         as_of: the pinned version, or None for the newest.
+        salt: of this folder's run ids; see protocol.ids.
     """
 
     session: TracerSession | None
@@ -49,6 +50,7 @@ class Scope:
     limit: int | None
     as_of: str | None
     metadata: dict[str, Any] = field(default_factory=dict)
+    salt: str = ""
 
 
 def find_scope(client: Client, config: RunConfig) -> Scope:
@@ -107,18 +109,21 @@ def _number(value: Any) -> int | None:
 
 def describe(scope: Scope, reading: Reading, keys: list[str]) -> dict[str, Any]:
     """Return the experiment's metadata: what was there, the version over the whole dataset, our facts."""
+    known = scope.metadata if isinstance(scope.metadata.get(FACTS), dict) else {}
+    # A run over a part of an experiment does not make the experiment smaller: what its creation said stands.
+    facts = known.get(FACTS) or {
+        "version": __version__,
+        "splits": list(scope.splits) if scope.session is None else [],
+        "limit": scope.limit if scope.session is None else None,
+        "examples": len(reading.ids),
+    }
+    repetitions = max(scope.repetitions, _number(scope.metadata.get("num_repetitions")) or 1)
     return {
         **scope.metadata,
-        "num_repetitions": scope.repetitions,
-        "dataset_version": reading.version,
-        "dataset_splits": sorted(reading.splits),
-        FACTS: {
-            "version": __version__,
-            "splits": list(scope.splits),
-            "limit": scope.limit,
-            "examples": len(reading.ids),
-            "evaluator_keys": keys,
-        },
+        "num_repetitions": repetitions,
+        "dataset_version": max(filter(None, (known.get("dataset_version"), reading.version)), default=None),
+        "dataset_splits": sorted({*(known.get("dataset_splits") or ()), *reading.splits}),
+        FACTS: {**facts, "evaluator_keys": sorted({*(facts.get("evaluator_keys") or ()), *keys})},
     }
 
 

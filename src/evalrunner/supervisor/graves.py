@@ -54,7 +54,9 @@ class Graves:
 
     def bury(self, order: Bury, example: dict[str, Any], repetition: int, scope: Scope) -> None:
         """Write the error run of one item."""
-        run_id = root_run_id(scope.experiment_id, UUID(example["id"]), repetition, order.attempt, scope.epoch)
+        run_id = root_run_id(
+            scope.experiment_id, UUID(example["id"]), repetition, order.attempt, scope.epoch, scope.salt
+        )
         run = error_run(
             run_id,
             name="evalrunner",

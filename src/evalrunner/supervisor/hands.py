@@ -141,7 +141,9 @@ class Hands:
     def _leased(self, grant: ev.Grant) -> LeasedItem:
         example_id, body, repetition = self._p.ledger.example_of(grant.item)
         scope = self._p.scope
-        run_id = root_run_id(scope.experiment_id, UUID(example_id), repetition, grant.attempt, scope.epoch)
+        run_id = root_run_id(
+            scope.experiment_id, UUID(example_id), repetition, grant.attempt, scope.epoch, scope.salt
+        )
         self._tally.names[grant.item] = example_id[:8] + (f" #{repetition}" if repetition else "")
         # The example goes through as the bytes that it is.
         example = cast("dict[str, Any]", orjson.Fragment(body))

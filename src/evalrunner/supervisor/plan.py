@@ -44,12 +44,15 @@ class Plan:
     used: dict[Key, int] = field(default_factory=dict)
 
 
-def our_ids(scope: Scope, attempts: Attempts, example: str, repetition: int) -> Sequence[str]:
-    """Return the ids of every attempt of an item that we may have made."""
+def our_ids(
+    scope: Scope, attempts: Attempts, example: str, repetition: int, salts: Sequence[str] | None = None
+) -> Sequence[str]:
+    """Return the ids of every attempt of an item that this folder, or the experiment's own, may have made."""
     known = max(attempts.get((example, repetition), (0, None))[0], KNOWN_ATTEMPTS)
     example_id = UUID(example)
     return [
-        str(root_run_id(scope.experiment_id, example_id, repetition, attempt, scope.epoch))
+        str(root_run_id(scope.experiment_id, example_id, repetition, attempt, scope.epoch, salt))
+        for salt in salts or sorted({"", scope.salt})
         for attempt in range(1, known + 1)
     ]
 
@@ -102,7 +105,7 @@ def make_plan(
 
 
 def _used(scope: Scope, attempts: Attempts, present: set[str], example: str, repetition: int) -> int:
-    ids = our_ids(scope, attempts, example, repetition)
+    ids = our_ids(scope, attempts, example, repetition, [scope.salt])
     return max((attempt for attempt, run_id in enumerate(ids, 1) if run_id in present), default=0)
 
 

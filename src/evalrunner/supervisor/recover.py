@@ -20,14 +20,16 @@ from evalrunner.supervisor.crew import kill_leftovers, synced
 from evalrunner.supervisor.events import Seen, SentOn
 from evalrunner.supervisor.live import open_runs
 from evalrunner.supervisor.parts import Parts
+from evalrunner.verify.readback import ReadBack
 
 S = ItemState
 
 
-def recover(parts: Parts, stop_asked: Callable[[], int]) -> None:
+def recover(parts: Parts, readback: ReadBack, stop_asked: Callable[[], int]) -> None:
     """Bring an interrupted run to rest.
 
     Args:
+        readback: of the experiment.
         stop_asked: how often the user wants an end.
     """
     killed = kill_leftovers(parts.ledger.workers())
@@ -35,7 +37,7 @@ def recover(parts: Parts, stop_asked: Callable[[], int]) -> None:
         parts.observer.line(f"killed {killed} worker(s) that an earlier run had left behind")
     files = sorted(parts.folder.spool.glob("*.spool"))
     _adopt(parts, files)
-    _send(parts, files, stop_asked)
+    _send(parts, files, _made_elsewhere(parts, readback), stop_asked)
     _confirm(parts, stop_asked)
 
 
@@ -69,8 +71,30 @@ def _tell(parts: Parts, row: ItemRow, what: str) -> None:
     parts.ledger.tell([(parts.clock.utcnow().timestamp(), row.item, row.worker, row.token, what)])
 
 
-def _send(parts: Parts, files: list[Path], stop_asked: Callable[[], int]) -> None:
-    wanted = {row.item: row.token for row in parts.ledger.items() if row.state in IN_SPOOL}
+def _made_elsewhere(parts: Parts, readback: ReadBack) -> set[int]:
+    """Return the unsent items that have become complete without us: another folder, another machine.
+
+    To send ours now would only put a second run beside the one that counts.
+    """
+    unsent = [row for row in parts.ledger.items() if row.state is S.PRODUCED]
+    if not unsent:
+        return set()
+    complete: dict[str, set[str]] = {}
+    for root in readback.roots():
+        if root.ended and root.example_id and root.error is None:
+            complete.setdefault(root.example_id, set()).add(root.id)
+    enough = parts.scope.repetitions
+    return {
+        row.item
+        for row in unsent
+        if row.run_id not in (there := complete.get(row.example_id, set())) and len(there) >= enough
+    }
+
+
+def _send(parts: Parts, files: list[Path], skip: set[int], stop_asked: Callable[[], int]) -> None:
+    wanted = {
+        row.item: row.token for row in parts.ledger.items() if row.state in IN_SPOOL and row.item not in skip
+    }
 
     def is_wanted(header: Header) -> bool:
         return header.item is None or wanted.get(header.item) == header.token

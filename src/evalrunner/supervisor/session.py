@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import secrets
 import shlex
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,9 @@ from evalrunner.supervisor.summarise import Summary
 from evalrunner.supervisor.tally import Tally
 from evalrunner.verify import service
 from evalrunner.verify.readback import ReadBack
+
+#: Every item has a row in the ledger and a place in memory.
+MOST_ITEMS = 5_000_000
 
 
 @dataclass
@@ -136,6 +140,14 @@ def _belongs(ledger: Ledger, folder: RunFolder, scope: Scope) -> None:
         )
 
 
+def _bound(examples: int, repetitions: int) -> None:
+    if examples * repetitions > MOST_ITEMS:
+        raise UsageError(
+            f"{examples} examples with {repetitions} repetitions are {examples * repetitions} items, and a run "
+            f"takes {MOST_ITEMS} at most: lower --repetitions or --limit"
+        )
+
+
 def _check(config: RunConfig) -> None:
     if config.workers < 1:
         raise UsageError(f"--workers is {config.workers}: at least one worker is needed")
@@ -179,7 +191,10 @@ class _Session:
         _belongs(ledger, folder, scope)
         with ledger.transaction():
             ledger.set_meta("experiment_id", str(scope.experiment_id))
+            if ledger.get_meta("salt") is None:
+                ledger.set_meta("salt", "" if scope.session is None else secrets.token_hex(8))
             session = ledger.begin_session(clock.utcnow().isoformat())
+        scope = replace(scope, salt=ledger.get_meta("salt"))
         self._post, self._experiment_id = events.put, str(scope.experiment_id)
         self._parts = Parts(
             config, endpoint, folder, ledger, scope, session, Crew(engine),
@@ -201,10 +216,12 @@ class _Session:
                 splits=parts.scope.splits,
                 limit=parts.scope.limit,
             )
+            _bound(len(reading.ids), parts.scope.repetitions)
             plan = make_plan(
                 parts.scope, reading.ids, parts.ledger, self._readback, retry_errors=self._config.retry_errors
             )
         write_plan(parts.ledger, plan, self._clock.utcnow().timestamp())
+        self._warn_of_new_evaluators(plan)
         outcome = Outcome(
             self._config,
             parts.scope,
@@ -218,11 +235,21 @@ class _Session:
         outcome.seconds["planning"] = self._clock.monotonic() - self._began
         return outcome
 
+    def _warn_of_new_evaluators(self, plan: Plan) -> None:
+        before = (self._parts.ledger.get_meta("run") or {}).get("evaluators")
+        new = [one for one in self._config.spec.evaluators if before is not None and one not in before]
+        if plan.complete and new:
+            self._parts.warnings.append(
+                f"{', '.join(new)}: not scored on the {len(plan.complete)} item(s) that were complete before; "
+                "an evaluator that is added later scores new runs only"
+            )
+
     def carry_out(self) -> Outcome:
         """Recover, plan, execute, confirm, describe."""
         parts = self._parts
         if parts.scope.session is not None:
-            recover(parts, self._stops)
+            with service.told(self._client):
+                recover(parts, self._readback, self._stops)
             # What its last pass still finds must not be taken for an answer about this run's attempts.
             parts.confirmer.stop()
             while not parts.events.empty():

@@ -260,8 +260,10 @@ class SupervisorState:
         if not self._begun:
             return
         able = [n for n, w in self.workers.items() if w.state in (W.READY, W.BUSY)]
+        # Those that still load get their share too: the first to be ready must not take it all.
+        loading = sum(w.state is W.STARTING and not w.dismissed for w in self.workers.values())
         for number in sorted(able, key=lambda n: len(self.workers[n].held)):
-            self._fill(number, self.workers[number], len(able))
+            self._fill(number, self.workers[number], len(able) + loading)
         if not self.executing and not self.stopping:
             self._drain_all(able)
 
