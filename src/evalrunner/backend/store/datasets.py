@@ -10,6 +10,7 @@ from typing import Any
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.store.delete import delete_blobs_unused
 from evalrunner.backend.store.functions import marks
+from evalrunner.backend.store.schemas import checked_schema
 from evalrunner.backend.store.sessions import SessionQuery, delete_session
 from evalrunner.backend.store.versions import new_version
 from evalrunner.backend.wire import fragment, now_text, optional_json, optional_text, uuid_text
@@ -73,10 +74,6 @@ def _said(body: dict[str, Any]) -> dict[str, Any]:
     return {column: value for column, value in said.items() if column != "name" or value}
 
 
-def _document(value: object, what: str) -> bytes | None:
-    return optional_json(value, dict, what)
-
-
 def _metadata(value: object, what: str) -> str | None:
     text = optional_json(value, dict, what)
     return None if text is None else text.decode()
@@ -89,8 +86,8 @@ def _steps(value: object, what: str) -> bytes | None:
 _READ: dict[str, tuple[str, Callable[[object, str], Any]]] = {
     "name": ("name", optional_text),
     "description": ("description", optional_text),
-    "inputs_schema_definition": ("inputs_schema", _document),
-    "outputs_schema_definition": ("outputs_schema", _document),
+    "inputs_schema_definition": ("inputs_schema", checked_schema),
+    "outputs_schema_definition": ("outputs_schema", checked_schema),
     "transformations": ("transformations", _steps),
     "metadata": ("metadata", _metadata),
 }

@@ -11,6 +11,7 @@ from evalrunner.backend.errors import HttpError
 from evalrunner.backend.example_model import ExampleWrite
 from evalrunner.backend.store.functions import marks
 from evalrunner.backend.store.runs_write import put_blob
+from evalrunner.backend.store.schemas import check_example
 from evalrunner.backend.store.versions import new_version
 
 _INSERT = (
@@ -43,6 +44,7 @@ def _create(connection: sqlite3.Connection, dataset_id: str, write: ExampleWrite
         _copy_run(connection, write, attachments)
     if write.inputs is None:
         raise HttpError(422, f"example {write.id} has no inputs")
+    check_example(connection, dataset_id, write.id, write.inputs, write.outputs)
     metadata = _with_split(write.metadata or {}, write.split, ["base"])
     created = write.created_at or stamp
     values = (
@@ -112,6 +114,7 @@ def _update(connection: sqlite3.Connection, dataset_id: str, write: ExampleWrite
     version, owner, created, source, metadata, inputs, outputs = row
     if owner != dataset_id:
         raise HttpError(409, f"example {write.id} belongs to another dataset")
+    check_example(connection, dataset_id, write.id, write.inputs, write.outputs)
     old = orjson.loads(metadata)
     merged = _with_split(old if write.metadata is None else write.metadata, write.split, old["dataset_split"])
     attachments = _changed(_attached(connection, version), _stored(connection, write), write)
