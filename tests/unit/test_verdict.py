@@ -19,6 +19,7 @@ class Ended:
 
     stopped: bool = False
     scope: Any = field(default_factory=lambda: SimpleNamespace(name="desk of mine"))
+    config: Any = field(default_factory=lambda: SimpleNamespace(run_dir=None))
 
 
 def verdict(*states: str, stopped: bool = False, plan_only: bool = False) -> Verdict:
