@@ -25,6 +25,7 @@ from evalrunner.verify import service
 
 #: Key of our facts in the experiment's metadata.
 FACTS = "evalrunner"
+_OURS = (FACTS, "num_repetitions", "dataset_version", "dataset_splits")
 
 
 @dataclass(frozen=True)
@@ -159,10 +160,16 @@ def create(client: Client, config: RunConfig, scope: Scope, reading: Reading, ke
     )
 
 
+def _asked(scope: Scope) -> dict[str, Any]:
+    return {key: value for key, value in scope.metadata.items() if key not in _OURS}
+
+
 def write_facts(client: Client, scope: Scope, reading: Reading, keys: list[str]) -> None:
     """Write the metadata once, over the whole dataset, if it does not stand there yet."""
     current = client.read_project(project_id=scope.experiment_id)
-    wanted = describe(scope, reading, keys)
+    # What stands there says what its creation meant; what this run asked for besides comes on top.
+    standing = replace(scope, metadata={**(current.metadata or {}), **_asked(scope)})
+    wanted = describe(standing, reading, keys)
     merged = {**(current.metadata or {}), **wanted}
     if merged != (current.metadata or {}):
         client.update_project(scope.experiment_id, metadata=merged)
