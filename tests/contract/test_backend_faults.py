@@ -156,6 +156,7 @@ def test_a_plan_in_a_file(tmp_path: Path) -> None:
         "[[fault]\n",
         "what = 1",
         'conflict_mode = "some"',
+        "ingest_window_hours = -1",
         "fault = 3",
         '[[fault]]\naction = "status"',
         '[[fault]]\nmatch = "*"\naction = "explode"',

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -84,6 +85,20 @@ def test_a_whole_batch_is_refused_if_the_plan_says_so(backend: Backend) -> None:
     backend.faults()
     truth = backend.truth("whole")
     assert (list(truth["runs"]), truth["feedback"]) == ([old], [])
+
+
+def test_a_window_of_ingest_refuses_the_whole_request(backend: Backend) -> None:
+    now = datetime.now(timezone.utc)
+    backend.faults(ingest_window_hours=24)
+    young = post(run_id(), "window", start_time=now.isoformat())
+    for hours in (-25, 25):
+        other = post(run_id(), "window", start_time=(now + timedelta(hours=hours)).isoformat())
+        answer = backend.multipart(body(young, other))
+        assert (answer.status_code, "outside of the window" in answer.json()["detail"]) == (422, True)
+    assert backend.multipart(body(young)).status_code == 202
+    backend.faults()
+    assert len(backend.truth("window")["runs"]) == 1
+    assert backend.multipart(body(other)).status_code == 202
 
 
 def test_feedback_is_replaced_by_id(backend: Backend) -> None:

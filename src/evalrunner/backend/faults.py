@@ -2,6 +2,7 @@
 
     seed = 7
     conflict_mode = "batch"          # any repeated run operation: 409, and nothing of the request is applied
+    ingest_window_hours = 24         # a run that began longer ago, or begins later: 422, and nothing is applied
 
     [[fault]]
     match = "POST /runs/multipart"   # method and path, * matches anything; the path without /api/v1
@@ -35,10 +36,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from evalrunner.backend.errors import HttpError
 from evalrunner.backend.ingest import Batch
 from evalrunner.errors import ConfigError
 
@@ -81,6 +84,7 @@ class FaultPlan:
     rules: list[Rule] = field(default_factory=list)
     seed: int = 0
     conflict_mode: str = "partial"
+    ingest_window_hours: float | None = None
     clock: Callable[[], float] = time.monotonic
     forgotten: set[str] = field(default_factory=set)
     _kept: set[str] = field(default_factory=set)
@@ -91,7 +95,7 @@ class FaultPlan:
     @classmethod
     def from_document(cls, document: Mapping[str, Any], origin: str) -> FaultPlan:
         """Return the plan told by parsed TOML or JSON; ConfigError names what is wrong, and where."""
-        unknown = document.keys() - {"fault", "seed", "conflict_mode"}
+        unknown = document.keys() - {"fault", "seed", "conflict_mode", "ingest_window_hours"}
         if unknown:
             raise ConfigError(f"{origin}: unknown key {sorted(unknown)[0]!r} in the fault plan")
         mode = document.get("conflict_mode", "partial")
@@ -101,7 +105,10 @@ class FaultPlan:
         if not isinstance(seed, int) or not isinstance(told, list):
             raise ConfigError(f"{origin}: seed must be an integer and fault a list of tables")
         rules = [_rule(one, f"{origin}: fault {number}") for number, one in enumerate(told, 1)]
-        return cls(rules=rules, seed=seed, conflict_mode=mode)
+        hours = document.get("ingest_window_hours")
+        if hours is not None and not _is_amount(hours):
+            raise ConfigError(f"{origin}: ingest_window_hours must be a number of at least 0")
+        return cls(rules=rules, seed=seed, conflict_mode=mode, ingest_window_hours=hours)
 
     def arm(self) -> None:
         """Start the clock of the windows, and the lots."""
@@ -121,6 +128,19 @@ class FaultPlan:
             if rule.action == "late" and rule.covers(method, path, self._age()) and self._hit(rule):
                 return rule.seconds
         return None
+
+    def refuse_outside_window(self, batch: Batch) -> None:
+        """Raise 422 for a batch of which one run begins outside the window, as the hosted service does.
+
+        The whole request fails (langsmith-data-migration-tool, pull request 152); a self-hosted one only warns.
+        """
+        if self.ingest_window_hours is None:
+            return
+        now, window = datetime.now(timezone.utc), timedelta(hours=self.ingest_window_hours)
+        for op in batch.ops:
+            start = op.values.get("start_time")
+            if start is not None and abs(now - datetime.fromisoformat(start)) > window:
+                raise HttpError(422, f"start_time of run {op.run_id} is outside of the window of {window}")
 
     def drop_forgotten(self, method: str, path: str, batch: Batch) -> None:
         """Take out of a batch whatever belongs to a trace that is to be forgotten."""
@@ -182,6 +202,10 @@ def load(path: Path) -> FaultPlan:
         raise ConfigError(f"the fault plan {path} cannot be read: {error}") from error
 
 
+def _is_amount(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+
+
 def _rule(told: Any, where: str) -> Rule:
     if not isinstance(told, dict) or not isinstance(told.get("match"), str):
         raise ConfigError(f'{where} must be a table with match = "METHOD /path"')
@@ -191,7 +215,7 @@ def _rule(told: Any, where: str) -> Rule:
     if told.get("action") not in ACTIONS:
         raise ConfigError(f"{where}: action must be one of {', '.join(ACTIONS)}")
     for name in told.keys() & _NUMBERS:
-        if isinstance(told[name], bool) or not isinstance(told[name], (int, float)) or told[name] < 0:
+        if not _is_amount(told[name]):
             raise ConfigError(f"{where}: {name} must be a number of at least 0")
     if told["action"] == "status" and not 200 <= told.get("status", 503) <= 599:
         raise ConfigError(f"{where}: status must be an HTTP status from 200 to 599")

@@ -61,6 +61,7 @@ async def _update(request: Request) -> Response:
 async def _take(request: Request, batch: Batch) -> Response:
     parts = deps(request)
     whole = parts.faults.conflict_mode == "batch"
+    parts.faults.refuse_outside_window(batch)
     parts.faults.drop_forgotten(request.method, request.scope["path"], batch)
     late = parts.faults.lateness(request.method, request.scope["path"])
     held = [op.run_id for op in batch.ops if op.kind == "post"] if late is not None else []
