@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from evalrunner import __version__
-from evalrunner.cli import config, dataset, init, report, resume, run, serve
+from evalrunner.cli import config, dataset, init, push, report, resume, run, serve
 from evalrunner.cli.exit_codes import ExitCode
 from evalrunner.cli.guard import Evaluating, Guarded, failure, print_exit_codes
 
@@ -78,6 +78,7 @@ def build() -> typer.Typer:
         (app, "config", config.command, Guarded),
         (app, "init", init.command, Guarded),
         (app, "serve", serve.command, Guarded),
+        (app, "push", push.command, Evaluating),
         (datasets, "push", dataset.push, Guarded),
         (datasets, "list", dataset.show, Guarded),
     ):

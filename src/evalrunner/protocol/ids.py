@@ -61,3 +61,13 @@ def example_id(dataset: str, content: bytes, occurrence: int) -> UUID:
         occurrence: 0 for the first row with this content, 1 for the next equal row, and so on.
     """
     return uuid5(NAMESPACE, f"{dataset}:{hashlib.sha256(content).hexdigest()}:{occurrence}")
+
+
+def pushed_id(destination: UUID, source: str) -> UUID:
+    """Name the copy of a run, a feedback or an example in another place.
+
+    Args:
+        destination: the experiment or dataset there, whose id differs from place to place.
+        source: the original's id.
+    """
+    return uuid5(destination, f"evalrunner push:{source}")

@@ -1,0 +1,181 @@
+"""Reading an experiment where it is: first what there is (ids and times), then whole traces, a few at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+from urllib.parse import urljoin
+
+import requests
+from langsmith import Client
+
+from evalrunner.errors import ServiceError
+from evalrunner.upload.push_transform import FIELDS, FIELDS_APART, Files, evaluator_run, read_time
+
+#: The page size that the service allows; ids stand in the address of a GET, 40 bytes each.
+PAGE, ASK = 100, 50
+_INDEX = ["id", "trace_id", "start_time", "end_time", "session_id"]
+_WHOLE = [*FIELDS, *FIELDS_APART, "id", "trace_id", "parent_run_id", "dotted_order", "session_id",
+          "reference_example_id", "s3_urls"]  # fmt: skip
+T = TypeVar("T")
+
+
+@dataclass
+class Index:
+    """What there is to push, by original ids.
+
+    Attributes:
+        traces: the runs of each trace.
+        starts: of the runs, by trace: the earliest.
+        feedback: the feedback of each trace's runs.
+        projects: of traces that are no part of the experiment (its evaluators'): their project.
+        session_feedback: of the experiment itself, whole.
+        newest: the last time of a run.
+    """
+
+    traces: dict[str, list[str]] = field(default_factory=dict)
+    starts: dict[str, datetime] = field(default_factory=dict)
+    feedback: dict[str, list[str]] = field(default_factory=dict)
+    projects: dict[str, str] = field(default_factory=dict)
+    session_feedback: list[dict[str, Any]] = field(default_factory=list)
+    newest: datetime | None = None
+
+    @property
+    def runs(self) -> frozenset[str]:
+        """Every run."""
+        return frozenset(run for runs in self.traces.values() for run in runs)
+
+
+class Source:
+    """One experiment, read."""
+
+    def __init__(self, client: Client, experiment_id: str) -> None:
+        self._client = client
+        self._experiment = experiment_id
+
+    def session(self) -> dict[str, Any]:
+        """Return the experiment as it is stored."""
+        found: dict[str, Any] = get(self._client, f"/sessions/{self._experiment}")
+        return found
+
+    def index(self) -> Index:
+        """Look at every id and time of the experiment, and at the evaluators' traces that it leads to."""
+        index, owner, evaluators = Index(), {}, dict[str, None]()
+        for run in query(self._client, {"session": [self._experiment], "select": _INDEX}):
+            _note(index, run)
+            owner[run["id"]] = run["trace_id"]
+        for row in rows(self._client, "/feedback", {"session": [self._experiment]}):
+            if row.get("run_id") is None:
+                index.session_feedback.append(row)
+            elif row["run_id"] in owner:
+                index.feedback.setdefault(owner[row["run_id"]], []).append(row["id"])
+            if (judge := evaluator_run(row)) and judge not in owner:
+                evaluators[judge] = None
+        self._add_evaluators(index, list(evaluators))
+        return index
+
+    def _add_evaluators(self, index: Index, run_ids: list[str]) -> None:
+        found: dict[str, None] = {}
+        for some in parts(run_ids, PAGE):
+            found |= {
+                run["trace_id"]: None for run in query(self._client, {"id": some, "select": ["trace_id"]})
+            }
+        names: dict[str, str] = {}
+        for some in parts([trace for trace in found if trace not in index.traces], PAGE):
+            for run in query(self._client, {"trace": some, "select": _INDEX}):
+                session = run["session_id"]
+                if session not in names:
+                    names[session] = get(self._client, f"/sessions/{session}")["name"]
+                _note(index, run)
+                index.projects[run["trace_id"]] = names[session]
+
+    def traces(self, trace_ids: Sequence[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        """Return whole traces: every run with all that it says, parents before children."""
+        for some in parts(trace_ids, 10):
+            found: dict[str, list[dict[str, Any]]] = {trace: [] for trace in some}
+            for run in query(self._client, {"trace": some, "select": _WHOLE}):
+                found[run["trace_id"]].append(run)
+            for trace, runs in found.items():
+                yield trace, sorted(runs, key=lambda run: str(run["dotted_order"]))
+
+    def feedback(self, run_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Return the feedback of runs."""
+        for some in parts(run_ids, ASK):
+            yield from rows(self._client, "/feedback", {"run": list(some)})
+
+    def files(self, urls: dict[str, Any] | None) -> Files:
+        """Fetch attachments."""
+        return {
+            name.removeprefix("attachment."): (entry["mime_type"], self._fetch(entry["presigned_url"]))
+            for name, entry in (urls or {}).items()
+            if name.startswith("attachment.")
+        }
+
+    def _fetch(self, url: str) -> bytes:
+        # Relative addresses are below the endpoint; they carry a signature and take no key.
+        response = requests.get(urljoin(f"{self._client.api_url}/", url.lstrip("/")), timeout=60)
+        if response.status_code != 200:
+            raise ServiceError(
+                f"an attachment of the experiment cannot be read here ({response.status_code})"
+            )
+        return response.content
+
+
+def _note(index: Index, run: dict[str, Any]) -> None:
+    trace, start = run["trace_id"], read_time(run["start_time"])
+    index.traces.setdefault(trace, []).append(run["id"])
+    index.starts[trace] = min(start, index.starts.get(trace, start))
+    last = max(start, read_time(run["end_time"])) if run.get("end_time") else start
+    index.newest = max(last, index.newest or last)
+
+
+def examples(client: Client, dataset_id: str, as_of: str | None) -> Iterator[list[dict[str, Any]]]:
+    """Return a dataset's examples as of a version, page by page."""
+    params: dict[str, Any] = {"dataset": dataset_id, "select": ["attachment_urls"]}
+    if as_of:
+        params["as_of"] = as_of
+    page: list[dict[str, Any]] = []
+    for row in rows(client, "/examples", params):
+        page.append(row)
+        if len(page) == ASK:
+            yield page
+            page = []
+    if page:
+        yield page
+
+
+def query(client: Client, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Return runs."""
+    body = {"limit": PAGE, **body}
+    while True:
+        answer = client.request_with_retries(
+            "POST", "/runs/query", request_kwargs={"json": body}, stop_after_attempt=3
+        ).json()
+        yield from answer["runs"]
+        cursor = (answer.get("cursors") or {}).get("next")
+        if not answer["runs"] or not cursor:
+            return
+        body = {**body, "cursor": cursor}
+
+
+def rows(client: Client, path: str, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Return the rows of a list that is paged by offset."""
+    offset = 0
+    while True:
+        page = get(client, path, {**params, "limit": PAGE, "offset": offset})
+        yield from page
+        if len(page) < PAGE:
+            return
+        offset += len(page)
+
+
+def get(client: Client, path: str, params: dict[str, Any] | None = None) -> Any:
+    """Return what a GET answers."""
+    return client.request_with_retries("GET", path, params=params or {}, stop_after_attempt=3).json()
+
+
+def parts(values: Sequence[T], size: int) -> Iterable[list[T]]:
+    """Divide into lists of at most `size`."""
+    return (list(values[start : start + size]) for start in range(0, len(values), size))

@@ -1,0 +1,56 @@
+"""What can be said of a push: before it, how it is wanted; after it, what it came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class PushOptions:
+    """What is to be pushed, and how.
+
+    Attributes:
+        experiment: id or name, at the source.
+        dataset_name, experiment_name: of the copies; None keeps the names.
+        time_shift: move the times into the destination's ingest window.
+        delivery_deadline: seconds without any success after which the rest is left in its spool.
+        visible_deadline: seconds to wait for what was accepted to be readable.
+        root: where the folders of pushes are.
+    """
+
+    experiment: str
+    dataset_name: str | None = None
+    experiment_name: str | None = None
+    time_shift: bool = True
+    delivery_deadline: float = 900.0
+    visible_deadline: float = 60.0
+    root: Path = Path(".evalrunner/push")
+
+
+@dataclass
+class Pushed:
+    """What a push came to.
+
+    Attributes:
+        sent: what this push sent, by kind.
+        total: what the experiment has, by kind.
+        shift: seconds that every time was moved by.
+        not_delivered, not_visible: {kind, id, source_id, reason} of each hole.
+        warnings: what should be known beside that.
+    """
+
+    experiment: dict[str, str]
+    dataset: dict[str, str]
+    destination: str
+    shift: int
+    total: dict[str, int]
+    sent: dict[str, int]
+    not_delivered: list[dict[str, str]] = field(default_factory=list)
+    not_visible: list[dict[str, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Everything was read back."""
+        return not self.not_delivered and not self.not_visible

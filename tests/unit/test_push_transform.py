@@ -1,0 +1,58 @@
+"""How a push rewrites times and places."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from uuid import UUID, uuid4
+
+import pytest
+
+from evalrunner.upload.push_transform import WINDOW, Rewriting, choose_shift, evaluator_run, same_example
+
+NOW = datetime(2026, 5, 1, 12, 0, tzinfo=timezone.utc)
+HOUR = timedelta(hours=1)
+SHIFT = timedelta(hours=30)
+
+
+def rewriting(*known: str) -> Rewriting:
+    return Rewriting(UUID(int=1), "copy", UUID(int=2), SHIFT, frozenset(known))
+
+
+@pytest.mark.parametrize(("oldest", "newest"), [(22 * HOUR, HOUR), (HOUR, 0 * HOUR)])
+def test_what_lies_in_the_window_stays(oldest: timedelta, newest: timedelta) -> None:
+    assert choose_shift(NOW - oldest, NOW - newest, NOW) == timedelta()
+
+
+@pytest.mark.parametrize(
+    ("oldest", "newest"), [(500 * HOUR, 499 * HOUR), (30 * HOUR, HOUR), (HOUR, -5 * HOUR)]
+)
+def test_what_does_not_moves_so_that_its_newest_is_now(oldest: timedelta, newest: timedelta) -> None:
+    shift = choose_shift(NOW - oldest, NOW - newest, NOW)
+    assert timedelta() < NOW - (NOW - newest + shift) < timedelta(minutes=2)
+    fits = oldest - newest < WINDOW - HOUR
+    assert (NOW - oldest + shift > NOW - WINDOW) is fits
+
+
+def test_a_dotted_order_is_rewritten_segment_by_segment() -> None:
+    to, root, child = rewriting(), str(uuid4()), str(uuid4())
+    text = f"20260430T235959000001Z{root}.20260501T000000000002Z{child}"
+    assert to.dotted_order(text) == (
+        f"20260502T055959000001Z{to.id(root)}.20260502T060000000002Z{to.id(child)}"
+    )
+
+
+def test_an_evaluators_run_is_renamed_only_if_it_is_pushed() -> None:
+    judge, trace = str(uuid4()), str(uuid4())
+    source = {"type": "model", "metadata": {"__run": {"run_id": judge}}}
+    row = {"id": str(uuid4()), "run_id": trace, "feedback_source": source}
+    known, unknown = rewriting(judge), rewriting()
+    assert evaluator_run(known.feedback(row, trace)) == known.id(judge)
+    assert evaluator_run(unknown.feedback(row, trace)) == judge
+    assert evaluator_run(row) == judge
+
+
+def test_examples_differ_by_what_they_say() -> None:
+    one = {"inputs": {"a": 1}, "outputs": None, "metadata": {"dataset_split": ["base"]}, "id": "1"}
+    assert same_example(one, {**one, "outputs": {}, "id": "2"})
+    assert not same_example(one, {**one, "attachment_urls": {"attachment.x": {}}})
+    assert not same_example(one, {**one, "inputs": {"a": 2}})
