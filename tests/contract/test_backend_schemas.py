@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
-from backend_fixtures import Backend, body, part, run_id, running  # type: ignore[import-not-found]
+from backend_fixtures import Backend, body, part, post, run_id, running  # type: ignore[import-not-found]
 from langsmith import utils as ls_utils
 
 QUESTION = {"type": "object", "properties": {"q": {"type": "string"}}, "required": ["q"]}
@@ -121,3 +121,127 @@ def test_a_schema_taken_away_no_longer_holds(backend: Backend, dataset: str) -> 
     answer = backend.call("POST", "/examples", json={"dataset_id": dataset, "inputs": {"q": 1}})
     assert answer.status_code == 200, answer.text
     assert count(backend, dataset) == 1
+
+
+_HALVING = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(40)}
+_NAMES = {"patternProperties": {"^(?=a)(?:(?!b)a+)+$": False}}
+_ENDLESS: dict[str, tuple[Any, Any]] = {
+    "pattern": ({"properties": {"q": {"pattern": "^(?:(?!b)a+)+$"}}}, {"q": "a" * 1000 + "!"}),
+    "names": (_NAMES, {"a" * 1000 + "!": 1}),
+    "further names": ({**_NAMES, "additionalProperties": False}, {"a" * 1000 + "!": 1}),
+    "declared again": (
+        {"$schema": "https://json-schema.org/draft/2020-12/schema", "properties": {"q": {"$ref": "#/$defs/p"}},
+         "$defs": {"p": {"$schema": "https://json-schema.org/draft/2020-12/schema",
+                         "pattern": "^(?:(?!b)a+)+$"}}},
+        {"q": "a" * 1000 + "!"},
+    ),
+    "references": ({"$defs": {**_HALVING, "d40": {"type": "string"}}, "$ref": "#/$defs/d0"}, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", _ENDLESS)
+def test_a_value_that_takes_for_ever_is_refused(backend: Backend, kind: str) -> None:
+    schema, value = _ENDLESS[kind]
+    dataset = made(backend, schema)["id"]
+    answer = backend.call("POST", "/examples", json={"dataset_id": dataset, "inputs": value})
+    assert answer.status_code == 422
+    assert "cannot be checked against" in answer.json()["detail"]
+    assert count(backend, dataset) == 0
+
+
+def test_others_write_while_a_value_is_being_checked(backend: Backend) -> None:
+    schema, value = _ENDLESS["references"]
+    slow, quick = made(backend, schema)["id"], made(backend, QUESTION)["id"]
+    answers: list[int] = []
+
+    def hostile() -> None:
+        answers.append(
+            backend.call("POST", "/examples", json={"dataset_id": slow, "inputs": value}).status_code
+        )
+
+    thread = threading.Thread(target=hostile)
+    thread.start()
+    rounds = 0
+    while thread.is_alive():
+        for dataset in (quick, made(backend)["id"]):
+            told = {"dataset_id": dataset, "inputs": {"q": "?"}}
+            assert backend.call("POST", "/examples", json=told).status_code == 200
+        rounds += 1
+    thread.join()
+    assert answers == [422]
+    assert rounds > 3
+
+
+def test_the_known_pattern_of_the_books_is_matched_at_once(backend: Backend) -> None:
+    dataset = made(backend, {"properties": {"q": {"pattern": "^(a+)+$"}}})["id"]
+    hostile, good = "a" * 100_000 + "!", "a" * 100_000
+    answers = [
+        backend.call("POST", "/examples", json={"dataset_id": dataset, "inputs": {"q": text}})
+        for text in (hostile, good)
+    ]
+    assert [answer.status_code for answer in answers] == [422, 200]
+    assert "does not match" in answers[0].json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["((((a{1000}){1000}){1000}){1000})", "(" * 3000 + ")" * 3000, "(?:a?){1000000}"]
+)
+def test_a_pattern_that_takes_too_much_memory_is_refused(backend: Backend, pattern: str) -> None:
+    made(backend, {"properties": {"q": {"pattern": pattern}}}, status=422)
+    made(backend, {"patternProperties": {pattern: True}}, status=422)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "good", "bad"),
+    [
+        (r"^(?!x)\p{L}+$", "é", "xa"),
+        (r"^(.)\1$", "aa", "ab"),
+        (r"^\u0041\/\-$", "A/-", "B/-"),
+        (r"(?<=a)b$", "ab", "cb"),
+    ],
+)
+def test_patterns_are_those_of_the_standard(backend: Backend, pattern: str, good: str, bad: str) -> None:
+    dataset = made(backend, {"properties": {"q": {"pattern": pattern}}})["id"]
+    for text, status in ((good, 200), (bad, 422)):
+        told = {"dataset_id": dataset, "inputs": {"q": text}}
+        assert backend.call("POST", "/examples", json=told).status_code == status
+
+
+def test_properties_by_name(backend: Backend) -> None:
+    schema = {
+        "properties": {"q": {}},
+        "patternProperties": {"^n_": {"type": "integer"}},
+        "additionalProperties": {"type": "string"},
+    }
+    dataset = made(backend, schema, {"additionalProperties": False, "patternProperties": {"a": True}})["id"]
+    for inputs, outputs, status in (
+        ({"q": 1, "n_1": 1, "other": "text"}, {"ab": 1}, 200),
+        ({"n_1": "1"}, {}, 422),
+        ({"other": 1}, {}, 422),
+        ({}, {"b": 1}, 422),
+    ):
+        told = {"dataset_id": dataset, "inputs": inputs, "outputs": outputs}
+        assert backend.call("POST", "/examples", json=told).status_code == status, told
+
+
+def test_a_long_list_of_objects_is_checked_for_repeats(backend: Backend) -> None:
+    dataset = made(backend, {"properties": {"q": {"uniqueItems": True}}})["id"]
+    many: list[Any] = [{"n": n, "m": True} for n in range(50_000)]
+    for more, status in (({"n": 7, "m": 1}, 200), ({"m": True, "n": 7.0}, 422)):
+        told = {"dataset_id": dataset, "inputs": {"q": [*many, more]}}
+        assert backend.call("POST", "/examples", json=told).status_code == status
+
+
+def test_a_schema_whose_checks_would_be_unbounded_is_refused(backend: Backend) -> None:
+    both = {"patternProperties": {"^a": True}, "unevaluatedProperties": False}
+    made(backend, {"properties": {"q": both}}, status=422)
+    made(backend, {"description": "x" * 2**20}, status=422)
+
+
+def test_a_run_s_values_are_checked_too(backend: Backend, dataset: str) -> None:
+    run = run_id()
+    assert backend.multipart(body(post(run, "source", inputs={"q": 1}))).status_code == 202
+    told = {"dataset_id": dataset, "source_run_id": run, "use_source_run_io": True}
+    answer = backend.call("POST", "/examples", json=told)
+    assert answer.status_code == 422
+    assert "do not keep to" in answer.json()["detail"]

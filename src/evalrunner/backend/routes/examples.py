@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from evalrunner.backend.body import read_body
+from evalrunner.backend.checking import checked
 from evalrunner.backend.deps import (
     Deps,
     answer,
@@ -28,19 +29,26 @@ from evalrunner.backend.multipart import boundary_of
 from evalrunner.backend.store import examples_write as store
 from evalrunner.backend.store.blobs import read_blob
 from evalrunner.backend.store.examples_read import ExampleQuery, ExampleReader
+from evalrunner.backend.store.schemas import Checked
 from evalrunner.backend.wire import uuid_text
 
 
 async def _upload(request: Request) -> Response:
     dataset_id, writes = await _decoded(request)
-    stamp = await deps(request).store.write(lambda c: store.create_examples(c, dataset_id, writes))
+    kept, opened = await _kept(request, dataset_id, writes), deps(request).store
+    stamp = await opened.write(lambda c: store.create_examples(c, dataset_id, writes, kept))
     return _written(writes, stamp, 201)
 
 
 async def _change(request: Request) -> Response:
     dataset_id, writes = await _decoded(request)
-    stamp = await deps(request).store.write(lambda c: store.update_examples(c, dataset_id, writes))
+    kept, opened = await _kept(request, dataset_id, writes), deps(request).store
+    stamp = await opened.write(lambda c: store.update_examples(c, dataset_id, writes, kept))
     return _written(writes, stamp, 200)
+
+
+async def _kept(request: Request, dataset_id: str, writes: list[ExampleWrite]) -> Checked:
+    return await checked(deps(request).store, ((dataset_id, write) for write in writes))
 
 
 async def _decoded(request: Request) -> tuple[str, list[ExampleWrite]]:
@@ -72,8 +80,9 @@ async def _created(request: Request, documents: list[dict[str, Any]]) -> list[di
         by_dataset.setdefault(uuid_text(document.get("dataset_id"), "dataset_id"), []).append(
             example_write(document)
         )
+    kept = await checked(parts.store, ((key, one) for key, some in by_dataset.items() for one in some))
     await parts.store.write(
-        lambda c: [store.create_examples(c, key, some) for key, some in by_dataset.items()]
+        lambda c: [store.create_examples(c, key, some, kept) for key, some in by_dataset.items()]
     )
     ids = [write.id for some in by_dataset.values() for write in some]
     return await parts.store.read(lambda c: [_reader(parts, c).one(one, None) for one in ids])

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from evalrunner.backend.body import read_body
+from evalrunner.backend.checking import checked
 from evalrunner.backend.deps import answer, body_json, body_object, deps, path_id, query_ids
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.example_model import ExampleWrite, decode_examples, example_write
@@ -43,11 +44,15 @@ async def _updated(request: Request, documents: list[dict[str, Any]]) -> dict[st
         for document in documents
     ]
 
+    kept = await checked(deps(request).store, told)
+
     def write(connection: sqlite3.Connection) -> str | None:
         grouped: dict[str, list[ExampleWrite]] = {}
         for dataset_id, one in told:
             grouped.setdefault(dataset_id or dataset_of(connection, one.id), []).append(one)
-        return max((update_examples(connection, key, some) for key, some in grouped.items()), default=None)
+        return max(
+            (update_examples(connection, key, some, kept) for key, some in grouped.items()), default=None
+        )
 
     stamp = await deps(request).store.write(write)
     ids = [one.id for _, one in told]
@@ -62,8 +67,9 @@ async def _upsert(request: Request) -> Response:
         if one.dataset_id is None:
             raise HttpError(422, f"example {one.id} has no dataset_id")
         grouped.setdefault(one.dataset_id, []).append(one)
+    kept = await checked(deps(request).store, ((one.dataset_id, one) for one in writes))
     stamp = await deps(request).store.write(
-        lambda c: max((upsert_examples(c, key, some) for key, some in grouped.items()), default=None)
+        lambda c: max((upsert_examples(c, key, some, kept) for key, some in grouped.items()), default=None)
     )
     ids = [one.id for one in writes]
     return answer({"count": len(ids), "example_ids": ids, "as_of": stamp}, 201)

@@ -11,7 +11,7 @@ from evalrunner.backend.errors import HttpError
 from evalrunner.backend.example_model import ExampleWrite
 from evalrunner.backend.store.functions import marks
 from evalrunner.backend.store.runs_write import put_blob
-from evalrunner.backend.store.schemas import check_example
+from evalrunner.backend.store.schemas import UNCHECKED, Checked, require_checked
 from evalrunner.backend.store.versions import new_version
 
 _INSERT = (
@@ -23,8 +23,13 @@ _CURRENT = "example_id = ? AND valid_to IS NULL"
 _Names = dict[str, tuple[str, str]]  # attachment name -> (mime, sha)
 
 
-def create_examples(connection: sqlite3.Connection, dataset_id: str, writes: list[ExampleWrite]) -> str:
-    """Add examples, all or none, and return the new version's time; 404 unknown dataset, 409 known id."""
+def create_examples(
+    connection: sqlite3.Connection, dataset_id: str, writes: list[ExampleWrite], checked: Checked = UNCHECKED
+) -> str:
+    """Add examples, all or none, and return the new version's time; 404 unknown dataset, 409 known id.
+
+    `checked` is what is known to keep to the dataset's schemas; 409 if something else would be written.
+    """
     stamp = new_version(connection, dataset_id)
     ids = [write.id for write in writes]
     for at in range(0, len(ids), 500):
@@ -34,17 +39,19 @@ def create_examples(connection: sqlite3.Connection, dataset_id: str, writes: lis
         if row is not None:
             raise HttpError(409, f"example {row[0]} already exists")
     for write in writes:
-        _create(connection, dataset_id, write, stamp)
+        _create(connection, dataset_id, write, stamp, checked)
     return stamp
 
 
-def _create(connection: sqlite3.Connection, dataset_id: str, write: ExampleWrite, stamp: str) -> None:
+def _create(
+    connection: sqlite3.Connection, dataset_id: str, write: ExampleWrite, stamp: str, checked: Checked
+) -> None:
     attachments = _stored(connection, write)
     if write.source_run_id is not None and (write.use_source_run_io or write.use_source_run_attachments):
         _copy_run(connection, write, attachments)
     if write.inputs is None:
         raise HttpError(422, f"example {write.id} has no inputs")
-    check_example(connection, dataset_id, write.id, write.inputs, write.outputs)
+    require_checked(connection, dataset_id, write, checked)
     metadata = _with_split(write.metadata or {}, write.split, ["base"])
     created = write.created_at or stamp
     values = (
@@ -75,24 +82,28 @@ def _copy_run(connection: sqlite3.Connection, write: ExampleWrite, attachments: 
             attachments.setdefault(name, (mime, sha))
 
 
-def update_examples(connection: sqlite3.Connection, dataset_id: str, writes: list[ExampleWrite]) -> str:
+def update_examples(
+    connection: sqlite3.Connection, dataset_id: str, writes: list[ExampleWrite], checked: Checked = UNCHECKED
+) -> str:
     """Change examples, all or none, and return the new version's time; what is not said stays.
 
     404 for an unknown dataset or example, 409 for an example of another dataset.
     """
     stamp = new_version(connection, dataset_id)
     for write in writes:
-        _update(connection, dataset_id, write, stamp)
+        _update(connection, dataset_id, write, stamp, checked)
     return stamp
 
 
-def upsert_examples(connection: sqlite3.Connection, dataset_id: str, writes: list[ExampleWrite]) -> str:
+def upsert_examples(
+    connection: sqlite3.Connection, dataset_id: str, writes: list[ExampleWrite], checked: Checked = UNCHECKED
+) -> str:
     """Add the examples that are not there and change the others, all or none; errors as for both."""
     stamp = new_version(connection, dataset_id)
     sql = f"SELECT 1 FROM example_versions WHERE {_CURRENT}"  # noqa: S608
     for write in writes:
         known = connection.execute(sql, (write.id,)).fetchone() is not None
-        (_update if known else _create)(connection, dataset_id, write, stamp)
+        (_update if known else _create)(connection, dataset_id, write, stamp, checked)
     return stamp
 
 
@@ -105,7 +116,9 @@ def dataset_of(connection: sqlite3.Connection, example_id: str) -> str:
     return str(row[0])
 
 
-def _update(connection: sqlite3.Connection, dataset_id: str, write: ExampleWrite, stamp: str) -> None:
+def _update(
+    connection: sqlite3.Connection, dataset_id: str, write: ExampleWrite, stamp: str, checked: Checked
+) -> None:
     columns = "version, dataset_id, created_at, source_run_id, metadata, inputs, outputs"
     sql = f"SELECT {columns} FROM example_versions WHERE {_CURRENT}"  # noqa: S608
     row = connection.execute(sql, (write.id,)).fetchone()
@@ -114,7 +127,7 @@ def _update(connection: sqlite3.Connection, dataset_id: str, write: ExampleWrite
     version, owner, created, source, metadata, inputs, outputs = row
     if owner != dataset_id:
         raise HttpError(409, f"example {write.id} belongs to another dataset")
-    check_example(connection, dataset_id, write.id, write.inputs, write.outputs)
+    require_checked(connection, dataset_id, write, checked)
     old = orjson.loads(metadata)
     merged = _with_split(old if write.metadata is None else write.metadata, write.split, old["dataset_split"])
     attachments = _changed(_attached(connection, version), _stored(connection, write), write)
