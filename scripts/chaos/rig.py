@@ -131,6 +131,10 @@ class Backend:
         """Replace the plan of faults, and arm it."""
         self._ask("PUT", "/_admin/faults", {**plan, "fault": list(rules)})
 
+    def flags(self, **flags: bool) -> None:
+        """Set what GET /info says of this backend."""
+        self._ask("PUT", "/_admin/flags", flags)
+
     def fault_report(self) -> dict[str, Any]:
         """Return what the plan of faults has done."""
         return self._ask("GET", "/_admin/faults")

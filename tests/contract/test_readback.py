@@ -19,7 +19,8 @@ from backend_fixtures import (  # type: ignore[import-not-found]
 )
 from langsmith import Client
 
-from evalrunner.verify.readback import PAGE, ReadBack, RootRun
+from evalrunner.verify.readback import ReadBack, RootRun
+from evalrunner.verify.run_pages import PAGE
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +33,14 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
 class Shown:
     """An experiment over a dataset, and its reader."""
 
-    def __init__(self, backend: Backend, client: Client, examples: int = 3) -> None:
+    def __init__(self, backend: Backend, client: Client, newer: bool, examples: int = 3) -> None:
         self.backend = backend
         dataset = client.create_dataset(f"data-{uuid.uuid4().hex[:8]}")
         rows = [{"inputs": {"x": i}} for i in range(examples)]
         made = client.create_examples(dataset_id=dataset.id, examples=rows)
         self.examples = [str(example) for example in made["example_ids"]]
         self.project = client.create_project(f"e-{uuid.uuid4().hex[:8]}", reference_dataset_id=dataset.id)
-        self.reader = ReadBack(client, str(self.project.id))
+        self.reader = ReadBack(client, str(self.project.id), newer=newer)
 
     def post(self, run: str, **fields: Any) -> bytes:
         return bytes(post(run, self.project.name, **fields))
@@ -58,10 +59,10 @@ class Shown:
             assert answer.status_code == 202, answer.text
 
 
-@pytest.fixture
-def shown(backend: Backend) -> Iterator[Shown]:
+@pytest.fixture(params=[False, True], ids=["older reads", "newer reads"])
+def shown(backend: Backend, request: pytest.FixtureRequest) -> Iterator[Shown]:
     with backend.client() as client:
-        yield Shown(backend, client)
+        yield Shown(backend, client, request.param)
 
 
 def test_every_root_run_is_read_once_over_all_pages(shown: Shown) -> None:
@@ -98,7 +99,7 @@ def test_seen_are_the_runs_that_are_there_and_have_ended(backend: Backend, shown
     runs = [run_id() for _ in range(PAGE + 30)]
     child, pending, elsewhere = run_id(), run_id(), run_id()
     with backend.client() as client:
-        other = Shown(backend, client)
+        other = Shown(backend, client, False)
         other.send(other.post(elsewhere))
         eventually(lambda: list(other.reader.roots()), lambda roots: len(roots) == 1)
     shown.send(*map(shown.post, runs), shown.child(child, runs[0]), shown.post(pending, end_time=None))

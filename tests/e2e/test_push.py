@@ -319,6 +319,16 @@ def test_a_window_of_503_is_waited_for(here: Here, there: Backend) -> None:
     assert_equal(here, there, "window")
 
 
+def test_a_destination_without_the_older_reads_is_read_back_too(here: Here, there: Backend) -> None:
+    there.flags(ch_query_enabled=False, sdb_query_enabled=True)
+    try:
+        done = here.push(there, "--experiment-name", "newer", "--dataset-name", "newer")
+    finally:
+        there.flags(ch_query_enabled=True, sdb_query_enabled=False)
+    assert (done.code, done.receipt["not_visible"]) == (0, []), done.err
+    assert_equal(here, there, "newer")
+
+
 def test_an_ingest_window_is_met_by_moving_the_times_or_said_by_name(here: Here, there: Backend) -> None:
     name = ("--experiment-name", "old", "--dataset-name", "old")
     there.faults(ingest_window_hours=24)

@@ -13,6 +13,10 @@ as narrow as that makes necessary. Lines are of langsmith 0.14.17.
 - `evaluation._runner._get_target_args` (_runner.py:2100): which arguments a target may take.
 - `evaluation.evaluator._normalize_summary_evaluator`, `Client._select_eval_results` (evaluator.py:885,
   client.py:7659): which arguments a summary evaluator may take and what it may return are the SDK's rules.
+- `_v2_migration_utils._v2_run_to_schema`, `_V2_RUN_SELECTS`, `get_query_backend` and
+  `Client._get_langsmith_api_sync` (client.py:1575): a summary evaluator gets runs as the SDK gives them, also
+  where only the newer generation of reads is served; `Client.list_runs` does not read that, and the SDK's own
+  `_load_traces_v2` leaves out runs that began before the experiment was made.
 - `__langsmith_traceable__` (run_helpers.py, `is_traceable_function`): tells `aevaluate` that our target
   makes the root run itself, under the id that we give it, instead of wrapping it once more.
 """
@@ -20,12 +24,20 @@ as narrow as that makes necessary. Lines are of langsmith 0.14.17.
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol, TypeVar
 from uuid import UUID, uuid4
 
 from langsmith import Client
 from langsmith._internal._serde import dumps_json
+from langsmith._internal._v2_migration_utils import (
+    _V2_RUN_SELECTS,
+    QueryBackend,
+    _v2_run_to_schema,
+    get_query_backend,
+)
 from langsmith.evaluation import EvaluationResult
 from langsmith.evaluation._runner import _get_target_args
 from langsmith.evaluation.evaluator import _normalize_summary_evaluator
@@ -39,6 +51,7 @@ __all__ = [
     "call_summary_evaluator",
     "check_signature",
     "dumps_json",
+    "list_root_runs",
     "mark_traceable",
 ]
 
@@ -74,6 +87,24 @@ def call_summary_evaluator(
     name = getattr(evaluator, "__name__", "BatchEvaluator")
     answer: Any = _normalize_summary_evaluator(evaluator)(runs, examples)
     return client._select_eval_results(answer, fn_name=name)
+
+
+def list_root_runs(client: Client, project_id: str) -> list[Run]:
+    """Return the root runs of a project, read in the generation that the service answers."""
+    if get_query_backend(client.info.instance_flags) is not QueryBackend.SMITHDB_ONLY:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return list(client.list_runs(project_id=project_id, is_root=True))
+    now = datetime.now(timezone.utc)
+    pages = client._get_langsmith_api_sync().runs.query_v2(
+        project_ids=[project_id],
+        is_root=True,
+        selects=_V2_RUN_SELECTS,
+        # As client.py:5376: without them, the last day up to the server's present.
+        min_start_time=datetime(2000, 1, 1, tzinfo=timezone.utc),
+        max_start_time=now + timedelta(days=1),
+    )
+    return [_v2_run_to_schema(run) for run in pages]
 
 
 class OperationSink(Protocol):

@@ -45,6 +45,7 @@ from evalrunner.supervisor.summarise import Summary
 from evalrunner.supervisor.tally import Tally
 from evalrunner.verify import service
 from evalrunner.verify.readback import ReadBack
+from evalrunner.verify.run_pages import only_newer_reads
 
 #: Every item has a row in the ledger and a place in memory.
 MOST_ITEMS = 5_000_000
@@ -186,7 +187,8 @@ class _Session:
         self._began = clock.monotonic()
         self._notes: dict[str, str] = {}
         self._compress = takes_zstd(info)
-        self._readback = ReadBack(client, str(scope.experiment_id))
+        self._newer = only_newer_reads(info)
+        self._readback = ReadBack(client, str(scope.experiment_id), newer=self._newer)
         events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         _belongs(ledger, folder, scope)
         with ledger.transaction():
@@ -315,7 +317,7 @@ class _Session:
 
     def _confirmer(self) -> Confirmer:
         # It reads in a thread of its own, so it has a client of its own.
-        reader = ReadBack(service.make_client(self._endpoint), self._experiment_id)
+        reader = ReadBack(service.make_client(self._endpoint), self._experiment_id, newer=self._newer)
         return Confirmer(reader, self._post, self._noting("read-back"), self._clock)
 
     def _relay(self, post: Callable[[Event], None]) -> Relay:

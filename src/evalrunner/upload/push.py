@@ -33,6 +33,7 @@ from evalrunner.upload.push_state import Accepted, PushFolder
 from evalrunner.upload.push_summary import Pushed, PushOptions
 from evalrunner.upload.push_transform import FACTS, WINDOW, Rewriting, choose_shift, session
 from evalrunner.verify.reach import host
+from evalrunner.verify.run_pages import only_newer_reads
 from evalrunner.verify.service import check, find_experiment, make_client, told
 
 
@@ -52,6 +53,7 @@ def push(origin: Endpoint, to: Endpoint, options: PushOptions, note: Callable[[s
     with told(here):
         source = Source(here, str(find_experiment(here, options.experiment).id))
         errand = _Errand(here, there, source, options, source.session())
+        errand.newer = only_newer_reads(info)
     with told(there):
         errand.prepare()
     with _opened(options.root, errand, to, info, note) as (accepted, dispatch, folder):
@@ -83,6 +85,7 @@ class _Errand:
     """One push, step by step."""
 
     to: Rewriting
+    newer = False  # the destination answers the newer generation of reads only
     _index: Index
     _snapshot: place.Snapshot
 
@@ -166,7 +169,7 @@ class _Errand:
             dispatch.build(self._source, self._index, self.to)
         dispatch.finish()
         self._send_session_feedback(dispatch)
-        confirmation = Confirmation(self._there, self._index, self.to, self._snapshot.ids)
+        confirmation = Confirmation(self._there, self._index, self.to, self._snapshot.ids, self.newer)
         confirmation.wait(self.options.visible_deadline, dispatch.refused)
         if not confirmation.trouble:
             accepted.take_back([*confirmation.runs, *confirmation.feedback])

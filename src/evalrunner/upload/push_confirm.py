@@ -11,8 +11,9 @@ from langsmith import utils as sdk
 
 from evalrunner.clock import SYSTEM
 from evalrunner.upload.push_place import present
-from evalrunner.upload.push_source import ASK, PAGE, Index, get, parts, query, rows
+from evalrunner.upload.push_source import ASK, Index, get, parts, rows
 from evalrunner.upload.push_transform import Rewriting
+from evalrunner.verify.run_pages import PAGE, query_runs
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
@@ -27,8 +28,8 @@ class Confirmation:
         trouble: why the destination could not be read the last time, or "".
     """
 
-    def __init__(self, client: Client, index: Index, to: Rewriting, examples: list[str]) -> None:
-        self._client, self._to = client, to
+    def __init__(self, client: Client, index: Index, to: Rewriting, examples: list[str], newer: bool) -> None:
+        self._client, self._to, self._newer = client, to, newer
         self._projects: dict[str, str] = {}
         self._asked: dict[str, tuple[str | None, str]] = {}
         self._rated: dict[str, list[str]] = {}
@@ -79,10 +80,13 @@ class Confirmation:
             projects.setdefault(self._asked[run][0], []).append(run)
         for project, runs in projects.items():
             session = self._session(project)
-            for some in parts(runs, PAGE) if session else ():
-                body = {"session": [session], "id": some, "select": ["id"]}
-                for found in query(self._client, body):
-                    self.runs.pop(found["id"], None)
+            if session is not None:
+                self._find_runs(session, runs)
+
+    def _find_runs(self, session: str, runs: Sequence[str]) -> None:
+        for some in parts(runs, PAGE):
+            for found in query_runs(self._client, session, ["id"], newer=self._newer, ids=some):
+                self.runs.pop(found["id"], None)
 
     def _session(self, project: str | None) -> str | None:
         """Return the id of a project there; None while there is none of this name."""

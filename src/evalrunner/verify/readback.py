@@ -13,8 +13,8 @@ from typing import Any
 
 from langsmith import Client
 
-#: The page size that the service's OpenAPI allows.
-PAGE = 100
+from evalrunner.verify.run_pages import PAGE, query_runs
+
 _SELECT = ["id", "trace_id", "start_time", "end_time", "status", "error", "reference_example_id"]
 
 
@@ -48,15 +48,16 @@ class Score:
 
 
 class ReadBack:
-    """Reads one experiment."""
+    """Reads one experiment; `newer` as for `query_runs`."""
 
-    def __init__(self, client: Client, experiment_id: str) -> None:
+    def __init__(self, client: Client, experiment_id: str, *, newer: bool = False) -> None:
         self._client = client
         self._experiment = experiment_id
+        self._newer = newer
 
     def roots(self) -> Iterator[RootRun]:
         """Return every root run of the experiment, newest first."""
-        for run in self._query({"is_root": True}):
+        for run in self._query(is_root=True):
             yield RootRun(
                 str(run["id"]),
                 run.get("reference_example_id"),
@@ -68,7 +69,7 @@ class ReadBack:
         """Return which of these runs the experiment shows, ended."""
         found: set[str] = set()
         for part in _parts(run_ids, PAGE):
-            found.update(str(run["id"]) for run in self._query({"id": part}) if run.get("end_time"))
+            found.update(str(run["id"]) for run in self._query(ids=part) if run.get("end_time"))
         return found
 
     def scores(self, run_ids: Sequence[str]) -> Iterator[Score]:
@@ -83,17 +84,8 @@ class ReadBack:
             if score.run_id is None:
                 yield score
 
-    def _query(self, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        body = {"session": [self._experiment], "select": _SELECT, "limit": PAGE, **body}
-        while True:
-            answer = self._client.request_with_retries(
-                "POST", "/runs/query", request_kwargs={"json": body}, stop_after_attempt=3
-            ).json()
-            yield from answer["runs"]
-            cursor = (answer.get("cursors") or {}).get("next")
-            if not answer["runs"] or not cursor:
-                return
-            body = {**body, "cursor": cursor}
+    def _query(self, **narrowed: Any) -> Iterator[dict[str, Any]]:
+        return query_runs(self._client, self._experiment, _SELECT, newer=self._newer, **narrowed)
 
     def _feedback(self, params: dict[str, Any]) -> Iterator[Score]:
         offset = 0

@@ -7,7 +7,6 @@ what some process remembers; the user's code, and the runs that it wants in memo
 from __future__ import annotations
 
 import logging
-import warnings
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -15,7 +14,7 @@ from langsmith import Client
 from langsmith.schemas import Example, Run
 
 from evalrunner.config import Endpoint, TargetSpec
-from evalrunner.delivery.sdk import call_summary_evaluator
+from evalrunner.delivery.sdk import call_summary_evaluator, list_root_runs
 from evalrunner.protocol.messages import Summarise, Summarised, decode, encode
 from evalrunner.worker.evaluators import name_of
 from evalrunner.worker.loading import load
@@ -43,12 +42,7 @@ def serve(connection: Any, spec: TargetSpec, endpoint: Endpoint) -> None:
 
 
 def _read(client: Client, order: Summarise) -> tuple[list[Run], list[Example]]:
-    with warnings.catch_warnings():
-        # list_runs is the one reader that both generations of the service answer today.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        found = {
-            str(run.id): run for run in client.list_runs(project_id=order.experiment["id"], is_root=True)
-        }
+    found = {str(run.id): run for run in list_root_runs(client, order.experiment["id"])}
     by_id = {
         str(example.id): example
         for example in client.list_examples(

@@ -1,0 +1,48 @@
+"""Against a service that has given up the older reads (`/runs/query`): the whole of the main job, by /api/v2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from scripts.chaos.rig import Backend, ExecutionLog, Finished, assert_whole, backend_in, evalrunner
+
+TARGETS = Path(__file__).resolve().parent / "targets"
+WHAT = (
+    *("--target", f"{TARGETS}/kinds.py:sync", "--evaluator", f"{TARGETS}/judges.py:right"),
+    *("--summary-evaluator", f"{TARGETS}/judges.py:total", "--workers", "2", "--json"),
+)
+
+
+@pytest.fixture(scope="module")
+def newer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    """A backend of its own: its flags are not those of the others' tests."""
+    with backend_in(tmp_path_factory.mktemp("newer")) as backend:
+        yield backend
+
+
+@pytest.mark.parametrize("prefix", ["", "/api", "/api/v1"])
+def test_a_run_is_confirmed_found_complete_and_completed(
+    newer: Backend, tmp_path: Path, log: ExecutionLog, prefix: str
+) -> None:
+    dataset = newer.dataset(12)
+    env = newer.environment(EXECUTIONS=str(log.path), LANGSMITH_ENDPOINT=newer.url + prefix)
+    newer.flags(ch_query_enabled=False, sdb_query_enabled=True)
+    first = evalrunner("--dataset", dataset.name, *WHAT, cwd=tmp_path, env=env)
+    assert first.code == 0, first.err
+    assert first.receipt["summary"]["total"] == sum(range(1, 13))
+    name = first.receipt["experiment"]["name"]
+    second = evalrunner("--experiment", name, *WHAT, cwd=tmp_path, env=env)
+    assert (second.code, second.receipt["executions"]) == (0, 0), second.err
+
+    newer.flags(ch_query_enabled=True, sdb_query_enabled=False)
+    before = assert_whole(newer.client, name, keys=["right"], children=1)
+    gone = before.roots[::4]
+    newer.delete_traces(before.project, [str(root.id) for root in gone])
+    newer.flags(ch_query_enabled=False, sdb_query_enabled=True)
+    third = evalrunner("--experiment", name, *WHAT, cwd=tmp_path, env=env)
+    assert (third.code, third.receipt["executions"]) == (0, len(gone)), third.err
+    newer.flags(ch_query_enabled=True, sdb_query_enabled=False)
+    assert_whole(newer.client, name, keys=["right"], children=1)
