@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from scripts.chaos.rig import Backend, ExecutionLog, Finished, assert_whole, backend_in, evalrunner
+from scripts.chaos.rig import Backend, ExecutionLog, assert_whole, backend_in, evalrunner
 
 TARGETS = Path(__file__).resolve().parent / "targets"
 WHAT = (
