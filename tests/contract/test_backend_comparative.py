@@ -147,3 +147,79 @@ def test_an_older_store_brings_its_comparisons_along(tmp_path: Path) -> None:
     rows = new.execute("SELECT key, comparative_experiment_id FROM feedback ORDER BY id").fetchall()
     new.close()
     assert rows == [("larger", comparison), ("good", None)]
+
+
+def test_examples_are_chosen_by_what_their_runs_are_like(backend: Backend) -> None:
+    with backend.client() as client:
+        dataset, projects, said = compared(client)
+        first, second = (str(project.id) for project in projects)
+        eventually(
+            lambda: backend.call("GET", f"/datasets/comparative/{said.comparative_experiment.id}").json(),
+            lambda told: told["feedback_stats"].get("larger", {}).get("n") == 6,
+        )
+
+        def shown(asked: dict[str, list[str]]) -> list[int]:
+            told = {"filters": asked}
+            both = {"session_ids": [first, second], **told}
+            older = backend.call("POST", f"/datasets/{dataset.id}/runs", json=both).json()
+            later = backend.call(
+                "POST",
+                f"/api/v2/datasets/{dataset.id}/experiment-runs",
+                json={"experiment_ids": [first, second], **told},
+            ).json()["items"]
+            assert [one["id"] for one in older] == [one["id"] for one in later]
+            assert all(len(one["runs"]) == 2 for one in [*older, *later])
+            return [one["inputs"]["x"] for one in older]
+
+        assert shown({}) == [0, 1, 2]
+        assert shown({first: ['and(eq(feedback_key, "larger"), eq(feedback_score, 1))']}) == [0]
+        assert shown(
+            {second: ['eq(output_key, "y")', 'and(eq(output_key, "y"), gte(output_value, "2"))']}
+        ) == [1, 2]
+        assert shown({first: ['eq(status, "error")']}) == []
+        results = client.get_experiment_results(
+            project_id=projects[0].id, filters={projects[0].id: ["has(outputs, '{\"y\": 2}')"]}
+        )
+        assert [row.inputs for row in results["examples_with_runs"]] == [{"x": 2}]
+
+
+def test_feedback_of_other_comparisons_is_left_out(backend: Backend) -> None:
+    with backend.client() as client:
+        dataset, projects, said = compared(client)
+        session, mine = str(projects[0].id), str(said.comparative_experiment.id)
+        told = {"experiment_ids": [session], "reference_dataset_id": str(dataset.id), "name": "another"}
+        other = backend.call("POST", "/datasets/comparative", json=told).json()["id"]
+        eventually(
+            lambda: backend.call("GET", f"/datasets/comparative/{mine}").json(),
+            lambda found: found["feedback_stats"].get("larger", {}).get("n") == 6,
+        )
+
+        def asked(comparison: str | None, status: int = 200) -> Any:
+            scope = {"comparative_experiment_id": comparison}
+            older = backend.call(
+                "POST", f"/datasets/{dataset.id}/runs", json={"session_ids": [session], **scope}
+            )
+            later = backend.call(
+                "POST",
+                f"/api/v2/datasets/{dataset.id}/experiment-runs",
+                json={"experiment_ids": [session], "selects": ["FEEDBACK_STATS"], **scope},
+            )
+            assert (older.status_code, later.status_code) == (status, status)
+            return (older.json(), later.json()["items"]) if status == 200 else None
+
+        for comparison, keys in ((None, {"larger"}), (mine, {"larger"}), (other, set())):
+            for page in asked(comparison):
+                assert [set(row["runs"][0]["feedback_stats"] or {}) for row in page] == [keys] * 3
+        asked(str(uuid.uuid4()), status=404)
+
+
+@pytest.mark.parametrize("filters", [[], {"x": []}, {str(uuid.uuid4()): [1]}, {str(uuid.uuid4()): ["eq("]}])
+def test_filters_that_are_none_are_refused(backend: Backend, filters: Any) -> None:
+    with backend.client() as client:
+        dataset = client.create_dataset(f"data-{uuid.uuid4().hex[:8]}")
+    for path, ids in (
+        (f"/datasets/{dataset.id}/runs", "session_ids"),
+        (f"/api/v2/datasets/{dataset.id}/experiment-runs", "experiment_ids"),
+    ):
+        told = backend.call("POST", path, json={ids: [str(uuid.uuid4())], "filters": filters})
+        assert told.status_code in (400, 422), told.text

@@ -105,7 +105,9 @@ DECLARED: dict[str, Declared] = {
     "POST /datasets/upload": Declared("A dataset from a CSV file", kind="form"),
     "GET /datasets/{id}/openai_ft": Declared("A dataset as chats"),
     "POST /datasets/{id}/runs": Declared(
-        "Examples with their runs", body="session_ids:uuid*! limit:int offset:int preview:bool", kind="json"
+        "Examples with their runs",
+        body="session_ids:uuid*! filters:obj comparative_experiment_id:uuid limit:int offset:int preview:bool",
+        kind="json",
     ),
     "GET /datasets/{id}/versions": Declared("A page of versions", query=f"{_PAGE} search:text"),
     "GET /datasets/{id}/versions/diff": Declared("What changed", query="from_version:text! to_version:text!"),
@@ -210,7 +212,8 @@ DECLARED: dict[str, Declared] = {
     "GET /v2/traces/{id}/runs": Declared("A trace", query=f"{_PROJECT} filter:text {_WINDOW}"),
     "POST /v2/datasets/{id}/experiment-runs": Declared(
         "Examples with their runs",
-        body="experiment_ids:uuid*! example_ids:uuid* filters:obj page_size:int cursor:text selects:text* sort:obj",
+        body="experiment_ids:uuid*! example_ids:uuid* filters:obj comparative_experiment_id:uuid page_size:int "
+        "cursor:text selects:text* sort:obj",
         kind="json",
         unserved="ai_search",
     ),

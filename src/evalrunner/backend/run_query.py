@@ -111,6 +111,17 @@ def _simple(query: RunQuery, given: dict[str, Any]) -> None:
         query.add("end_time <= ?", time_text(given["end_time"], "end_time"))
 
 
+def filters_of(value: Any, status: int) -> dict[str, list[str]]:
+    """Return experiment id -> filters of its runs; `status` for anything else than that."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(
+        isinstance(one, str) for some in value.values() for one in as_list(some)
+    ):
+        raise HttpError(status, "filters must map an experiment's id to a list of filters")
+    return {uuid_text(session, "filters"): as_list(some) for session, some in value.items()}
+
+
 def _text(value: Any, what: str) -> str:
     if isinstance(value, str):
         return value

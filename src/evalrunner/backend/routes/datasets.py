@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from evalrunner.backend.deps import answer, body_object, deps, path_id, query_document, query_ids, query_page
 from evalrunner.backend.errors import HttpError
+from evalrunner.backend.run_query import filters_of
 from evalrunner.backend.store import datasets as store
-from evalrunner.backend.store.examples_read import ExampleReader
+from evalrunner.backend.store.comparative import require_comparative
+from evalrunner.backend.store.examples_read import ExampleReader, ExampleRuns
 from evalrunner.backend.store.sessions import SessionQuery
-from evalrunner.backend.wire import optional_count, uuid_text
+from evalrunner.backend.wire import optional_count, optional_uuid, uuid_text
 
 
 async def _create(request: Request) -> Response:
@@ -57,25 +62,28 @@ async def _shown(request: Request, dataset_id: str) -> Response:
 
 async def _results(request: Request) -> Response:
     """What get_experiment_results reads: examples with their runs."""
-    dataset_id, body, parts = path_id(request), await body_object(request), deps(request)
+    asked, parts = _asked(path_id(request), await body_object(request)), deps(request)
+
+    def read(connection: sqlite3.Connection) -> list[Any]:
+        if asked.comparison is not None:
+            require_comparative(connection, asked.comparison)
+        return ExampleReader(connection, parts.store.tenant_id, parts.signer).with_runs(asked)
+
+    return answer(await parts.store.read(read))
+
+
+def _asked(dataset_id: str, body: dict[str, Any]) -> ExampleRuns:
     sessions = body.get("session_ids")
     if not isinstance(sessions, list) or not sessions:
         raise HttpError(422, "session_ids must be a list of ids")
-    if body.get("filters") or body.get("comparative_experiment_id"):
-        raise HttpError(400, "filters and comparative_experiment_id are not served by this backend")
     ids = [uuid_text(session, "session_ids") for session in sessions]
     limit = optional_count(body.get("limit"), "limit") or 20
     offset = optional_count(body.get("offset"), "offset") or 0
     if limit > 100:
         raise HttpError(422, "limit must be between 1 and 100")
-    preview = bool(body.get("preview"))
-    return answer(
-        await parts.store.read(
-            lambda c: ExampleReader(c, parts.store.tenant_id, parts.signer).with_runs(
-                dataset_id, ids, limit, offset, preview
-            )
-        )
-    )
+    comparison = optional_uuid(body.get("comparative_experiment_id"), "comparative_experiment_id")
+    filters, preview = filters_of(body.get("filters"), 422), bool(body.get("preview"))
+    return ExampleRuns(dataset_id, ids, filters, comparison, limit, offset, preview)
 
 
 routes = [

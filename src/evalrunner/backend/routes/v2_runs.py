@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -11,8 +12,9 @@ from starlette.routing import Route
 
 from evalrunner.backend.deps import answer, body_object, deps, path_id
 from evalrunner.backend.errors import HttpError
-from evalrunner.backend.run_query import as_list
+from evalrunner.backend.run_query import as_list, filters_of
 from evalrunner.backend.store import v2_read as store
+from evalrunner.backend.store.comparative import require_comparative
 from evalrunner.backend.store.examples_read import ExampleReader
 from evalrunner.backend.store.runs_read import RunReader
 from evalrunner.backend.v2_query import (
@@ -25,7 +27,7 @@ from evalrunner.backend.v2_query import (
     trace_runs_query,
 )
 from evalrunner.backend.v2_shape import Shape, shape_of
-from evalrunner.backend.wire import uuid_text
+from evalrunner.backend.wire import optional_uuid, uuid_text
 
 T = TypeVar("T")
 _EXPERIMENTS = frozenset({
@@ -87,6 +89,9 @@ async def _experiment_runs(request: Request) -> Response:
     asked, shape = _asked(dataset_id, body), shape_from(request, body.get("selects"))
 
     def work(reader: RunReader) -> dict[str, Any]:
+        if asked.comparison is not None:
+            require_comparative(reader.connection, asked.comparison)
+            reader = replace(reader, comparison=asked.comparison)
         examples = ExampleReader(reader.connection, reader.tenant_id, reader.signer)
         return store.experiment_page(examples, reader, asked, shape)
 
@@ -105,19 +110,10 @@ def _asked(dataset_id: str, body: dict[str, Any]) -> store.ExperimentRuns:
             raise HttpError(422, "example_ids takes at most 1000 ids")
     key, ascending = _sorted_by(told, sessions)
     return store.ExperimentRuns(
-        dataset_id, sessions, examples, _filters(told), key, ascending,
+        dataset_id, sessions, examples, filters_of(told.get("filters"), 400),
+        optional_uuid(told.get("comparative_experiment_id"), "comparative_experiment_id"), key, ascending,
         page_size(told, 20, 100), store.read_offset(text(told["cursor"], "cursor")) if "cursor" in told else 0,
     )  # fmt: skip
-
-
-def _filters(told: dict[str, Any]) -> dict[str, list[str]]:
-    filters = told.get("filters", {})
-    if not isinstance(filters, dict):
-        raise HttpError(400, "filters must map an experiment's id to a list of filters")
-    return {
-        uuid_text(session, "filters"): [text(one, "filters") for one in as_list(some)]
-        for session, some in filters.items()
-    }
 
 
 def _sorted_by(told: dict[str, Any], sessions: list[str]) -> tuple[str | None, bool]:

@@ -97,6 +97,13 @@ def read_comparative(connection: sqlite3.Connection, tenant_id: str, comparative
     return _shown(connection, tenant_id, row)
 
 
+def require_comparative(connection: sqlite3.Connection, comparative_id: str) -> None:
+    """Raise 404 unless the comparison exists."""
+    sql = "SELECT 1 FROM comparative_experiments WHERE id = ?"
+    if connection.execute(sql, (comparative_id,)).fetchone() is None:
+        raise HttpError(404, f"comparative experiment {comparative_id} not found")
+
+
 def delete_comparative(connection: sqlite3.Connection, comparative_id: str) -> None:
     """Delete a comparison; its feedback stays with the runs. 404 if unknown."""
     sql = "DELETE FROM comparative_experiments WHERE id = ?"

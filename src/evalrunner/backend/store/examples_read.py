@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from evalrunner.backend.errors import HttpError
+from evalrunner.backend.filtering.runs import of_run
 from evalrunner.backend.filters import Grammar, parse
 from evalrunner.backend.presign import Signer
 from evalrunner.backend.run_query import RunQuery
@@ -102,6 +103,41 @@ class ExampleQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class ExampleRuns:
+    """Which examples of a dataset, with which of their runs.
+
+    `filters`: experiment -> what an example's run in it must be like for the example to be shown.
+    """
+
+    dataset_id: str
+    sessions: list[str]
+    filters: dict[str, list[str]]
+    comparison: str | None
+    limit: int
+    offset: int
+    preview: bool
+
+
+def has_runs(
+    examples: str, sessions: list[str], filters: dict[str, list[str]]
+) -> tuple[list[str], list[Any]]:
+    """Return the conditions, with arguments, that an example has root runs in the sessions, as filtered."""
+    conditions: list[str] = []
+    args: list[Any] = []
+    for session in filters or {"": []}:
+        some = [session] if session else sessions
+        condition = f"session_id IN ({marks(some)}) AND parent_run_id IS NULL AND post_n > 0"
+        args += some
+        for one in filters.get(session, []):
+            more, values = of_run(one)
+            condition += f" AND {more}"
+            args += values
+        example = f"reference_example_id = {examples}.example_id"
+        conditions.append(f"EXISTS (SELECT 1 FROM runs WHERE {example} AND {condition})")  # noqa: S608
+    return conditions, args
+
+
+@dataclass(frozen=True, slots=True)
 class ExampleReader:
     """Turns rows into the examples that clients see."""
 
@@ -130,34 +166,32 @@ class ExampleReader:
             raise HttpError(404, f"example {example_id} not found")
         return page[0]
 
-    def with_runs(
-        self, dataset_id: str, sessions: list[str], limit: int, offset: int, preview: bool
-    ) -> list[Any]:
-        """Return a page of the examples that have root runs in these sessions, each with those runs.
+    def with_runs(self, asked: ExampleRuns) -> list[Any]:
+        """Return a page of the examples that have the root runs asked for, each with its runs.
 
         An example that was deleted since is shown in its last version: its runs are still there.
         """
-        some = marks(sessions)
+        conditions, args = has_runs("example_versions", asked.sessions, asked.filters)
         tail = (
             "WHERE dataset_id = ? AND NOT EXISTS (SELECT 1 FROM example_versions later WHERE "  # noqa: S608
             "later.example_id = example_versions.example_id AND later.valid_from > example_versions.valid_from) "
-            "AND EXISTS (SELECT 1 FROM runs WHERE reference_example_id = example_versions.example_id "
-            f"AND session_id IN ({some}) AND parent_run_id IS NULL AND post_n > 0) "
-            "ORDER BY created_at, example_id LIMIT ? OFFSET ?"
+            f"AND {' AND '.join(conditions)} ORDER BY created_at, example_id LIMIT ? OFFSET ?"
         )
-        rows = self.connection.execute(f"{_SELECT} {tail}", (dataset_id, *sessions, limit, offset)).fetchall()
+        rows = self.connection.execute(
+            f"{_SELECT} {tail}", (asked.dataset_id, *args, asked.limit, asked.offset)
+        ).fetchall()
         examples = self._shown(rows, _DEFAULT | {"attachment_urls"})
-        runs = self._runs_of([example["id"] for example in examples], sessions, preview)
+        runs = self._runs_of([example["id"] for example in examples], asked)
         return [{**example, "runs": runs.get(example["id"], [])} for example in examples]
 
-    def _runs_of(self, ids: list[str], sessions: list[str], preview: bool) -> dict[str, list[dict[str, Any]]]:
+    def _runs_of(self, ids: list[str], asked: ExampleRuns) -> dict[str, list[dict[str, Any]]]:
         query = RunQuery()
         query.add(f"reference_example_id IN ({marks(ids)})", *ids)
-        query.add(f"+session_id IN ({marks(sessions)}) AND parent_run_id IS NULL", *sessions)
+        query.add(f"+session_id IN ({marks(asked.sessions)}) AND parent_run_id IS NULL", *asked.sessions)
         tail = f"WHERE {' AND '.join(query.where)} ORDER BY start_time, id"
-        reader = RunReader(self.connection, self.tenant_id, self.signer)
+        reader = RunReader(self.connection, self.tenant_id, self.signer, asked.comparison)
         found: dict[str, list[dict[str, Any]]] = {}
-        for run in reader.select(tail, query.args, PREVIEW_FIELDS if preview else None):
+        for run in reader.select(tail, query.args, PREVIEW_FIELDS if asked.preview else None):
             found.setdefault(run["reference_example_id"], []).append(run)
         return found
 

@@ -50,6 +50,7 @@ class RunReader:
     connection: sqlite3.Connection
     tenant_id: str
     signer: Signer
+    comparison: str | None = None  # feedback that was given in another comparison than this is left out
 
     def page(self, query: RunQuery) -> dict[str, Any]:
         """Return {"runs", "cursors"}; a page is short only if it is the last."""
@@ -98,7 +99,7 @@ class RunReader:
     def _joined(self, runs: list[dict[str, Any]], wanted: Iterable[str]) -> None:
         ids = [run["id"] for run in runs]
         if "feedback_stats" in wanted:
-            stats = run_feedback_stats(self.connection, ids)
+            stats = run_feedback_stats(self.connection, ids, self.comparison)
             for run in runs:
                 run["feedback_stats"] = stats.get(run["id"])
         if "s3_urls" in wanted:

@@ -22,9 +22,18 @@ _TELLING = (
 _COMMENTS = 3
 
 
-def run_feedback_stats(connection: sqlite3.Connection, ids: list[str]) -> dict[str, dict[str, Any]]:
-    """Return run id -> key -> {n, avg, stdev, min, max, errors, values, comments, sources}."""
-    return _feedback_stats(connection, "run_id", f"run_id IN ({marks(ids)})", ids)
+def run_feedback_stats(
+    connection: sqlite3.Connection, ids: list[str], comparison: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """Return run id -> key -> {n, avg, stdev, min, max, errors, values, comments, sources}.
+
+    With a comparison, what was said of a run in another one is not counted.
+    """
+    where, args = f"run_id IN ({marks(ids)})", list(ids)
+    if comparison is not None:
+        where += " AND (comparative_experiment_id IS NULL OR comparative_experiment_id = ?)"
+        args.append(comparison)
+    return _feedback_stats(connection, "run_id", where, args)
 
 
 def session_feedback_stats(

@@ -10,9 +10,8 @@ from typing import Any
 import orjson
 
 from evalrunner.backend.errors import HttpError
-from evalrunner.backend.filtering.runs import of_run
 from evalrunner.backend.run_query import RunQuery
-from evalrunner.backend.store.examples_read import ExampleQuery, ExampleReader
+from evalrunner.backend.store.examples_read import ExampleQuery, ExampleReader, has_runs
 from evalrunner.backend.store.functions import marks
 from evalrunner.backend.store.runs_read import RunReader
 from evalrunner.backend.v2_shape import AGGREGATES, Shape
@@ -81,6 +80,7 @@ class ExperimentRuns:
     sessions: list[str]
     examples: list[str] | None
     filters: dict[str, list[str]]
+    comparison: str | None
     sort_key: str | None
     ascending: bool
     limit: int
@@ -117,26 +117,14 @@ def _picked(connection: sqlite3.Connection, asked: ExperimentRuns) -> list[tuple
     if asked.examples is not None:
         where.append(f"example_id IN ({marks(asked.examples)})")
         args += asked.examples
-    for session in asked.filters or {"": []}:
-        condition, more = _has_run([session] if session else asked.sessions, asked.filters.get(session, []))
-        where.append(condition)
-        args += more
+    conditions, more = has_runs("v", asked.sessions, asked.filters)
+    where += conditions
+    args += more
     order, keys = _order(asked)
     sql = f"SELECT version, example_id FROM example_versions v WHERE {' AND '.join(where)} {order}"  # noqa: S608
     return connection.execute(
         f"{sql} LIMIT ? OFFSET ?", (*args, *keys, asked.limit + 1, asked.offset)
     ).fetchall()
-
-
-def _has_run(sessions: list[str], filters: list[str]) -> tuple[str, list[Any]]:
-    condition = f"session_id IN ({marks(sessions)}) AND parent_run_id IS NULL AND post_n > 0"
-    args: list[Any] = list(sessions)
-    for one in filters:
-        more, values = of_run(one)
-        condition += f" AND {more}"
-        args += values
-    sql = f"EXISTS (SELECT 1 FROM runs WHERE reference_example_id = v.example_id AND {condition})"  # noqa: S608
-    return sql, args
 
 
 def _order(asked: ExperimentRuns) -> tuple[str, list[Any]]:
