@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from evalrunner.backend.errors import HttpError, StoreError
 from evalrunner.backend.store.functions import register
+from evalrunner.backend.store.journal import Changes, Journal
 from evalrunner.backend.store.migrate import migrate
 
 T = TypeVar("T")
@@ -51,6 +52,7 @@ class Store:
             raise
         self._closed = False
         self.commits = 0  # what was computed at one value holds as long as it stays
+        self._journal = Journal(self._writer)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
         self._thread.start()
@@ -73,6 +75,10 @@ class Store:
         self._jobs.put(job)
         result: T = await asyncio.wrap_future(job.done)
         return result
+
+    def changes(self, commits: int) -> Changes | None:
+        """Return what was touched after so many commits; None if that is not known."""
+        return self._journal.since(commits)
 
     def close(self) -> None:
         """Commit what waits, fold the log into the file, let go of the lock; a second call does nothing."""
@@ -124,6 +130,7 @@ class Store:
             self._writer.execute("BEGIN IMMEDIATE")
             outcomes = [self._one(job) for job in group]
             self._writer.execute("COMMIT")
+            self._journal.committed(self.commits + 1)
             self.commits += 1
         except Exception as error:
             with contextlib.suppress(sqlite3.Error):

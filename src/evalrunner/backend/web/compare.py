@@ -19,10 +19,11 @@ SHOWS = {
     "all": "all",
 }
 _EPSILON = "1e-9"
-_JOINED = f"""
+_PAIR = f"""
+INSERT INTO pairs
 WITH both AS (SELECT example_id FROM plan WHERE session = :a UNION SELECT example_id FROM plan WHERE session = :b),
-rows AS (SELECT both.example_id, pa.pos AS pa, pb.pos AS pb, sa.mean AS a, sb.mean AS b, sb.mean - sa.mean AS d,
-    ia.latency AS la, ib.latency AS lb, COALESCE(pb.version, pa.version) AS version,
+rows AS (SELECT COALESCE(pb.pos, pa.pos) AS pos, both.example_id, COALESCE(pb.version, pa.version) AS version,
+    sa.mean AS a, sb.mean AS b, sb.mean - sa.mean AS d, ia.latency AS la, ib.latency AS lb,
     COALESCE(ia.failed, 0) AS fa, COALESCE(ib.failed, 0) AS fb, COALESCE(ia.counted, 0) AS na,
     COALESCE(ib.counted, 0) AS nb
 FROM both
@@ -31,9 +32,10 @@ LEFT JOIN plan pb ON pb.session = :b AND pb.example_id = both.example_id
 LEFT JOIN items ia ON ia.session = :a AND ia.pos = pa.pos
 LEFT JOIN items ib ON ib.session = :b AND ib.pos = pb.pos
 LEFT JOIN item_scores sa ON sa.session = :a AND sa.key = :key AND sa.pos = pa.pos
-LEFT JOIN item_scores sb ON sb.session = :b AND sb.key = :key AND sb.pos = pb.pos),
-sorted AS (SELECT *, CASE WHEN a IS NULL AND b IS NULL THEN 'none' WHEN a IS NULL OR b IS NULL THEN 'one'
-    WHEN d < -{_EPSILON} THEN 'worse' WHEN d > {_EPSILON} THEN 'better' ELSE 'same' END AS way FROM rows)
+LEFT JOIN item_scores sb ON sb.session = :b AND sb.key = :key AND sb.pos = pb.pos)
+SELECT :of, pos, example_id, version, a, b, d, CASE WHEN a IS NULL AND b IS NULL THEN 'none'
+    WHEN a IS NULL OR b IS NULL THEN 'one' WHEN d < -{_EPSILON} THEN 'worse' WHEN d > {_EPSILON} THEN 'better'
+    ELSE 'same' END, la, lb, fa, fb, na, nb FROM rows
 """  # noqa: S608
 _WHERE = {"all": "1", "changed": "way IN ('worse', 'better')"}
 
@@ -65,24 +67,23 @@ class Pair:
 
 
 def counts(digests: Digests, a: Scope, b: Scope, key: str) -> dict[str, int]:
-    """Return how many examples became better, worse, stayed, or have the score in one experiment only."""
-    sql = f"{_JOINED} SELECT way, COUNT(*) FROM sorted GROUP BY way"  # noqa: S608
-    found = digests.once(
-        ("counts", a.id, b.id, key), lambda: dict(digests.rows(sql, a=a.id, b=b.id, key=key))
-    )
+    """Pair the examples, and count how many became better, worse, stayed, or have a score in one only."""
+    named = {"of": f"{a.id} {b.id} {key}", "a": a.id, "b": b.id, "key": key}
+    if not digests.rows("SELECT 1 FROM pairs WHERE of = :of LIMIT 1", **named):
+        digests.rows("DELETE FROM pairs")
+        digests.rows(_PAIR, **named)
+    found = dict(digests.rows("SELECT way, COUNT(*) FROM pairs GROUP BY way"))
     told = {way: found.get(way, 0) for way in ("worse", "better", "same", "one", "none")}
     return {**told, "changed": told["worse"] + told["better"], "all": sum(told.values())}
 
 
-def pairs(digests: Digests, a: Scope, b: Scope, key: str, show: str, page: int) -> list[Pair]:
-    """Return a page of examples, the largest loss first, then the largest gain."""
+def pairs(digests: Digests, a: Scope, b: Scope, show: str, page: int) -> list[Pair]:
+    """Return a page of the examples that `counts` paired, the largest loss first, then the largest gain."""
     where = _WHERE.get(show, "way = :show")
     rows = digests.rows(
-        f"{_JOINED} SELECT example_id, version, a, b, d, way, la, lb, fa, fb, na, nb FROM sorted WHERE {where} "  # noqa: S608
-        f"ORDER BY d IS NULL, d >= 0, ABS(d) DESC, COALESCE(pb, pa) LIMIT {PAGE} OFFSET :offset",
-        a=a.id,
-        b=b.id,
-        key=key,
+        "SELECT example_id, version, a, b, delta, way, latency_a, latency_b, failed_a, failed_b, counted_a, "  # noqa: S608
+        f"counted_b FROM pairs WHERE {where} ORDER BY delta IS NULL, delta >= 0, ABS(delta) DESC, pos "
+        f"LIMIT {PAGE} OFFSET :offset",
         show=show,
         offset=(page - 1) * PAGE,
     )

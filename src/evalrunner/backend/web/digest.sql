@@ -23,37 +23,55 @@ CREATE TABLE roots (
     PRIMARY KEY (session, id)
 ) WITHOUT ROWID;
 CREATE INDEX roots_by_pos ON roots (session, pos, start_time);
-CREATE INDEX roots_by_kind ON roots (session, kind, start_time);
+CREATE INDEX roots_by_kind ON roots (session, kind, start_time, latency);
 
 CREATE TABLE scores (
     session TEXT NOT NULL,
     run_id  TEXT NOT NULL,
     key     TEXT NOT NULL,
+    pos     INTEGER,  -- of runs that count
     score   REAL,
     value   TEXT,
     PRIMARY KEY (session, run_id, key)
 ) WITHOUT ROWID;
+CREATE INDEX scores_by_key ON scores (session, key, score, value) WHERE pos IS NOT NULL;
 
 CREATE TABLE items (
-    session  TEXT NOT NULL,
-    pos      INTEGER NOT NULL,
-    counted  INTEGER NOT NULL,
-    pending  INTEGER NOT NULL,
-    missing  INTEGER NOT NULL,
-    failed   INTEGER NOT NULL,
-    extra    INTEGER NOT NULL,
-    latency  REAL,
-    slowest  REAL,
+    session TEXT NOT NULL,
+    pos     INTEGER NOT NULL,
+    counted INTEGER NOT NULL,
+    pending INTEGER NOT NULL,
+    missing INTEGER NOT NULL,
+    failed  INTEGER NOT NULL,
+    extra   INTEGER NOT NULL,
+    latency REAL,
+    slowest REAL,
+    last    TEXT,
     PRIMARY KEY (session, pos)
 ) WITHOUT ROWID;
+CREATE INDEX items_by_time ON items (session, last);
+CREATE INDEX items_by_latency ON items (session, slowest);
 
 CREATE TABLE item_scores (
     session TEXT NOT NULL,
     key     TEXT NOT NULL,
     pos     INTEGER NOT NULL,
     mean    REAL,
+    value   TEXT,
     PRIMARY KEY (session, key, pos)
 ) WITHOUT ROWID;
+CREATE INDEX item_scores_by_pos ON item_scores (session, pos);
 
 CREATE TABLE summaries (session TEXT NOT NULL, key TEXT NOT NULL, score REAL, value TEXT);
 CREATE INDEX summaries_by_session ON summaries (session);
+
+-- The runs and items that a change touches.
+CREATE TABLE touched (id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE affected (pos INTEGER PRIMARY KEY);
+
+-- The examples of the two experiments that were compared last.
+CREATE TABLE pairs (
+    of TEXT NOT NULL, pos INTEGER, example_id TEXT NOT NULL, version INTEGER NOT NULL, a REAL, b REAL, delta REAL, way TEXT NOT NULL,
+    latency_a REAL, latency_b REAL, failed_a INTEGER NOT NULL, failed_b INTEGER NOT NULL,
+    counted_a INTEGER NOT NULL, counted_b INTEGER NOT NULL
+);

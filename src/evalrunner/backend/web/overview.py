@@ -95,11 +95,10 @@ def _overview(digests: Digests, scope: Scope, live: bool) -> Overview:
 
 
 def _live(digests: Digests, scope: Scope) -> bool:
-    sql = "SELECT MAX(start_time), MAX(end_time) FROM roots INDEXED BY roots_by_kind WHERE session = ?"
-    last = digests.once(("last", scope.id), lambda: digests.rows(sql, scope.id)[0])
+    sql = "SELECT MAX(last) FROM items INDEXED BY items_by_time WHERE session = ?"
+    last = digests.rows(sql, scope.id)[0][0]
     since = datetime.now(timezone.utc) - timedelta(seconds=LIVE_S)
-    latest: str = max(filter(None, (*last, scope.start_time)))
-    return latest > since.isoformat(timespec="microseconds")
+    return max(last or "", scope.start_time) > since.isoformat(timespec="microseconds")
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ async def compare(request: Request) -> Response:
             "overviews": [overview.read_overview(digests, side) for side in (a, b)],
             "latencies": [scores.latency(digests, side) for side in (a, b)],
             "means": comparing.means(digests, a, b, keys),
-            "pairs": comparing.pairs(digests, a, b, key, show, number),
+            "pairs": comparing.pairs(digests, a, b, show, number),
             "pages": Pages(number, comparing.PAGE, counts[show]),
         }  # fmt: skip
 

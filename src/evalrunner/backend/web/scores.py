@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -9,26 +10,27 @@ from markupsafe import Markup
 
 from evalrunner.backend.web import text
 from evalrunner.backend.web.digest import Digests
-from evalrunner.backend.web.plots import draw, histogram, latencies
+from evalrunner.backend.web.plots import categories, draw, histogram, latencies
 from evalrunner.backend.web.scope import Scope
 from evalrunner.backend.web.table import score_keys
 
+_FEW = 6  # different values: each has a bar of its own
 _ROWS = (
-    "SELECT s.score, s.value FROM roots r CROSS JOIN scores s ON s.session = r.session AND s.run_id = r.id "
-    "WHERE r.session = ? AND r.kind = 'counted' AND s.key = ?"
+    "SELECT score, value, COUNT(*) FROM scores INDEXED BY scores_by_key "
+    "WHERE session = ? AND key = ? AND pos IS NOT NULL GROUP BY score, value"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreLine:
-    """One evaluator's key over the experiment."""
+    """One evaluator's key over the runs that count; `whole`: its scores have no fractions."""
 
     key: str
     n: int
     of: int
     mean: float | None
+    whole: bool
     plot: Markup
-    values: list[tuple[str, int]]
 
 
 def score_lines(digests: Digests, scope: Scope, of: int) -> list[ScoreLine]:
@@ -40,11 +42,25 @@ def score_lines(digests: Digests, scope: Scope, of: int) -> list[ScoreLine]:
 
 def _line(digests: Digests, scope: Scope, key: str, of: int) -> ScoreLine:
     rows = digests.rows(_ROWS, scope.id, key)
-    numbers = [row[0] for row in rows if row[0] is not None]
-    mean = sum(numbers) / len(numbers) if numbers else None
-    values = Counter(text.one_line(row[1], 40) for row in rows if row[0] is None and row[1] is not None)
-    plot = draw(histogram(numbers), f"scores of {text.one_line(key, 60)}", text.score, mean)
-    return ScoreLine(key, len(numbers) + values.total(), of, mean, plot, values.most_common(6))
+    numbers: Counter[float] = Counter()
+    values: Counter[str] = Counter()
+    for number, value, count in rows:
+        if number is not None:
+            numbers[number] += count
+        elif value is not None:
+            values[text.one_line(value, 40)] += count
+    total, name = numbers.total(), f"scores of {text.one_line(key, 60)}"
+    mean = sum(number * count for number, count in numbers.items()) / total if total else None
+    whole = all(math.isfinite(number) and number == int(number) for number in numbers)
+    return ScoreLine(key, total + values.total(), of, mean, whole, _plot(numbers, values, mean, name))
+
+
+def _plot(numbers: Counter[float], values: Counter[str], mean: float | None, name: str) -> Markup:
+    if len(numbers) + len(values) <= _FEW or mean is None:
+        named = [(text.score(number), count) for number, count in sorted(numbers.items(), reverse=True)]
+        rest = values.total() - sum(count for _, count in values.most_common(_FEW))
+        return categories([*named, *values.most_common(_FEW), *([("others", rest)] if rest else [])], name)
+    return draw(histogram(numbers.items()), name, text.tick, ("mean", round(mean, 3)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +89,7 @@ def _latency(digests: Digests, scope: Scope) -> Latency:
     if not values:
         return Latency(0, None, None, None, draw(None, "", text.seconds))
     p50, p95 = (values[min(int(share * len(values)), len(values) - 1)] for share in (0.5, 0.95))
-    plot = draw(latencies(values), "latencies", text.seconds, p50, over=True)
+    plot = draw(latencies(values), "latencies", text.tick_seconds, ("median", float(f"{p50:.3g}")))
     return Latency(len(values), p50, p95, values[-1], plot)
 
 

@@ -21,7 +21,7 @@ class Site:
     def __init__(self, store: Store, token: str) -> None:
         self.store = store
         self.door = Door(token, store.url_secret)
-        self.digests = Digests(store.path)
+        self.digests = Digests(store.path, store.changes)
 
     async def digested(self, work: Callable[[Digests], T]) -> T:
         """Run `work` over the digests, off the event loop, while nobody else uses them."""

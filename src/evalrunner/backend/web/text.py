@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any
 
 import orjson
@@ -96,23 +98,51 @@ def size(count: int) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """Return a duration with three digits that mean something."""
+    """Return a duration for a column: seconds with two decimals, milliseconds below a tenth of one."""
     if value is None:
         return "–"
     if value == 0:
         return "0 s"
-    if value < 1:
+    if value < 0.1:
         return f"{value * 1000:.0f} ms" if value >= 0.01 else f"{value * 1000:.1f} ms"
-    return f"{value:.2f} s" if value < 100 else f"{value / 60:.1f} min"
+    return f"{value:.2f} s" if value < 120 else f"{value / 60:.1f} min"
 
 
-def score(value: float | None) -> str:
-    """Return a score with two or three decimals, without trailing zeros that claim precision."""
+def score(value: float | None, whole: bool = True) -> str:
+    """Return a score: three decimals, none for a whole number (unless its column has fractions)."""
     if value is None:
         return "–"
-    return f"{value:.0f}" if value == int(value) and abs(value) < 1e9 else f"{value:.3g}"
+    if not math.isfinite(value):
+        return str(value)
+    if whole and value == int(value) and abs(value) < 1e9:
+        return f"{value:.0f}"
+    return f"{value:.3f}" if value == 0 or 0.001 <= abs(value) < 1000 else f"{value:.3g}"
+
+
+def tick(value: float) -> str:
+    """Return a value as short as it goes, for an axis."""
+    return f"{value:g}"
+
+
+def tick_seconds(value: float) -> str:
+    """Return a duration as short as it goes, for an axis."""
+    if value and value < 0.1:
+        return f"{value * 1000:g} ms"
+    return f"{value:g} s" if value < 600 else f"{value / 60:g} min"
 
 
 def moment(text: str | None) -> str:
     """Return a stored time without its fraction."""
-    return "–" if text is None else text[:19].replace("T", " ")
+    return "–" if text is None else f"{text[:19].replace('T', ' ')} UTC"
+
+
+def ago(text: str | None) -> str:
+    """Return how long ago a stored time was, roughly."""
+    if text is None:
+        return "–"
+    seconds_ago = (datetime.now(timezone.utc) - datetime.fromisoformat(text)).total_seconds()
+    for unit, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        count = int(seconds_ago // unit)
+        if count >= 1:
+            return f"{count} {name}{'s' if count > 1 else ''} ago"
+    return "just now"

@@ -11,7 +11,7 @@ import orjson
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.presign import Signer
 from evalrunner.backend.store.functions import marks
-from evalrunner.backend.web.digest import LATENCY
+from evalrunner.backend.web.fill import LATENCY
 from evalrunner.backend.web.text import Field, fields, one_line, preview
 
 MOST = 1000  # runs of a trace that a page shows
