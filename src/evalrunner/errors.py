@@ -9,7 +9,8 @@
     ├── RunFolderError        locked by another run, unwritable, full
     ├── RunBroken             the run had to end in the middle; what it had produced is safe
     ├── IllegalTransition     a state machine was asked for a move it does not have (our fault)
-    └── SpoolError            the spool cannot be written or read
+    ├── SpoolError            the spool cannot be written or read
+    └── TransportError        a request got no answer; the sender sends it again
 
 Every message is one sentence that says what is wrong and what to do about it.
 """
@@ -55,3 +56,7 @@ class IllegalTransition(EvalrunnerError):
 
 class SpoolError(EvalrunnerError):
     """The spool cannot be written, or what it holds cannot be read."""
+
+
+class TransportError(EvalrunnerError):
+    """No answer came. The service may have taken the request nevertheless."""

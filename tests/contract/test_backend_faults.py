@@ -69,6 +69,18 @@ def test_a_window_opens_and_closes(backend: Backend) -> None:
     eventually(lambda: sent(backend, "window"), lambda status: status == 202)
 
 
+def test_only_what_carries_a_text_is_struck(backend: Backend) -> None:
+    poison, other = run_id(), run_id()
+    backend.faults({"match": RUNS, "action": "status", "status": 500, "carries": poison})
+    assert sent(backend, "carries", other) == 202
+    assert sent(backend, "carries", poison) == 500
+    assert backend.multipart(body(post(run_id(), "carries"), post(poison, "carries"))).status_code == 500
+    assert list(backend.truth("carries")["runs"]) == [other], "nothing of a struck request is kept"
+    assert backend.report()["rules"][0]["fired"] == 2
+    backend.faults()
+    assert sent(backend, "carries", poison) == 202
+
+
 def test_a_fraction_is_drawn_from_the_seed(backend: Backend) -> None:
     rule = {"match": RUNS, "action": "status", "status": 500, "fraction": 0.5}
     drawn = []

@@ -20,8 +20,8 @@ import zstandard
 from evalrunner.delivery.record import Header, closing, encode_parts
 from evalrunner.delivery.sender import Sender
 from evalrunner.delivery.spool import Entry
-from evalrunner.delivery.transport import HttpTransport, TransportError, is_loopback
-from evalrunner.errors import ServiceError, SpoolError
+from evalrunner.delivery.transport import HttpTransport, is_loopback
+from evalrunner.errors import ServiceError, SpoolError, TransportError
 
 BOUNDARY = "evalrunner-test"
 KEY = "lsv2_pt_canary"
@@ -172,6 +172,7 @@ class Desk:
         self.refused: dict[int, str] = {}
         self.notes: list[str] = []
         self.noted = threading.Event()
+        self.booked = threading.Condition()
         transport = HttpTransport(options.pop("url", service.url), KEY, timeout=options.pop("timeout", 10.0))
         options.setdefault("rng", Quick())
         options.setdefault("linger", 0.0)
@@ -179,11 +180,22 @@ class Desk:
             transport,
             options.pop("read_body", lambda entry: self.bodies[entry.seq]),
             BOUNDARY,
-            on_accepted=options.pop("on_accepted", lambda es: self.accepted.extend(e.seq for e in es)),
+            on_accepted=options.pop("on_accepted", self.accept),
             on_refused=lambda entry, why: self.refused.__setitem__(entry.seq, why),
             on_note=self.note,
             **options,
         )
+
+    def accept(self, entries: list[Entry]) -> None:
+        with self.booked:
+            self.accepted.extend(entry.seq for entry in entries)
+            self.booked.notify_all()
+
+    def wait_for(self, number: int) -> None:
+        """Wait until so many records have been accepted, and no more."""
+        with self.booked:
+            assert self.booked.wait_for(lambda: len(self.accepted) >= number, 20), self.accepted
+            assert len(self.accepted) == number
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -408,14 +420,30 @@ def test_a_proxy_that_cuts_what_is_too_large_for_it_gets_less(service: Service, 
     assert sorted(desk.accepted) == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("status", [429, 503])
-def test_a_throttled_batch_is_never_divided(service: Service, open_desk: Open, status: int) -> None:
-    service.script.extend([Reply(status)] * 8)
+def test_a_throttled_batch_is_never_divided(service: Service, open_desk: Open) -> None:
+    service.script.extend([Reply(429)] * 8)
     desk = open_desk()
 
     desk.send([desk.record(1, ops=2), desk.record(2)])
 
     assert [len(request.ops) for request in service.requests] == [3] * 9
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_in_an_outage_nobody_is_given_up_and_one_load_at_most_overtakes(
+    service: Service, open_desk: Open, status: int
+) -> None:
+    service.script.extend([Reply(status)] * 9)
+    desk = open_desk(max_batch_ops=4)
+    entries = [desk.record(seq) for seq in range(1, 21)]
+
+    desk.send(entries)
+
+    assert all_once(service, *entries)
+    assert len(service.requests) < 9 + 20
+    late = [seq for before, seq in pairwise(desk.accepted) if seq < before]
+    assert len(late) <= 1, desk.accepted
+    assert not desk.refused
 
 
 def test_a_refused_key_is_noted_once_and_probed(service: Service, open_desk: Open) -> None:
@@ -443,7 +471,6 @@ def test_after_the_deadline_what_is_pending_is_refused_and_later_ones_get_one_tr
     assert set(desk.refused) == {1, 2}
     why = f"not delivered within 0.2 s: server answers {status}: {{}}"
     assert set(desk.refused.values()) == {why}
-    assert {op for request in service.requests for op in request.ops} == {"1.0"}
     before = len(service.requests)
     desk.send([desk.record(3), desk.record(4)])
     assert len(service.requests) == before + 2
@@ -587,7 +614,85 @@ def test_a_callback_that_raises_refuses_its_records_and_no_others(open_desk: Ope
     assert desk.refused == {1: "ValueError while sending: no room in the book"}
 
 
+# Failing at one record for ever
+
+
+def failing(op: str, reply: Reply) -> Rule:
+    return lambda request: reply if op in request.ops else None
+
+
+EVER = [Reply(500), Reply(503), Reply(502), Reply(cut=True)]
+
+
+@pytest.mark.parametrize("reply", EVER, ids=["500", "503", "502", "cut"])
+def test_what_the_service_fails_at_for_ever_holds_nobody_back(
+    service: Service, open_desk: Open, reply: Reply
+) -> None:
+    service.rules.append(failing("7.1", reply))
+    desk = open_desk(max_batch_ops=80)
+    entries = [desk.record(seq, ops=2) for seq in range(1, 61)]
+    desk.sender.offer(entries)
+
+    desk.wait_for(59)
+    assert [entry.seq for entry in desk.sender.undelivered()] == [7]
+    assert not desk.refused
+    service.rules.clear()
+    assert desk.sender.wait_idle(10)
+    assert all_once(service, *entries)
+    assert desk.accepted[-1] == 7
+    # What was taken of it is not sent again and again: only the operation that the service fails at.
+    assert service.requests[-1].ops == ["7.1"]
+    assert len(service.requests) < 100
+
+
+def test_after_its_own_deadline_it_is_refused_by_name(service: Service, open_desk: Open) -> None:
+    service.rules.append(failing("2.0", Reply(500, text="poison!")))
+    desk = open_desk(deadline=1)
+    desk.send([desk.record(seq) for seq in (1, 2, 3)])
+
+    assert sorted(desk.accepted) == [1, 3]
+    assert desk.refused == {2: "not delivered within 1 s: server answers 500: poison!"}
+    desk.send([desk.record(4)])
+    assert desk.accepted[-1] == 4
+
+
+def test_what_comes_later_passes_one_that_was_alone(service: Service, open_desk: Open) -> None:
+    service.rules.append(failing("1.0", Reply(503)))
+    desk = open_desk()
+    desk.sender.offer([desk.record(1)])
+    service.wait_for(8)
+    later = [desk.record(seq) for seq in range(2, 12)]
+    desk.sender.offer(later)
+
+    desk.wait_for(10)
+    assert [entry.seq for entry in desk.sender.undelivered()] == [1]
+    assert all_once(service, *later)
+
+
+def test_every_third_of_a_batch(service: Service, open_desk: Open) -> None:
+    poison = {f"{seq}.0" for seq in range(1, 91, 3)}
+    service.rules.append(lambda request: Reply(500) if poison.intersection(request.ops) else None)
+    desk = open_desk()
+    desk.sender.offer([desk.record(seq) for seq in range(1, 91)])
+
+    desk.wait_for(60)
+    assert [entry.seq for entry in desk.sender.undelivered()] == list(range(1, 91, 3))
+    assert not desk.refused
+
+
 # The transport
+
+
+def test_a_request_lasts_no_longer_than_what_is_left_of_the_deadline(
+    service: Service, open_desk: Open
+) -> None:
+    service.rules.append(lambda _: Reply(trickle="head"))
+    desk = open_desk(deadline=1, timeout=600)
+
+    desk.send([desk.record(1), desk.record(2)])
+
+    assert set(desk.refused) == {1, 2}
+    assert desk.refused[1].startswith("not delivered within 1 s: no answer (127.0.0.1: no answer within 1 s)")
 
 
 def test_a_server_that_drips_its_header_is_left_in_time_and_sent_to_again(

@@ -21,6 +21,7 @@ from scripts.chaos.rig import (
 TARGETS = Path(__file__).resolve().parent / "targets"
 Start = Callable[..., Command]
 COUNT = 30
+RUNS = "POST /runs/multipart"
 
 
 @pytest.fixture
@@ -112,6 +113,50 @@ def test_the_service_refuses_one_item_for_good(
     assert again.code == 0, again.err
     seen = read_experiment(backend.client, experiment)
     assert (seen.lost(), seen.duplicates(), seen.pending) == (0, 0, [])
+
+
+def test_the_service_fails_at_one_item_for_ever(
+    backend: Backend, start: Start, log: ExecutionLog, tmp_path: Path
+) -> None:
+    dataset = backend.dataset(40)
+    experiment = backend.experiment(dataset)
+    poison = str(list(backend.client.list_examples(dataset_id=dataset.id))[7].id)
+    backend.faults({"match": RUNS, "action": "status", "status": 500, "carries": poison})
+    gate = tmp_path / "gate"
+    gate.touch()
+    options = ("--workers", "1", "--delivery-deadline", "12")
+    command = start("deadly.py:waits", experiment, *options, GATE=str(gate))
+    wait_until(lambda: len(read_experiment(backend.client, experiment).roots) == 39, what="the other 39")
+    assert command.process.poll() is None, "they did not wait for the deadline"
+    done = command.finish()
+    assert done.code == 3, done.err
+    (left,) = [item for item in done.receipt["items"] if item["state"] != "visible"]
+    assert (left["state"], left["example_id"]) == ("not delivered", poison)
+    assert "server answers 500" in left["reason"]
+
+    backend.faults()
+    again = start("deadly.py:waits", experiment, *options, GATE=str(gate)).finish()
+    assert (again.code, again.receipt["executions"]) == (0, 0), again.err
+    seen = read_experiment(backend.client, experiment)
+    assert (seen.lost(), seen.duplicates(), seen.pending) == (0, 0, [])
+    assert set(log.counts().values()) == {1}, "nothing was executed twice"
+
+
+def test_a_service_that_never_answers_is_left_at_the_deadline(
+    backend: Backend, start: Start, log: ExecutionLog, tmp_path: Path
+) -> None:
+    experiment = backend.experiment(backend.dataset(6))
+    gate = tmp_path / "gate"
+    patience = ("--delivery-deadline", "2", "--visible-deadline", "1")
+    command = start("deadly.py:waits", experiment, "--workers", "1", *patience, GATE=str(gate))
+    log.reach(6, command=command)
+    backend.faults({"match": RUNS, "action": "stall", "seconds": 600})
+    gate.touch()
+    done = command.finish(timeout=25)  # an unbounded request lasts 30 s, and there are three in a row
+    assert done.code == 3, done.err
+    left = [item for item in done.receipt["items"] if item["state"] == "not delivered"]
+    assert left
+    assert all("not delivered within 2 s: no answer" in item["reason"] for item in left), left
 
 
 def test_resume_finds_the_last_run_by_itself(backend: Backend, tmp_path: Path, log: ExecutionLog) -> None:

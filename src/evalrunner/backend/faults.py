@@ -13,11 +13,13 @@
     for_s = 5.0                      # and for 5 s
     first_n = 3                      # only the first 3 matching requests
     fraction = 0.5                   # only half of them, by lot
+    carries = "018f..."              # only POST /runs/multipart with this text in its body: a run's id, say
 
-The first rule that fires decides. `stall` waits `seconds` and then goes on; `delay` goes on at once and
-holds the answer back for `seconds`; `cut_before` and `cut_after` close the connection without an answer,
-before or after the request was carried out. `forget` answers as if all were well and keeps nothing of some
-traces: the lot is drawn once per root run, by seed and trace id, for its children and feedback too.
+The first rule that fires decides; one with `carries` has to read the request first, so that it comes after
+those without, and can only answer a `status`. `stall` waits `seconds` and then goes on; `delay` goes on at
+once and holds the answer back for `seconds`; `cut_before` and `cut_after` close the connection without an
+answer, before or after the request was carried out. `forget` answers as if all were well and keeps nothing of
+some traces: the lot is drawn once per root run, by seed and trace id, for its children and feedback too.
 `late` keeps the runs of a request, answers, and shows them to readers only `seconds` later, or when the
 server is started again; /_admin/truth knows them at once.
 
@@ -68,6 +70,7 @@ class Rule:
     for_s: float | None = None
     first_n: int | None = None
     fraction: float = 1.0
+    carries: str | None = None
     matched: int = 0
     fired: int = 0
 
@@ -118,7 +121,16 @@ class FaultPlan:
     def strike(self, method: str, path: str) -> Rule | None:
         """Return the rule that this request runs into, counted as fired; None lets it pass."""
         for rule in self.rules:
-            if rule.action not in _OF_BATCHES and rule.covers(method, path, self._age()) and self._hit(rule):
+            early = rule.action not in _OF_BATCHES and rule.carries is None
+            if early and rule.covers(method, path, self._age()) and self._hit(rule):
+                return rule
+        return None
+
+    def strike_body(self, method: str, path: str, body: bytes) -> Rule | None:
+        """Return the rule about what a request carries that this one runs into, counted as fired."""
+        for rule in self.rules:
+            meant = rule.carries is not None and rule.carries.encode() in body
+            if meant and rule.covers(method, path, self._age()) and self._hit(rule):
                 return rule
         return None
 
@@ -219,4 +231,7 @@ def _rule(told: Any, where: str) -> Rule:
             raise ConfigError(f"{where}: {name} must be a number of at least 0")
     if told["action"] == "status" and not 200 <= told.get("status", 503) <= 599:
         raise ConfigError(f"{where}: status must be an HTTP status from 200 to 599")
+    carries = told.get("carries")
+    if carries is not None and not (isinstance(carries, str) and carries and told["action"] == "status"):
+        raise ConfigError(f'{where}: carries must be a text, and goes with action = "status" alone')
     return Rule(**told)

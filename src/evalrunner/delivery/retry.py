@@ -31,8 +31,10 @@ class Verdict(Enum):
     """Send it in smaller pieces."""
     THROTTLED = "throttled"
     """Send the same later; smaller pieces would only be more requests."""
+    UNAVAILABLE = "unavailable"
+    """Send the same later; but a proxy says so too when it was this request that has broken the service."""
     TRANSIENT = "transient"
-    """Send the same later."""
+    """Send the same later, or in smaller pieces."""
     UNAUTHORIZED = "unauthorized"
     """The key is refused: nothing will be taken until somebody acts."""
     REFUSED = "refused"
@@ -43,7 +45,7 @@ _EXACT = {
     409: Verdict.CONFLICT,
     413: Verdict.TOO_LARGE,
     429: Verdict.THROTTLED,
-    503: Verdict.THROTTLED,
+    503: Verdict.UNAVAILABLE,
     408: Verdict.TRANSIENT,
     425: Verdict.TRANSIENT,
     401: Verdict.UNAUTHORIZED,

@@ -2,13 +2,16 @@
 
 One piece of code, wherever records are sent from: the worker's own spool, a dead worker's, a resumed run's.
 
-    offer ─> queue ─> batch ─> POST ─┬─ 2xx ──────────────────> accepted
-                 ▲                   ├─ 409 ──> record by record ──> op by op; 409 to one op alone = accepted
-                 │                   ├─ 413 ──> halves ──> op by op; one op alone = refused
-                 │                   ├─ 400 and the like ──> halves; one record alone = refused
-                 │                   └─ 429, 5xx, 401, no answer ──> wait, the same bytes again ─┐
-                 └───────────────────────────────────────────────────────────────────────────────┘
+    offer ─> Intake ─> Line ─turn─> POST ─┬─ 2xx ──────────────> accepted
+                        ▲                 ├─ 409 ──> record by record ──> op by op; 409 to one op alone = accepted
+                        │                 ├─ 413 ──> halves ──> op by op; one op alone = refused
+                        │                 ├─ 400 and the like ──> halves; one record alone = refused
+                        │                 └─ 429, 5xx, 401, no answer ──> wait, the same bytes again ─┐
+                        └─────────────────────────────────────────────────────────────────────────────┘
                                      until `deadline` seconds have passed without any success: refused
+
+What the service fails at while it takes others (5xx for ever, say) is divided; what cannot be divided steps
+aside (loads.py), is tried again at growing intervals, and is refused alone `deadline` seconds after it first failed.
 
 A record that is refused stays in its spool: it can be sent again by a later run. Only what is durable may be
 offered: a record that was sent and then lost by a power cut would be executed, and visible, twice.
@@ -18,50 +21,15 @@ from __future__ import annotations
 
 import random
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 from evalrunner.clock import SYSTEM, Clock
-from evalrunner.delivery.record import Op, closing
-from evalrunner.delivery.retry import Verdict, classify, next_delay
+from evalrunner.delivery.exchange import Exchange, Reply, Transport
+from evalrunner.delivery.intake import Intake
+from evalrunner.delivery.loads import IN_PLACE, Line, Load
+from evalrunner.delivery.patience import Notes, Patience
+from evalrunner.delivery.retry import Verdict, next_delay
 from evalrunner.delivery.spool import Entry
-from evalrunner.delivery.transport import Answer, TransportError
-
-#: Failures in a row after which a load is sent in smaller pieces: a proxy may cut what is too large for it
-#: without an answer, and a line may be too slow for it.
-SPLIT_AFTER = 3
-#: Seconds between two notes.
-NOTE_INTERVAL = 1.0
-
-
-class Transport(Protocol):
-    """What the sender needs of `transport.HttpTransport`."""
-
-    def post_multipart(self, body: bytes, boundary: str, *, compress: bool) -> Answer:
-        """Send one body; raise TransportError if no answer came."""
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """How an exchange ended, for good.
-
-    Attributes:
-        verdict: what the service made of it, or None if it said nothing final.
-        text: its words, or why the sender gave up.
-        split: send it in pieces.
-        stopped: the sender is stopping; the load stays pending.
-    """
-
-    verdict: Verdict | None
-    text: str = ""
-    split: bool = False
-    stopped: bool = False
-
-
-_STOPPED = _Outcome(None, stopped=True)
-_FINAL = (Verdict.ACCEPTED, Verdict.CONFLICT, Verdict.TOO_LARGE, Verdict.REFUSED)
 
 
 class Sender:
@@ -76,7 +44,7 @@ class Sender:
         max_batch_bytes, max_batch_ops: of one request, unpacked; a single record may be larger.
         linger: seconds that the first record of a batch waits for company.
         deadline: seconds without any success after which everything pending is refused. Each later batch is
-            tried once, until one is taken.
+            tried once, until one is taken. No request lasts longer than what is left of it.
         probe_interval: seconds between two tries while the key is refused.
     """
 
@@ -98,61 +66,37 @@ class Sender:
         probe_interval: float = 30.0,
         rng: random.Random | None = None,
     ) -> None:
-        self._transport, self._read_body, self._boundary = transport, read_body, boundary
-        self._on_accepted, self._on_refused = on_accepted, on_refused
-        self._closing = closing(boundary)
-        self._clock, self._compress = clock, compress
-        self._max_bytes, self._max_ops, self._linger = max_batch_bytes, max_batch_ops, linger
-        self._deadline, self._probe_interval = deadline, probe_interval
+        self._read_body, self._on_accepted, self._on_refused = read_body, on_accepted, on_refused
+        self._clock, self._probe_interval = clock, probe_interval
         self._rng = rng or random.Random()  # noqa: S311  (scatters delays, guards nothing)
-        self._notes = _Notes(on_note, clock)
-        self._stopping = threading.Event()
-        self._lock = threading.Lock()
-        self._work = threading.Condition(self._lock)  # the sender waits here
-        self._settled = threading.Condition(self._lock)  # wait_idle() waits here
-        self._queue: deque[Entry] = deque()
-        self._queued_bytes = self._queued_ops = 0
-        self._pending: dict[int, Entry] = {}
-        self._due = 0.0  # when the queue's first record has waited long enough
-        self._failing_since: float | None = None
-        self._failures = 0  # in a row
-        self._gave_up = False
+        self._notes = Notes(on_note, clock)
+        self._intake = Intake(clock, max_bytes=max_batch_bytes, max_ops=max_batch_ops, linger=linger)
+        self._line = Line()
+        self._exchange = Exchange(transport, boundary, compress=compress)
+        self._patience = Patience(deadline)
         self._thread = threading.Thread(target=self._run, name="evalrunner-sender", daemon=True)
         self._thread.start()
 
     @property
     def pending(self) -> int:
         """Records offered and neither accepted nor refused."""
-        with self._lock:
-            return len(self._pending)
+        return self._intake.pending_count
 
     def offer(self, entries: list[Entry]) -> None:
         """Take durable records to send. What is pending already is not taken twice."""
-        with self._lock:
-            if not self._queue:
-                self._due = self._clock.monotonic() + self._linger
-            for entry in entries:
-                if entry.seq not in self._pending:
-                    self._pending[entry.seq] = entry
-                    self._enqueue(entry)
-            self._work.notify()
+        self._intake.offer(entries)
 
     def flush(self) -> None:
         """Send what is there without waiting for company."""
-        with self._lock:
-            self._due = 0.0
-            self._work.notify()
+        self._intake.flush()
 
     def wait_idle(self, timeout: float | None = None) -> bool:
         """Wait until every offered record has been accepted or refused; return whether that is so."""
-        with self._lock:
-            self._settled.wait_for(lambda: not self._pending or self._stopping.is_set(), timeout)
-            return not self._pending
+        return self._intake.wait_idle(timeout)
 
     def undelivered(self) -> list[Entry]:
         """Return the pending records in the order of the spool; refused ones are not among them."""
-        with self._lock:
-            return sorted(self._pending.values(), key=lambda entry: entry.seq)
+        return self._intake.pending()
 
     def stop(self, timeout: float | None = 30.0) -> bool:
         """Stop sending; what is pending stays so.
@@ -160,218 +104,143 @@ class Sender:
         Returns:
             False if a request is still under way after `timeout` seconds: its records may yet be accepted.
         """
-        self._stopping.set()
-        with self._lock:
-            self._work.notify()
-            self._settled.notify_all()
+        self._intake.close()
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _enqueue(self, entry: Entry) -> None:
-        self._queue.append(entry)
-        self._queued_bytes += entry.length
-        self._queued_ops += len(entry.header.ops)
-
-    def _dequeue(self) -> Entry:
-        entry = self._queue.popleft()
-        self._queued_bytes -= entry.length
-        self._queued_ops -= len(entry.header.ops)
-        return entry
-
     def _run(self) -> None:
-        while batch := self._next_batch():
+        while load := self._next():
+            entries = load.entries
             try:
-                self._send(batch)
+                self._send(load)
             except Exception as error:  # a callback's, or ours: these records fail, the others must not
-                self._refuse_rest(batch, f"{type(error).__name__} while sending: {error}")
+                self._line.drop(entries)
+                for entry in entries:
+                    if self._intake.holds(entry):
+                        self._refused(entry, f"{type(error).__name__} while sending: {error}")
 
-    def _next_batch(self) -> list[Entry]:
-        """Sleep until there is a batch worth sending; an empty one means stop."""
-        with self._lock:
-            self._work.wait_for(lambda: self._queue or self._stopping.is_set())
-            while not self._stopping.is_set() and not self._full():
-                left = self._due - self._clock.monotonic()
-                if left <= 0:
-                    break
-                self._work.wait(left)
-            return [] if self._stopping.is_set() else self._fill()
+    def _next(self) -> Load | None:
+        """Sleep until there is something to send; None means stop."""
+        while not self._intake.closed.is_set():
+            if not self._line.ready:
+                self._line.add(self._intake.batch())
+            elif self._line.wants_company and not self._line.add(self._intake.one()):
+                self._line.behead()
+            if load := self._line.take_turn(self._clock.monotonic()):
+                return load
+            self._intake.wait(self._line.next_due)
+        return None
 
-    def _full(self) -> bool:
-        return self._queued_bytes >= self._max_bytes or self._queued_ops >= self._max_ops
-
-    def _fill(self) -> list[Entry]:
-        batch = [self._dequeue()]
-        size, ops = batch[0].length, len(batch[0].header.ops)
-        while self._queue:
-            size += self._queue[0].length
-            ops += len(self._queue[0].header.ops)
-            if size > self._max_bytes or ops > self._max_ops:
-                break
-            batch.append(self._dequeue())
-        self._due = 0.0  # what is left has waited already
-        return batch
-
-    def _send(self, batch: Sequence[Entry]) -> None:
-        """Bring each record of a batch to its end, unless the sender is stopped."""
-        if empty := [entry for entry in batch if not entry.header.ops]:
+    def _send(self, load: Load) -> None:
+        """Send a load once, and judge what came of it."""
+        if empty := [entry for entry in load.entries if not entry.header.ops]:
+            load.entries = [entry for entry in load.entries if entry.header.ops]
             self._accepted(empty)
-        bodies = self._bodies([entry for entry in batch if entry.header.ops])
-        self._send_bodies(batch, bodies)
+        bodies = self._bodies(load)
+        if not bodies:
+            self._line.replace(load)
+            return
+        began = self._clock.monotonic()
+        own = load.since if load in self._line.aside else None
+        reply = self._exchange.post(load, bodies, self._patience.limit(began, own))
+        if not reply.final:
+            self._failed(load, reply, began)
+            return
+        self._patience.succeeded()
+        if not self._line.aside:
+            self._notes.say("")
+        self._judge(load, reply)
 
-    def _bodies(self, batch: Sequence[Entry]) -> dict[int, bytes]:
-        bodies: dict[int, bytes] = {}
-        for entry in batch:
+    def _bodies(self, load: Load) -> list[bytes]:
+        bodies, readable = [], []
+        for entry in load.entries:
             try:
-                bodies[entry.seq] = self._read_body(entry)
+                bodies.append(self._read_body(entry))
+                readable.append(entry)
             except Exception as error:  # a spool that cannot be read any more: one record's loss, by name
                 self._refused(entry, f"cannot be read from the spool: {error}")
+        load.entries = readable
         return bodies
 
-    def _send_bodies(self, batch: Sequence[Entry], bodies: dict[int, bytes]) -> None:
-        batch = [entry for entry in batch if entry.seq in self._pending]  # a give-up may have ended them
-        if not batch:
-            return
-        divisible = len(batch) > 1 or len(batch[0].header.ops) > 1
-        outcome = self._exchange([bodies[entry.seq] for entry in batch], divisible)
-        if outcome.stopped:
-            return
-        if outcome.verdict is Verdict.ACCEPTED:
-            self._accepted(batch)
-        elif outcome.verdict is None and not outcome.split:
-            self._give_up(batch, outcome.text)
-        elif len(batch) > 1:
-            for piece in _pieces(batch, outcome.verdict):
-                self._send_bodies(piece, bodies)
-        elif outcome.verdict is Verdict.REFUSED:
-            self._refused(batch[0], outcome.text)
+    def _judge(self, load: Load, reply: Reply) -> None:
+        if load.at is None and reply.verdict is Verdict.ACCEPTED:
+            self._line.replace(load)
+            self._accepted(load.entries)
+        elif load.at is None and reply.verdict is Verdict.REFUSED and len(load.entries) == 1:
+            self._line.replace(load)
+            self._refused(load.entries[0], reply.text)
+        elif load.divisible:
+            self._line.replace(load, load.pieces(reply.verdict))
         else:
-            self._send_ops(batch[0], bodies[batch[0].seq], outcome)
+            self._judge_op(load, reply)
 
-    def _send_ops(self, entry: Entry, body: bytes, whole: _Outcome) -> None:
-        """Send a record's operations one by one; `whole` is what became of it in one piece."""
-        ops, refusals = entry.header.ops, []
-        for op in ops:
-            slice_ = body[op.offset : op.offset + op.length]
-            outcome = whole if len(ops) == 1 else self._exchange([slice_], divisible=False)
-            if outcome.stopped:
+    def _judge_op(self, load: Load, reply: Reply) -> None:
+        # 409 to a request that carried this one operation: it had been taken before.
+        if reply.verdict not in (Verdict.ACCEPTED, Verdict.CONFLICT):
+            load.refusals.append(reply.refusal(load))
+        more = load.advance()
+        self._line.replace(load, [load] if more else [])
+        if not more and load.refusals:
+            self._refused(load.entries[0], "; ".join(load.refusals))
+        elif not more:
+            self._accepted(load.entries)
+
+    def _failed(self, load: Load, reply: Reply, began: float) -> None:
+        if reply.blames_the_load:
+            load.failed(began, self._patience.answered)
+            if load in self._line.aside or load.is_guilty(self._patience.answered):
+                self._set_apart(load, reply)
                 return
-            if outcome.verdict is None:
-                self._give_up([entry], outcome.text)
-                return
-            # 409 to a request that carried this one operation: it had been taken before.
-            if outcome.verdict not in (Verdict.ACCEPTED, Verdict.CONFLICT):
-                refusals.append(_refusal(op, outcome))
-        if refusals:
-            self._refused(entry, "; ".join(refusals))
-        else:
-            self._accepted([entry])
+        self._patience.failed(began)
+        if self._patience.left(self._clock.monotonic()) <= 0:
+            self._give_up(load, reply.text)
+            return
+        if reply.verdict is Verdict.TRANSIENT and load.divisible and load.failures >= IN_PLACE:
+            self._line.replace(load, load.pieces(reply.verdict))
+        self._back_off(reply)
 
-    def _exchange(self, chunks: Sequence[bytes], divisible: bool) -> _Outcome:
-        """Send one body until the service says something final, patience ends, or it should be divided."""
-        body = b"".join([*chunks, self._closing])
-        attempt = 0
-        while not self._stopping.is_set():
-            verdict, text, retry_after = self._post(body)
-            if verdict in _FINAL:
-                self._succeeded()
-                return _Outcome(verdict, text)
-            attempt += 1
-            self._failures += 1
-            if self._patience() <= 0:
-                return _Outcome(None, f"not delivered within {self._deadline:g} s: {text}")
-            if divisible and verdict is Verdict.TRANSIENT and attempt >= SPLIT_AFTER:
-                return _Outcome(None, text, split=True)
-            self._back_off(verdict, text, retry_after)
-        return _STOPPED
-
-    def _post(self, body: bytes) -> tuple[Verdict, str, float | None]:
-        try:
-            answer = self._transport.post_multipart(body, self._boundary, compress=self._compress)
-        except TransportError as error:
-            return Verdict.TRANSIENT, f"no answer ({error})", None
-        words = " ".join("".join(c if c.isprintable() else " " for c in answer.text).split())[:300]
-        text = f"server answers {answer.status}" + (f": {words}" if words else "")
-        return classify(answer.status), text, answer.retry_after
-
-    def _patience(self) -> float:
-        """Return the seconds until the deadline, which runs from the first of the failures in a row."""
+    def _set_apart(self, load: Load, reply: Reply) -> None:
+        """Divide what the service fails at while it takes others, or let the others pass it."""
+        if load.divisible:
+            self._line.replace(load, load.apart())
+            return
         now = self._clock.monotonic()
-        if self._failing_since is None:
-            self._failing_since = now
-        return self._failing_since + self._deadline - now
+        left = (load.since or now) + self._patience.deadline - now
+        if left <= 0:
+            self._line.replace(load)
+            self._refused(load.entries[0], self._patience.too_late(reply.text))
+            return
+        self._line.step_aside(load)
+        delay = min(left, next_delay(load.failures, reply.retry_after, self._rng))
+        load.due = now + delay
+        self._notes.say(reply.text, f"; sending this one record again in {max(1, round(delay))} s")
 
-    def _back_off(self, verdict: Verdict, text: str, retry_after: float | None) -> None:
-        if verdict is Verdict.UNAUTHORIZED:
+    def _back_off(self, reply: Reply) -> None:
+        if reply.verdict is Verdict.UNAUTHORIZED:
             delay = self._probe_interval
-            self._notes.say(text, f"; traces are kept, and one try is made every {delay:g} s")
+            self._notes.say(reply.text, f"; traces are kept, and one try is made every {delay:g} s")
         else:
-            delay = next_delay(self._failures, retry_after, self._rng)
-            self._notes.say(text, f"; sending again in {max(1, round(delay))} s")
-        self._stopping.wait(max(0.0, min(delay, self._patience())))
+            delay = next_delay(self._patience.failures, reply.retry_after, self._rng)
+            self._notes.say(reply.text, f"; sending again in {max(1, round(delay))} s")
+        left = self._patience.left(self._clock.monotonic())
+        self._intake.closed.wait(max(0.0, min(delay, left)))
 
-    def _succeeded(self) -> None:
-        self._failing_since, self._failures, self._gave_up = None, 0, False
-        self._notes.say("")
-
-    def _give_up(self, batch: Sequence[Entry], why: str) -> None:
+    def _give_up(self, load: Load, why: str) -> None:
         """Refuse what is pending when the deadline passes; afterwards, what has had its one try."""
-        with self._lock:
-            if not self._gave_up:
-                batch = sorted(self._pending.values(), key=lambda entry: entry.seq)
-                self._queue.clear()
-                self._queued_bytes = self._queued_ops = 0
-        self._gave_up = True
-        for entry in batch:
-            self._refused(entry, why)
+        entries = load.entries
+        if self._patience.gave_up:
+            self._line.replace(load)
+        else:
+            entries = self._intake.empty()
+            self._line.clear()
+        self._patience.gave_up = True
+        for entry in entries:
+            self._refused(entry, self._patience.too_late(why))
 
     def _accepted(self, entries: Sequence[Entry]) -> None:
         self._on_accepted(list(entries))
-        self._settle(entries)
+        self._intake.settle(entries)
 
     def _refused(self, entry: Entry, why: str) -> None:
         self._on_refused(entry, why)
-        self._settle([entry])
-
-    def _refuse_rest(self, batch: Sequence[Entry], why: str) -> None:
-        for entry in batch:
-            if entry.seq in self._pending:
-                self._refused(entry, why)
-
-    def _settle(self, entries: Sequence[Entry]) -> None:
-        """Take entries off the pending ones, after their callback: who waits for idle sees true books."""
-        with self._lock:
-            for entry in entries:
-                self._pending.pop(entry.seq, None)
-            if not self._pending:
-                self._settled.notify_all()
-
-
-class _Notes:
-    """Passes on a note when it says something new, and at most one a second of the same kind."""
-
-    def __init__(self, on_note: Callable[[str], None], clock: Clock) -> None:
-        self._on_note, self._clock = on_note, clock
-        self._kind = self._last = ""
-        self._at = 0.0
-
-    def say(self, kind: str, rest: str = "") -> None:
-        now, text = self._clock.monotonic(), kind + rest
-        if text == self._last or (kind == self._kind and now - self._at < NOTE_INTERVAL):
-            return
-        self._kind, self._last, self._at = kind, text, now
-        self._on_note(text)
-
-
-def _pieces(batch: Sequence[Entry], verdict: Verdict | None) -> list[Sequence[Entry]]:
-    """Divide a batch: one by one where it must be known which record was taken, else into halves."""
-    if verdict is Verdict.CONFLICT:
-        return [[entry] for entry in batch]
-    middle = len(batch) // 2
-    return [batch[:middle], batch[middle:]]
-
-
-def _refusal(op: Op, outcome: _Outcome) -> str:
-    what = f"{op.kind} {op.id} ({op.length:,} bytes)"
-    if outcome.verdict is Verdict.TOO_LARGE:
-        return f"413: {what} is too large"
-    return f"{what}: {outcome.text}"
+        self._intake.settle([entry])

@@ -7,34 +7,27 @@ on what is read of an answer. What an answer means is `retry`'s business, what t
 from __future__ import annotations
 
 import ipaddress
+import math
 import os
-import socket
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
 import zstandard
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from evalrunner import __version__
 from evalrunner.clock import SYSTEM
+from evalrunner.delivery.guard import Adapter, Guard
 from evalrunner.delivery.retry import parse_retry_after
-from evalrunner.errors import EvalrunnerError, ServiceError
+from evalrunner.errors import ServiceError, TransportError
 
 #: Bytes of an answer's text that are kept, and that are read at most.
 TEXT_CAP, READ_CAP = 1024, 65536
 #: Bytes per second below which a line counts as broken; a large body gets its time on top of the timeout.
 SLOWEST_LINE = 16384
-
-
-class TransportError(EvalrunnerError):
-    """No answer came. The service may have taken the request nevertheless."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +80,13 @@ class HttpTransport:
             self._headers["X-Tenant-Id"] = _header_value("workspace", workspace)
         self._local = _PerThread()
 
-    def post_multipart(self, body: bytes, boundary: str, *, compress: bool) -> Answer:
+    def post_multipart(
+        self, body: bytes, boundary: str, *, compress: bool, limit: float = math.inf
+    ) -> Answer:
         """Send a body that ends with its closing delimiter.
+
+        Args:
+            limit: seconds for the exchange, where that is less than the timeout.
 
         Raises:
             TransportError: no connection, a broken one, or no whole answer in time.
@@ -97,14 +95,14 @@ class HttpTransport:
         if compress:
             body = self._local.compressor.compress(body)
             headers["Content-Encoding"] = "zstd"
-        limit = self._timeout + len(body) / SLOWEST_LINE
-        with _Guard(limit) as guard:
+        limit = min(limit, self._timeout + len(body) / SLOWEST_LINE)
+        with Guard(limit) as guard:
             try:
                 response = self._session().post(
                     self._url,
                     data=body,
                     headers=headers,
-                    timeout=(self._timeout, limit),
+                    timeout=(min(limit, self._timeout), limit),
                     allow_redirects=False,
                     stream=True,
                 )
@@ -136,8 +134,8 @@ class HttpTransport:
                 session.trust_env = False
                 if self._verify is True:
                     session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
-            session.mount("http://", _Adapter(max_retries=0, pool_connections=1, pool_maxsize=1))
-            session.mount("https://", _Adapter(max_retries=0, pool_connections=1, pool_maxsize=1))
+            session.mount("http://", Adapter(max_retries=0, pool_connections=1, pool_maxsize=1))
+            session.mount("https://", Adapter(max_retries=0, pool_connections=1, pool_maxsize=1))
             self._local.session = session
         return self._local.session
 
@@ -158,106 +156,6 @@ class _PerThread(threading.local):
     def __init__(self) -> None:
         self.session: requests.Session | None = None
         self.compressor = zstandard.ZstdCompressor(level=1)
-
-
-class _Guard:
-    """Breaks this thread's connection when its time is up.
-
-    A socket's timeout starts anew with every byte, so that a server which sends one byte in ten seconds would
-    hold us for ever. Shutting the socket down from outside ends whatever call waits in it.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self.expired = False
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-        self._timer = threading.Timer(seconds, self._expire)
-        self._timer.daemon = True
-
-    def __enter__(self) -> _Guard:
-        _current.guard = self
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        _current.guard = None
-        self._drop()
-
-    def watch(self, connection: socket.socket) -> None:
-        """Take the connection under guard, by a second handle that a wrapping in TLS leaves valid."""
-        self._drop()
-        with self._lock:
-            self._socket = socket.socket(fileno=os.dup(connection.fileno()))
-            if self.expired:
-                self._shut()
-
-    def _expire(self) -> None:
-        with self._lock:
-            self.expired = True
-            self._shut()
-
-    def _shut(self) -> None:
-        if self._socket is not None:
-            with suppress(OSError):  # it has ended by itself
-                self._socket.shutdown(socket.SHUT_RDWR)
-
-    def _drop(self) -> None:
-        with self._lock:
-            if self._socket is not None:
-                self._socket.close()
-                self._socket = None
-
-
-class _Current(threading.local):
-    guard: _Guard | None = None
-
-
-_current = _Current()
-
-
-class _Guarded(HTTPConnection):
-    """Shows its socket to the guard of the exchange: when it is made, and when it is used again."""
-
-    def _new_conn(self) -> socket.socket:
-        connection = super()._new_conn()
-        if _current.guard is not None:
-            _current.guard.watch(connection)
-        return connection
-
-    def putrequest(self, *args: Any, **kwargs: Any) -> None:
-        if _current.guard is not None and self.sock is not None:
-            _current.guard.watch(self.sock)
-        super().putrequest(*args, **kwargs)
-
-
-class _GuardedTls(_Guarded, HTTPSConnection):
-    pass
-
-
-class _HttpPool(HTTPConnectionPool):
-    ConnectionCls = _Guarded
-
-
-class _HttpsPool(HTTPSConnectionPool):
-    ConnectionCls = _GuardedTls
-
-
-_POOLS = {"http": _HttpPool, "https": _HttpsPool}
-
-
-class _Adapter(HTTPAdapter):
-    """Requests' own, with connections that can be guarded."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **kwargs)
-        if not proxy.lower().startswith("socks"):  # those bring connections of their own, unguarded
-            manager.pool_classes_by_scheme = _POOLS
-        return manager
 
 
 def _reason(error: BaseException) -> str:

@@ -32,6 +32,9 @@ _INLINE = 256 * 2**10  # larger bodies are decoded off the event loop
 async def _multipart(request: Request) -> Response:
     boundary = boundary_of(request.headers.get("content-type", ""))
     body = await read_body(request)
+    rule = deps(request).faults.strike_body(request.method, request.scope["path"], body)
+    if rule is not None:
+        raise HttpError(rule.status, "a fault of the plan")
     if len(body) > _INLINE:
         return await _take(request, await aside(decode_multipart, body, boundary))
     return await _take(request, decode_multipart(body, boundary))

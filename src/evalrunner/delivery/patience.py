@@ -1,0 +1,77 @@
+"""The sender's memory of an outage: how long the service has failed, how much longer it may, what people are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from evalrunner.clock import Clock
+
+#: Seconds that a request gets at least, however near the deadline is.
+SHORTEST_TRY = 1.0
+#: Seconds between two notes of the same kind.
+NOTE_INTERVAL = 1.0
+
+
+class Patience:
+    """Failures in a row, whatever was sent.
+
+    Args:
+        deadline: seconds without any final answer after which there is no more patience.
+
+    Attributes:
+        failures: how many in a row.
+        answered: final answers so far.
+        gave_up: the deadline passed, and there has been no final answer since.
+    """
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.failures = 0
+        self.answered = 0
+        self.gave_up = False
+        self._since: float | None = None
+
+    def succeeded(self) -> None:
+        """Note a final answer."""
+        self.failures, self.gave_up, self._since = 0, False, None
+        self.answered += 1
+
+    def failed(self, began: float) -> None:
+        """Note that a request which began at the monotonic second `began` got none."""
+        self.failures += 1
+        if self._since is None:
+            self._since = began
+
+    def left(self, now: float) -> float:
+        """Return the seconds until the deadline, which runs from the begin of the first failure in a row."""
+        return self.deadline if self._since is None else self._since + self.deadline - now
+
+    def limit(self, now: float, since: float | None = None) -> float:
+        """Return the seconds that a request may last; `since` is when a load of its own deadline first failed.
+
+        After the deadline every load gets one whole try: a short one could never end an outage on a slow line.
+        """
+        if since is not None:
+            return max(SHORTEST_TRY, since + self.deadline - now)
+        return self.deadline if self.gave_up else max(SHORTEST_TRY, self.left(now))
+
+    def too_late(self, why: str) -> str:
+        """Say why something is refused when its deadline has passed."""
+        return f"not delivered within {self.deadline:g} s: {why}"
+
+
+class Notes:
+    """Passes on a note when it says something new, and at most one a second of the same kind."""
+
+    def __init__(self, on_note: Callable[[str], None], clock: Clock) -> None:
+        self._on_note, self._clock = on_note, clock
+        self._kind = self._last = ""
+        self._at = 0.0
+
+    def say(self, kind: str, rest: str = "") -> None:
+        """Say `kind` and `rest`; what differs in `rest` alone is of one kind."""
+        now, text = self._clock.monotonic(), kind + rest
+        if text == self._last or (kind == self._kind and now - self._at < NOTE_INTERVAL):
+            return
+        self._kind, self._last, self._at = kind, text, now
+        self._on_note(text)
