@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import uuid
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +25,8 @@ from langsmith import AsyncClient, Client, Langsmith
 from langsmith import utils as ls_utils
 from langsmith.client import ID_TYPE
 from langsmith.schemas import RunKey
+
+from evalrunner.backend.store.migrate import MIGRATIONS
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated.*")
 
@@ -188,7 +193,6 @@ def test_the_async_client(backend: Backend) -> None:
         ("POST", "", {}, 422),
         ("POST", "", {"name": "q", "rubric_items": {}}, 422),
         ("POST", "", {"name": "q", "enable_reservations": 3}, 422),
-        ("POST", "", {"name": "q", "session_ids": [str(uuid.uuid4())]}, 400),
         ("PATCH", f"/{uuid.uuid4()}", {"name": "q"}, 404),
         ("POST", f"/{uuid.uuid4()}/runs", [], 404),
         ("POST", f"/{uuid.uuid4()}/runs", {}, 422),
@@ -203,3 +207,175 @@ def test_the_async_client(backend: Backend) -> None:
 )
 def test_what_is_refused(backend: Backend, method: str, path: str, told: Any, status: int) -> None:
     assert backend.call(method, f"/annotation-queues{path}", json=told).status_code == status
+
+
+def conversation(backend: Backend, thread: str) -> tuple[str, list[str]]:
+    """A session with two traces of one thread, and one of another; return (session, traces)."""
+    ids, session = [run_id() for _ in range(3)], name("talk")
+    parts = []
+    for n, one in enumerate(ids):
+        start = f"2026-01-0{n + 2}T00:00:00+00:00"
+        extra = {"metadata": {"thread_id": thread if n < 2 else "another"}}
+        parts.append(post(one, session, start_time=start, end_time=start, extra=extra))
+    assert backend.multipart(body(*parts)).status_code == 202
+    return str(backend.call("GET", f"/sessions?name={session}").json()[0]["id"]), ids
+
+
+def test_items_are_runs_and_threads(backend: Backend, client: Client, generated: Langsmith) -> None:
+    project, ids = conversation(backend, "T")
+    queue, items = (
+        str(client.create_annotation_queue(name=name("queue")).id),
+        generated.annotation_queues.items,
+    )
+    told: list[Any] = [{"item_type": "THREAD", "thread_id": "T", "project_id": project}]
+    told += [{"item_type": "RUN", "run_id": one, "session_id": project} for one in ids]
+    added = items.create(queue, items=told).items or []
+    assert [(one.item_type, one.run_id or one.thread_id) for one in added] == [
+        ("THREAD", "T"), ("RUN", ids[0]), ("RUN", ids[1]), ("RUN", ids[2])
+    ]  # fmt: skip
+    assert {one.project_id for one in added} == {project}
+    assert (added[0].start_time or "").startswith("2026-01-02")
+    keys = [str(one.id) for one in added]
+    assert [str(one.id) for one in items.create(queue, items=told[:2]).items or []] == keys[:2]
+
+    def listed(**more: Any) -> list[Any]:
+        return [one.id for one in items.list(queue, **{"status": "needs_my_review", **more})]
+
+    assert listed(page_size=2) == keys
+    assert listed(item_type="THREAD") == keys[:1]
+    assert listed(min_start_time="2026-01-03T00:00:00Z", max_start_time="2026-01-03T01:00:00Z") == [keys[2]]
+    place = items.retrieve_placement(keys[2], queue_id=queue)
+    assert (place.section, place.position, place.item_type) == ("needs_my_review", 2, "RUN")
+    assert listed(cursor=place.cursor) == keys[2:]
+    back = items.list(
+        queue, status="needs_my_review", cursor=place.cursor or "", direction="backward", page_size=1
+    )
+    assert [one.id for one in back.items] == [keys[1]]
+    back = back.get_next_page()
+    assert [one.id for one in back.items] == [keys[0]]
+    assert not back.has_next_page()
+    assert in_queue(client, type("Q", (), {"id": queue})) == ids
+    with pytest.raises(Exception, match="thread X"):
+        items.create(queue, items=[{"item_type": "THREAD", "thread_id": "X", "project_id": project}])
+
+
+def test_items_are_reviewed_moved_and_taken_out(
+    backend: Backend, client: Client, generated: Langsmith
+) -> None:
+    project, _ = conversation(backend, "T")
+    queue, items = (
+        str(client.create_annotation_queue(name=name("queue")).id),
+        generated.annotation_queues.items,
+    )
+    told: Any = [{"item_type": "THREAD", "thread_id": "T", "project_id": project}]
+    told += [{"run_id": one} for one in runs(backend, 2)]
+    keys = [str(one.id) for one in items.create(queue, items=told).items or []]
+
+    def counts() -> list[int | None]:
+        kinds = ("all", "needs_my_review", "needs_others_review", "archived")
+        return [items.retrieve_count(queue, status=kind).count for kind in kinds]
+
+    assert counts() == [3, 3, 0, 0]
+    done = items.create_status(keys[0], status="completed")
+    assert (done.is_archived, done.queue_item_id, done.status) == (True, keys[0], "completed")
+    assert counts() == [3, 2, 0, 1]
+    assert items.retrieve_count(queue, status="archived", end_time="2026-01-01T00:00:00Z").count == 0
+    assert items.retrieve_count(queue, status="archived", start_time="2026-01-01T00:00:00Z").count == 1
+    assert items.retrieve_placement(keys[0], queue_id=queue).section == "archived"
+    assert [one.id for one in items.list(queue, status="archived")] == [keys[0]]
+    assert items.create_status(keys[0]).is_archived is False
+    assert counts() == [3, 3, 0, 0]
+    moved = items.update(keys[0], queue_id=queue, added_at="2999-01-01T00:00:00Z")
+    assert (moved.added_at or "").startswith("2999")
+    assert [one.id for one in items.list(queue, status="needs_my_review")] == [*keys[1:], keys[0]]
+    items.delete_all(queue, item_ids=[keys[0], keys[1], run_id()])
+    assert [one.id for one in items.list(queue, status="needs_my_review")] == [keys[2]]
+
+
+def test_queues_filled_from_sessions_written_out_and_emptied(
+    backend: Backend, client: Client, generated: Langsmith
+) -> None:
+    dataset = client.create_dataset(name("data"))
+    project = client.create_project(name("experiment"), reference_dataset_id=dataset.id)
+    ids = [run_id() for _ in range(3)]
+    child = run_id()
+    stamp = "20260102T030405000006Z"
+    nested = {"trace_id": ids[0], "parent_run_id": ids[0], "dotted_order": f"{stamp}{ids[0]}.{stamp}{child}"}
+    sent = body(*(post(one, project.name) for one in ids), post(child, project.name, **nested))
+    assert backend.multipart(sent).status_code == 202
+    queues = generated.annotation_queues
+    first = str(queues.annotation_queues(name=name("queue"), session_ids=[str(project.id)]).id)
+    second = str(client.create_annotation_queue(name=name("queue")).id)
+    for _ in range(2):
+        queues.populate(queue_id=second, session_ids=[str(project.id)])
+    for queue in (first, second):
+        assert sorted(in_queue(client, type("Q", (), {"id": queue}))) == sorted(ids)
+    assert {queue.id for queue in queues.retrieve_queues(ids[0])} == {first, second}
+    assert queues.retrieve_queues(child) == []
+    client.create_feedback(ids[1], key="good", score=1)
+    place = next(one.id for one in queues.items.list(first, status="needs_my_review") if one.run_id == ids[1])
+    queues.items.create_status(str(place), status="completed")
+    written: Any = queues.export(first)
+    assert [(one["id"], one["feedback"][0]["key"]) for one in written] == [(ids[1], "good")]
+    assert queues.export(first, end_time="2026-01-01T00:00:00Z") == []
+    queues.runs.delete_all(first, run_ids=[ids[0]])
+    assert sorted(in_queue(client, type("Q", (), {"id": first}))) == sorted(ids[1:])
+    queues.runs.delete_all(first, delete_all=True, exclude_run_ids=[ids[2]])
+    assert in_queue(client, type("Q", (), {"id": first})) == [ids[2]]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "told", "status"),
+    [
+        ("POST", "/annotation-queues/populate", {"queue_id": str(uuid.uuid4()), "session_ids": []}, 422),
+        ("POST", "/annotation-queues/populate", {"queue_id": str(uuid.uuid4()), "session_ids": ["x"]}, 422),
+        ("POST", "/annotation-queues", {"name": "q", "session_ids": [str(uuid.uuid4())]}, 404),
+        ("POST", f"/annotation-queues/{uuid.uuid4()}/export", {}, 404),
+        ("POST", f"/annotation-queues/{uuid.uuid4()}/runs/delete", {}, 422),
+        ("POST", f"/annotation-queues/{uuid.uuid4()}/runs/delete", {"delete_all": True}, 404),
+        ("GET", f"/platform/annotation-queues/{uuid.uuid4()}/items?status=needs_my_review", None, 404),
+        ("GET", f"/platform/annotation-queues/{uuid.uuid4()}/items?status=all", None, 422),
+        ("GET", f"/platform/annotation-queues/{uuid.uuid4()}/items?status=archived&page_size=101", None, 422),
+        ("GET", f"/platform/annotation-queues/{uuid.uuid4()}/items/count?status=none", None, 422),
+        ("GET", f"/platform/annotation-queues/{uuid.uuid4()}/items/{uuid.uuid4()}/placement", None, 404),
+        (
+            "POST",
+            f"/platform/annotation-queues/{uuid.uuid4()}/items",
+            {"items": [{"item_type": "THREAD"}]},
+            422,
+        ),
+        ("POST", f"/platform/annotation-queues/items/{uuid.uuid4()}/status", {"status": "odd"}, 422),
+    ],
+)
+def test_what_the_newer_routes_refuse(
+    backend: Backend, method: str, path: str, told: Any, status: int
+) -> None:
+    assert backend.call(method, path, json=told).status_code == status
+
+
+def test_a_session_that_is_no_experiment_does_not_fill_a_queue(backend: Backend, client: Client) -> None:
+    queue, plain = client.create_annotation_queue(name=name("queue")), client.create_project(name("plain"))
+    told = {"queue_id": str(queue.id), "session_ids": [str(plain.id)]}
+    assert backend.call("POST", "/annotation-queues/populate", json=told).status_code == 422
+
+
+def test_a_queue_of_an_older_store_keeps_its_runs(tmp_path: Path) -> None:
+    scripts = resources.files("evalrunner.backend.store")
+    with sqlite3.connect(tmp_path / "store.sqlite") as older:
+        for script in ["schema.sql", *(MIGRATIONS[n] for n in range(1, 8))]:
+            older.executescript(scripts.joinpath(script).read_text())
+        older.execute("PRAGMA user_version = 8")
+        older.execute("INSERT INTO meta VALUES ('tenant_id', ?), ('url_secret', 'aa')", (str(uuid.uuid4()),))
+        queue, run = str(uuid.uuid4()), run_id()
+        older.execute("INSERT INTO annotation_queues VALUES (?, 'q', ?, ?, '{}')", (queue, START, START))
+        older.execute("INSERT INTO runs (id, post_n, name, run_type, start_time, session_id, trace_id) "
+                      "VALUES (?1, 1, 'r', 'chain', ?2, ?1, ?1)", (run, START))  # fmt: skip
+        older.execute("INSERT INTO annotation_queue_runs (id, queue_id, run_id, added_at) VALUES (?1, ?2, ?1, ?3)",
+                      (run, queue, START))  # fmt: skip
+    older.close()
+    (tmp_path / "store.sqlite").chmod(0o600)
+    with running(tmp_path / "store.sqlite") as served:
+        path = f"/platform/annotation-queues/{queue}/items?status=needs_my_review"
+        (item,) = served.call("GET", path).json()["items"]
+        assert (item["run_id"], item["start_time"], item["item_type"]) == (run, START, "RUN")
+        assert [one["id"] for one in served.call("GET", f"/annotation-queues/{queue}/runs").json()] == [run]

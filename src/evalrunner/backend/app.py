@@ -21,6 +21,7 @@ from evalrunner.backend.gate import Gate
 from evalrunner.backend.presign import Signer
 from evalrunner.backend.routes import (
     admin,
+    annotation_items,
     annotation_queues,
     comparative,
     datasets,
@@ -60,6 +61,7 @@ _MODULES = (
     feedback,
     v2_runs,
     v2_threads,
+    annotation_items,
     annotation_queues,
     web,
 )

@@ -175,7 +175,12 @@ DECLARED: dict[str, Declared] = {
     ),
     # annotation queues
     "POST /annotation-queues": Declared("Make a queue", body=_QUEUE, kind="json"),
-    "GET /annotation-queues": Declared("Queues", query=f"{_PAGE} ids:uuid* name:text name_contains:text"),
+    "GET /annotation-queues": Declared(
+        "Queues", query=f"{_PAGE} ids:uuid* name:text name_contains:text dataset_id:uuid queue_type:text"
+    ),
+    "POST /annotation-queues/populate": Declared(
+        "Add the runs of experiments", body="queue_id:uuid! session_ids:uuid*!", kind="json"
+    ),
     "POST /annotation-queues/status/{id}": Declared(
         "Reviewed or not", body="status:text override_added_at:time", kind="json"
     ),
@@ -187,12 +192,43 @@ DECLARED: dict[str, Declared] = {
     "GET /annotation-queues/{id}/total_archived": Declared("How many are done"),
     "POST /annotation-queues/{id}/runs": Declared("Add runs", body="run_id:uuid!", kind="list"),
     "POST /annotation-queues/{id}/runs/by-key": Declared("Add runs", body="run_id:uuid!", kind="list"),
-    "GET /annotation-queues/{id}/runs": Declared("Runs of a queue", query=f"{_PAGE} status:text"),
+    "GET /annotation-queues/{id}/runs": Declared(
+        "Runs of a queue", query=f"{_PAGE} status:text archived:bool"
+    ),
     "DELETE /annotation-queues/{id}/runs/{run}": Declared("Take a run out"),
     "PATCH /annotation-queues/{id}/runs/{run}": Declared(
         "Move a run", body="last_reviewed_time:time added_at:time", kind="json"
     ),
     "GET /annotation-queues/{id}/run/{index:int}": Declared("The run at a place"),
+    "POST /annotation-queues/{id}/runs/delete": Declared(
+        "Take runs out", body="run_ids:uuid* delete_all:bool exclude_run_ids:uuid*", kind="json"
+    ),
+    "POST /annotation-queues/{id}/export": Declared(
+        "What was reviewed, with feedback",
+        body="start_time:time end_time:time include_annotator_detail:bool",
+        kind="json",
+    ),
+    "GET /annotation-queues/{id}/queues": Declared("Queues of a run"),
+    "POST /platform/annotation-queues/items/{id}/status": Declared(
+        "Reviewed or not", body="status:text override_added_at:time", kind="json"
+    ),
+    "POST /platform/annotation-queues/{id}/items": Declared(
+        "Add runs and threads", body="items:list!", kind="json"
+    ),
+    "GET /platform/annotation-queues/{id}/items": Declared(
+        "A page of items",
+        query=f"status:text! item_type:text direction:text {_WINDOW} cursor:text page_size:int",
+    ),
+    "GET /platform/annotation-queues/{id}/items/count": Declared(
+        "How many", query=f"status:text! {_WINDOW} start_time:time end_time:time"
+    ),
+    "POST /platform/annotation-queues/{id}/items/delete": Declared(
+        "Take items out", body="item_ids:uuid*!", kind="json"
+    ),
+    "PATCH /platform/annotation-queues/{id}/items/{item}": Declared(
+        "Move an item", body="last_reviewed_time:time added_at:time", kind="json"
+    ),
+    "GET /platform/annotation-queues/{id}/items/{item}/placement": Declared("Where an item stands"),
     # the second generation of reads
     "POST /v2/runs/query": Declared(
         "A page of runs",

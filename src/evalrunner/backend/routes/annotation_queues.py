@@ -9,9 +9,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from evalrunner.backend.deps import answer, body_json, body_object, deps, path_id, query_ids, query_page
+from evalrunner.backend.deps import (
+    answer,
+    body_json,
+    body_object,
+    deps,
+    path_id,
+    query_flag,
+    query_ids,
+    query_page,
+)
 from evalrunner.backend.errors import HttpError
-from evalrunner.backend.store import queue_runs, queues
+from evalrunner.backend.store import queue_bulk, queue_runs, queues
 from evalrunner.backend.store.runs_read import RunReader
 from evalrunner.backend.store.sessions import SessionQuery
 from evalrunner.backend.wire import optional_uuid, uuid_text
@@ -19,7 +28,56 @@ from evalrunner.backend.wire import optional_uuid, uuid_text
 
 async def _create(request: Request) -> Response:
     body = await body_object(request)
-    return await _shown(request, await deps(request).store.write(lambda c: queues.create_queue(c, body)))
+    sessions = _ids(body, "session_ids") or []
+
+    def write(connection: sqlite3.Connection) -> str:
+        queue_id = queues.create_queue(connection, body)
+        queue_bulk.populate(connection, queue_id, sessions, experiments=False)
+        return queue_id
+
+    return await _shown(request, await deps(request).store.write(write))
+
+
+def _ids(body: dict[str, Any], name: str) -> list[str] | None:
+    told = body.get(name)
+    if told is not None and not isinstance(told, list):
+        raise HttpError(422, f"{name} must be a list of ids")
+    return None if told is None else [uuid_text(one, name) for one in told]
+
+
+async def _populate(request: Request) -> Response:
+    body = await body_object(request)
+    queue_id, sessions = uuid_text(body.get("queue_id"), "queue_id"), _ids(body, "session_ids")
+    if not sessions:
+        raise HttpError(422, "session_ids must be a list of ids, and not empty")
+    some = sessions
+    await deps(request).store.write(lambda c: queue_bulk.populate(c, queue_id, some, experiments=True))
+    return answer({"message": "Runs added to the queue"})
+
+
+async def _export(request: Request) -> Response:
+    queue_id, body, parts = path_id(request), await body_object(request), deps(request)
+    runs = await parts.store.read(
+        lambda c: queue_bulk.export(RunReader(c, parts.store.tenant_id, parts.signer), queue_id, body)
+    )
+    return answer(runs)
+
+
+async def _of_run(request: Request) -> Response:
+    run_id, opened = path_id(request), deps(request).store
+    return answer(await opened.read(lambda c: queues.queues_of_run(c, opened.tenant_id, run_id)))
+
+
+async def _remove_some(request: Request) -> Response:
+    queue_id, body = path_id(request), await body_object(request)
+    runs, spared = _ids(body, "run_ids"), _ids(body, "exclude_run_ids") or []
+    everything = body.get("delete_all", False)
+    if not isinstance(everything, bool) or everything == bool(runs):
+        raise HttpError(422, "either run_ids, or delete_all as true, must be given")
+    await deps(request).store.write(
+        lambda c: queue_bulk.remove_runs(c, queue_id, None if everything else runs, spared)
+    )
+    return answer({"message": "Runs removed from the queue"})
 
 
 async def _list(request: Request) -> Response:
@@ -30,6 +88,10 @@ async def _list(request: Request) -> Response:
     query.contains("name", params.get("name_contains"))
     if (name := params.get("name")) is not None:
         query.add("name = ?", name)
+    if (dataset := optional_uuid(params.get("dataset_id"), "dataset_id")) is not None:
+        query.add("json_extract(CAST(settings AS TEXT), '$.default_dataset') = ?", dataset)
+    if params.get("queue_type", "single") != "single":
+        query.add("0")  # pairs of runs are not reviewed here
     return answer(await opened.read(lambda c: queues.list_queues(c, opened.tenant_id, query)))
 
 
@@ -72,7 +134,10 @@ def _added(told: Any) -> queue_runs.Added:
 
 async def _runs(request: Request) -> Response:
     limit, offset = query_page(request)
-    return answer(await _page(request, request.query_params.get("status"), limit, offset))
+    status, archived = request.query_params.get("status"), query_flag(request, "archived")
+    if status is None and archived is not None:
+        status = "completed" if archived else "needs_my_review"
+    return answer(await _page(request, status, limit, offset))
 
 
 async def _run(request: Request) -> Response:
@@ -131,6 +196,7 @@ async def _status(request: Request) -> Response:
 routes = [
     Route("/annotation-queues", _create, methods=["POST"]),
     Route("/annotation-queues", _list, methods=["GET"]),
+    Route("/annotation-queues/populate", _populate, methods=["POST"]),
     Route("/annotation-queues/status/{id}", _status, methods=["POST"]),
     Route("/annotation-queues/{id}", _read, methods=["GET"]),
     Route("/annotation-queues/{id}", _update, methods=["PATCH"]),
@@ -140,7 +206,10 @@ routes = [
     Route("/annotation-queues/{id}/total_archived", _archived, methods=["GET"]),
     Route("/annotation-queues/{id}/runs", _add, methods=["POST"]),
     Route("/annotation-queues/{id}/runs/by-key", _add, methods=["POST"]),
+    Route("/annotation-queues/{id}/runs/delete", _remove_some, methods=["POST"]),
     Route("/annotation-queues/{id}/runs", _runs, methods=["GET"]),
+    Route("/annotation-queues/{id}/export", _export, methods=["POST"]),
+    Route("/annotation-queues/{id}/queues", _of_run, methods=["GET"]),
     Route("/annotation-queues/{id}/runs/{run}", _remove, methods=["DELETE"]),
     Route("/annotation-queues/{id}/runs/{run}", _move, methods=["PATCH"]),
     Route("/annotation-queues/{id}/run/{index:int}", _run, methods=["GET"]),

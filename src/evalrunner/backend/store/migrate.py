@@ -19,6 +19,7 @@ MIGRATIONS: dict[int, str] = {
     5: "to_6_run_shares.sql",
     6: "to_7_feedback_tokens.sql",
     7: "to_8_late_runs.sql",
+    8: "to_9_queue_items.sql",
 }
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
 

@@ -41,14 +41,15 @@ def add_runs(connection: sqlite3.Connection, queue_id: str, runs: list[Added]) -
     404 for an unknown queue, or for a run that has not arrived.
     """
     require_queue(connection, queue_id)
-    now, known = now_text(), "SELECT 1 FROM runs WHERE id = ? AND post_n > 0"
+    now, known = now_text(), "SELECT start_time FROM runs WHERE id = ? AND post_n > 0"
     for run in runs:
-        if connection.execute(known, (run.run_id,)).fetchone() is None:
+        row = connection.execute(known, (run.run_id,)).fetchone()
+        if row is None:
             raise HttpError(404, f"run {run.run_id} not found")
         connection.execute(
             "INSERT OR IGNORE INTO annotation_queue_runs "
-            "(id, queue_id, run_id, added_at, source_proposed_example_id) VALUES (?, ?, ?, ?, ?)",
-            (str(uuid.uuid4()), queue_id, run.run_id, now, run.proposed),
+            "(id, queue_id, run_id, start_time, added_at, source_proposed_example_id) VALUES (?, ?, ?, ?, ?, ?)",
+            (str(uuid.uuid4()), queue_id, run.run_id, row[0], now, run.proposed),
         )
     sql = f"SELECT {_ROW} {_FROM} AND q.run_id = ?"
     rows = [connection.execute(sql, (queue_id, run.run_id)).fetchone() for run in runs]

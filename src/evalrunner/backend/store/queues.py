@@ -43,8 +43,6 @@ def create_queue(connection: sqlite3.Connection, body: dict[str, Any]) -> str:
     """Make a queue and return its id; 409 if the id is taken."""
     queue_id, now = uuid_text(body.get("id") or str(uuid.uuid4()), "id"), now_text()
     name = _name(body.get("name"))
-    if body.get("session_ids"):
-        raise HttpError(400, "queues over sessions are not served by this backend: add runs to the queue")
     settings = orjson.dumps({**_DEFAULTS, **_said(body)})
     try:
         connection.execute(
@@ -89,6 +87,13 @@ def list_queues(connection: sqlite3.Connection, tenant_id: str, query: SessionQu
     """Return a page of queues, newest first."""
     tail = f"WHERE {' AND '.join(query.where)} ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?"
     rows = connection.execute(f"{_SELECT} {tail}", (*query.args, query.limit, query.offset))
+    return [_shown(tenant_id, row) for row in rows]
+
+
+def queues_of_run(connection: sqlite3.Connection, tenant_id: str, run_id: str) -> list[dict[str, Any]]:
+    """Return the queues that a run is in, newest first."""
+    where = "WHERE id IN (SELECT queue_id FROM annotation_queue_runs WHERE run_id = ?)"
+    rows = connection.execute(f"{_SELECT} {where} ORDER BY created_at DESC, id DESC", (run_id,))
     return [_shown(tenant_id, row) for row in rows]
 
 
