@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -97,9 +98,9 @@ def _show(pushed: Pushed, output: Output) -> None:
         output.note(f"warning: {text}")
     holes = _show_holes(pushed, output)
     if pushed.shift:
-        output.detail(f"all times are moved by {pushed.shift} s; its metadata says so")
+        output.detail(f"all times are moved by {timedelta(seconds=pushed.shift)}; its metadata says so")
     for kind, total in pushed.total.items():
-        output.detail(f"{kind}: {total}, of them sent now: {pushed.sent[kind]}")
+        output.detail(f"{kind}: {total:,}, of them sent now: {pushed.sent[kind]:,}")
     verdict = "all read back" if pushed.complete else f"{holes} not read back; push again"
     name = pushed.experiment["name"]
     output.line(f"experiment {name!r} ({pushed.experiment['id']}) at {pushed.destination}: {verdict}")

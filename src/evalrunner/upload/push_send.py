@@ -6,9 +6,8 @@ What lies in a spool of an earlier push is not built again; what the ledger has 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from evalrunner.clock import SYSTEM
 from evalrunner.delivery.record import Header, encode_parts
@@ -17,7 +16,7 @@ from evalrunner.delivery.spool import Entry, SpoolWriter, read, read_body
 from evalrunner.delivery.traces import Operation
 from evalrunner.delivery.transport import HttpTransport
 from evalrunner.errors import RunFolderError, SpoolError
-from evalrunner.upload.push_source import Index, Source
+from evalrunner.upload.push_source import Index, Source, Trace
 from evalrunner.upload.push_state import Accepted, PushFolder
 from evalrunner.upload.push_transform import Rewriting
 
@@ -84,15 +83,15 @@ class Dispatch:
         sender = self._sender(path, writer.boundary)
         told = SYSTEM.monotonic()
         try:
-            for number, (trace, runs) in enumerate(source.traces(wanted)):
+            for number, trace in enumerate(source.traces(wanted, index.feedback)):
                 if SYSTEM.monotonic() - told >= _TELL_EVERY:
                     told = SYSTEM.monotonic()
                     self._note(
                         f"{number:,} of {len(wanted):,} traces read here, {self.sent['traces']:,} sent"
                     )
-                operations = self._operations(source, index, to, trace, runs)
+                operations = self._operations(source, index, to, trace)
                 ops, body = encode_parts(writer.boundary, operations)
-                writer.append(Header(None, None, {"trace": trace}, ops), body)
+                writer.append(Header(None, None, {"trace": trace.id}, ops), body)
                 self._breathe(writer, sender)
         finally:
             writer.close()
@@ -103,20 +102,15 @@ class Dispatch:
         ids = [*index.traces[trace], *index.feedback.get(trace, ())]
         return any(to.id(one) not in self.known for one in ids)
 
-    def _operations(
-        self, source: Source, index: Index, to: Rewriting, trace: str, runs: list[dict[str, Any]]
-    ) -> list[Operation]:
-        project = index.projects.get(trace)
+    def _operations(self, source: Source, index: Index, to: Rewriting, trace: Trace) -> list[Operation]:
+        project = index.projects.get(trace.id)
         made = [
             to.run(run, project, source.files(run.get("s3_urls")))
-            for run in runs
+            for run in trace.runs
             if to.id(run["id"]) not in self.known
         ]
-        scores: Iterable[dict[str, Any]] = ()
-        if trace in index.feedback:
-            scores = source.feedback([run["id"] for run in runs])
-        made += [to.feedback_operation(row, trace) for row in scores if to.id(row["id"]) not in self.known]
-        return made
+        fresh = [row for row in trace.feedback if to.id(row["id"]) not in self.known]
+        return made + [to.feedback_operation(row, trace.id) for row in fresh]
 
     @staticmethod
     def _breathe(writer: SpoolWriter, sender: Sender) -> None:

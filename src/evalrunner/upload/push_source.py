@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -16,6 +16,8 @@ from evalrunner.upload.push_transform import FIELDS, FIELDS_APART, Files, evalua
 
 #: The page size that the service allows; ids stand in the address of a GET, 40 bytes each.
 PAGE, ASK = 100, 50
+#: Traces that are read at once, and held in memory.
+_TOGETHER = 10
 _INDEX = ["id", "trace_id", "start_time", "end_time", "session_id"]
 _WHOLE = [*FIELDS, *FIELDS_APART, "id", "trace_id", "parent_run_id", "dotted_order", "session_id",
           "reference_example_id", "s3_urls"]  # fmt: skip
@@ -48,12 +50,22 @@ class Index:
         return frozenset(run for runs in self.traces.values() for run in runs)
 
 
+@dataclass(frozen=True)
+class Trace:
+    """One trace with all that it says: its runs, parents before children, and their feedback."""
+
+    id: str
+    runs: list[dict[str, Any]]
+    feedback: list[dict[str, Any]]
+
+
 class Source:
     """One experiment, read."""
 
     def __init__(self, client: Client, experiment_id: str) -> None:
         self._client = client
         self._experiment = experiment_id
+        self._files = requests.Session()  # a connection for each attachment would take longer than its bytes
 
     def session(self) -> dict[str, Any]:
         """Return the experiment as it is stored."""
@@ -91,17 +103,25 @@ class Source:
                 _note(index, run)
                 index.projects[run["trace_id"]] = names[session]
 
-    def traces(self, trace_ids: Sequence[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-        """Return whole traces: every run with all that it says, parents before children."""
-        for some in parts(trace_ids, 10):
-            found: dict[str, list[dict[str, Any]]] = {trace: [] for trace in some}
-            for run in query(self._client, {"trace": some, "select": _WHOLE}):
-                found[run["trace_id"]].append(run)
-            for trace, runs in found.items():
-                yield trace, sorted(runs, key=lambda run: str(run["dotted_order"]))
+    def traces(self, trace_ids: Sequence[str], rated: Container[str]) -> Iterator[Trace]:
+        """Return whole traces.
 
-    def feedback(self, run_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
-        """Return the feedback of runs."""
+        Args:
+            rated: the traces that have feedback.
+        """
+        for some in parts(trace_ids, _TOGETHER):
+            found = {trace: Trace(trace, [], []) for trace in some}
+            owner = {}
+            for run in query(self._client, {"trace": some, "select": _WHOLE}):
+                found[run["trace_id"]].runs.append(run)
+                owner[run["id"]] = run["trace_id"]
+            for row in self._feedback([run for run, trace in owner.items() if trace in rated]):
+                found[owner[row["run_id"]]].feedback.append(row)
+            for trace in found.values():
+                trace.runs.sort(key=lambda run: str(run["dotted_order"]))
+                yield trace
+
+    def _feedback(self, run_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
         for some in parts(run_ids, ASK):
             yield from rows(self._client, "/feedback", {"run": list(some)})
 
@@ -115,7 +135,7 @@ class Source:
 
     def _fetch(self, url: str) -> bytes:
         # Relative addresses are below the endpoint; they carry a signature and take no key.
-        response = requests.get(urljoin(f"{self._client.api_url}/", url.lstrip("/")), timeout=60)
+        response = self._files.get(urljoin(f"{self._client.api_url}/", url.lstrip("/")), timeout=60)
         if response.status_code != 200:
             raise ServiceError(
                 f"an attachment of the experiment cannot be read here ({response.status_code})"
