@@ -353,7 +353,7 @@ def test_each_prefix(backend: Backend, prefix: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "told", "status"),
     [
-        ("PATCH", f"/examples/{uuid.uuid4()}", {}, 404),
+        ("PATCH", "/examples/0c0ffee0-0000-4000-8000-000000000001", {}, 404),
         ("PATCH", "/examples/bulk", {}, 422),
         ("PATCH", "/examples/bulk", [{}], 422),
         ("PATCH", "/examples/bulk", [{"id": str(uuid.uuid4()), "inputs": 3}], 422),

@@ -174,7 +174,8 @@ def test_what_is_not_known_is_refused_with_its_place(text: str, told: str) -> No
     assert told in refused.value.detail
 
 
-A, B, C, CHILD = run_id(), run_id(), run_id(), run_id()
+# They stand in parameters, which must be the same in every process that collects them.
+A, B, C, CHILD = (f"0c0ffee0-0000-4000-8000-00000000000{n}" for n in range(1, 5))
 
 
 @pytest.fixture(scope="module")

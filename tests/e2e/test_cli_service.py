@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -173,7 +172,7 @@ def test_experiments_are_found_by_name_and_id(endpoint: Endpoint) -> None:
         ("cities-gpt-2", "did you mean 'cities-gpt-1'?"),
         ("CITIES", "did you mean 'cities-gpt-1'?"),
         ("zzz", "no experiment 'zzz'"),
-        (str(uuid4()), "no experiment"),
+        ("0c0ffee0-0000-4000-8000-000000000001", "no experiment"),
         ("capital cities", "a dataset has this name: say --dataset"),
         ("plain tracing", "'plain tracing' is a tracing project, no experiment: it has no reference dataset"),
     ],
