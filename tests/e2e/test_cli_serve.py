@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,6 +147,7 @@ def test_tokens_from_the_environment_and_from_a_file(tmp_path: Path) -> None:
     [
         (("--token-file", "none"), {}, "the token file none cannot be read"),
         ((), {"EVALRUNNER_TOKEN": "short"}, "the token in EVALRUNNER_TOKEN must be 8 or more"),
+        (("--query", "v3"), {}, "Invalid value for '--query'"),
         (("--faults", "none.toml"), {}, "the fault plan none.toml cannot be read"),
         (("--host", "203.0.113.1"), {}, "cannot serve at 203.0.113.1:0"),
     ],
@@ -172,3 +174,73 @@ def test_the_link_opens_the_pages_and_does_not_carry_the_token(tmp_path: Path) -
         with requests.Session() as visitor:
             answer = visitor.get(link, timeout=10)
         assert (answer.status_code, answer.url) == (200, f"{served.url}/ui/")
+
+
+def test_read_only_shows_a_store_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    python = shlex.quote(sys.executable)
+    ask = f"{python} -c 'import langsmith; print([d.name for d in langsmith.Client().list_datasets()])'"
+    make = f"{python} -c 'import langsmith; langsmith.Client().create_dataset(\"d\")'"
+    with serving(tmp_path, "--store", "x.sqlite") as writer:
+        writer.shell(make, tmp_path)
+        state = State.of(tmp_path / "x.sqlite")
+        announced = state.server()
+        with serving(tmp_path, "--read-only", "--store", "x.sqlite") as beside:
+            assert "x.sqlite read-only at http" in beside.lines[0]
+            assert state.server() == announced
+            assert beside.shell(ask, tmp_path) == "['d']\n"
+            with pytest.raises(subprocess.CalledProcessError) as refusal:
+                beside.shell(make, tmp_path)
+            assert "this server is read-only" in refusal.value.stderr
+            assert beside.shell('echo "$LANGSMITH_API_KEY"', tmp_path).strip() != state.token_file.read_text()
+            assert beside.end(signal.SIGTERM) == 0
+        assert writer.end(signal.SIGTERM) == 0
+    before = everything(tmp_path)
+    with serving(tmp_path, "--read-only", "--store", "x.sqlite", TMPDIR=str(tmp_path.parent)) as alone:
+        assert alone.shell(ask, tmp_path) == "['d']\n"
+        made = shlex.split(alone.lines[2].partition("$(cat ")[2].replace(')"', ""))[0]
+        assert (Path(made).stat().st_mode & 0o777, Path(made).parent.stat().st_mode & 0o777) == (0o600, 0o700)
+        assert alone.end(signal.SIGTERM) == 0
+    assert everything(tmp_path) == before
+    assert not Path(made).parent.exists()
+
+
+def everything(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Return the files of a folder with the time of their last change, but for the SDK's own."""
+    files = [path for path in folder.rglob("*") if path.is_file() and ".langsmith" not in path.parts]
+    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+def test_read_only_needs_a_store_of_this_version(tmp_path: Path) -> None:
+    assert "there is no store at" in refused(tmp_path, "--read-only")
+    with serving(tmp_path) as served:
+        assert served.end(signal.SIGTERM) == 0
+    with closing(sqlite3.connect(tmp_path / ".evalrunner" / "store.sqlite")) as connection:
+        connection.execute("PRAGMA user_version = 3")
+    words = refused(tmp_path, "--read-only")
+    assert "has schema 3" in words
+    assert "serve it once without --read-only" in words
+
+
+@pytest.mark.parametrize(
+    ("told", "flags", "older"),
+    [
+        ((), (True, False), 200),
+        (("--query", "both"), (True, True), 200),
+        (("--query", "v2"), (False, True), 501),
+    ],
+)
+def test_the_reads_that_it_is_said_to_have(
+    tmp_path: Path, told: tuple[str, ...], flags: tuple[bool, bool], older: int
+) -> None:
+    with serving(tmp_path, *told, EVALRUNNER_TOKEN="chosen-by-hand") as served:
+        info = requests.get(f"{served.url}/info", timeout=10).json()["instance_flags"]
+        assert (info["ch_query_enabled"], info["sdb_query_enabled"]) == flags
+        assert info["zstd_compression_enabled"] is True
+        key = {"x-api-key": "chosen-by-hand"}
+        project = requests.get(f"{served.url}/sessions", headers=key, timeout=10).json()[0]["id"]
+        asked = {"session": [project]}
+        answer = requests.post(f"{served.url}/runs/query", json=asked, headers=key, timeout=10)
+        assert answer.status_code == older
+        asked = {"project_ids": [project]}
+        answer = requests.post(f"{served.url}/api/v2/runs/query", json=asked, headers=key, timeout=10)
+        assert answer.status_code == 200

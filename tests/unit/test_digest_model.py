@@ -29,7 +29,7 @@ class Growth(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.store = Store(Path(self.folder.name) / "store.db")
-        self.kept = Digests(self.store.path, self.store.changes, patience=0)
+        self.kept = Digests(lambda: self.store.address, self.store.changes, patience=0)
         self.write(
             "INSERT INTO datasets (id, name, data_type, created_at, modified_at) VALUES ('d', 'd', 'kv', '', '')"
         )
@@ -110,7 +110,7 @@ class Growth(RuleBasedStateMachine):
 
     @invariant()
     def the_kept_one_is_like_a_new_one(self) -> None:
-        new = Digests(self.store.path, lambda _: None)
+        new = Digests(lambda: self.store.address, lambda _: None)
         assert self.all_of(self.kept) == self.all_of(new)
         new.close()
 

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from evalrunner.backend import openapi, web
 from evalrunner.backend.deps import Deps, answer
@@ -19,6 +20,7 @@ from evalrunner.backend.faults import FaultPlan
 from evalrunner.backend.flags import FLAGS
 from evalrunner.backend.gate import Gate
 from evalrunner.backend.presign import Signer
+from evalrunner.backend.read_only import only_reads
 from evalrunner.backend.routes import (
     admin,
     annotation_items,
@@ -41,6 +43,7 @@ from evalrunner.backend.routes import (
     v2_threads,
 )
 from evalrunner.backend.store.db import Store
+from evalrunner.backend.store.read_only import ReadOnlyStore
 from evalrunner.backend.store.runs_late import show_all
 
 _MODULES = (
@@ -75,32 +78,36 @@ def create_app(
     admin_token: str | None = None,
     allowed_hosts: tuple[str, ...] | None = None,
     flags: Mapping[str, bool] | None = None,
+    read_only: bool = False,
 ) -> Starlette:
     """Open the store and return the application; it closes the store when its lifespan ends.
 
     Clients must send `token` as their API key. `allowed_hosts` are the names that a Host header may
     carry (any port); None allows all. `flags` replace those of /info; with ch_query_enabled false the
-    older reads of runs answer 501, as a service without them does. StoreError if the store cannot be
-    opened, ValueError without token.
+    older reads of runs answer 501, as a service without them does. With `read_only` the store is only
+    read, and must be there: whatever may write answers 403. StoreError if the store cannot be opened,
+    ValueError without token.
     """
     if not token:
         raise ValueError("the backend needs a token: without one, everybody could read and write the store")
-    store = Store(store_path)
+    store = ReadOnlyStore(store_path) if read_only else Store(store_path)
     plan = faults or FaultPlan()
     plan.arm()
     parts = Deps(store, Signer(store.url_secret), plan, {**FLAGS, **(flags or {})})
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        await store.write(show_all)
+        if not read_only:
+            await store.write(show_all)
         yield
         app.state.site.close()
         store.close()
 
     gate = Middleware(Gate, deps=parts, token=token, admin_token=admin_token, hosts=allowed_hosts)
     mounted = [*_MODULES, *([admin] if admin_token else [])]
+    routes: list[BaseRoute] = [route for module in mounted for route in module.routes]
     app = Starlette(
-        routes=[route for module in mounted for route in module.routes],
+        routes=only_reads(routes) if read_only else routes,
         middleware=[gate],
         exception_handlers={HttpError: _refused, HTTPException: _unknown},
         lifespan=lifespan,

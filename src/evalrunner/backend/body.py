@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import io
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 import zstandard
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from evalrunner.backend.errors import HttpError
 
@@ -73,10 +73,19 @@ async def aside(work: Callable[..., T], *args: Any) -> T:
     return await asyncio.get_running_loop().run_in_executor(_aside, work, *args)
 
 
+async def drained(request: Request) -> None:
+    """Read the body, up to a few times its limit, and keep nothing: who still sends would not see the answer."""
+    size = 0
+    async for chunk in _stream(request):
+        size += len(chunk)
+        if size > 4 * WIRE_LIMIT:
+            break
+
+
 async def _read_wire(request: Request) -> bytes:
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
+    async for chunk in _stream(request):
         size += len(chunk)
         # A client that is still sending would not see the answer: read on a little, and keep nothing.
         if size > WIRE_LIMIT:
@@ -88,6 +97,14 @@ async def _read_wire(request: Request) -> bytes:
     if size > WIRE_LIMIT:
         raise HttpError(413, f"the body is larger than {WIRE_LIMIT} bytes: send smaller batches")
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def _stream(request: Request) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except ClientDisconnect:
+        raise HttpError(400, "the client has hung up") from None  # nobody hears it, and the log stays clean
 
 
 def inflated(raw: bytes, encoding: str, keep: int, *, count: bool = True) -> bytes | None:

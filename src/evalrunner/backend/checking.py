@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from evalrunner.backend.example_model import ExampleWrite
-from evalrunner.backend.store.db import Store
+from evalrunner.backend.store.base import OpenStore
 from evalrunner.backend.store.schemas import UNCHECKED, Checked, check, pairs
 
 _pool = ThreadPoolExecutor(2, thread_name_prefix="backend-check")
 
 
-async def checked(store: Store, writes: Iterable[tuple[str | None, ExampleWrite]]) -> Checked:
+async def checked(store: OpenStore, writes: Iterable[tuple[str | None, ExampleWrite]]) -> Checked:
     """Return what agrees with its schema, to be handed to the write; 422 for the first that does not.
 
     Each example comes with its dataset; None is the one that it is in.

@@ -14,7 +14,7 @@ from evalrunner.backend.body import read_body
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.faults import FaultPlan
 from evalrunner.backend.presign import Signer
-from evalrunner.backend.store.db import Store
+from evalrunner.backend.store.base import OpenStore
 from evalrunner.backend.wire import json_object, load_json, uuid_text
 
 
@@ -22,7 +22,7 @@ from evalrunner.backend.wire import json_object, load_json, uuid_text
 class Deps:
     """The open store, the signer of addresses, the plan of faults now in force, and the flags of /info."""
 
-    store: Store
+    store: OpenStore
     signer: Signer
     faults: FaultPlan
     flags: dict[str, bool]

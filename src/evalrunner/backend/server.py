@@ -34,6 +34,7 @@ def serve(
     stop: Callable[[], bool] | None = None,
     admin_token: str | None = None,
     flags: Mapping[str, bool] | None = None,
+    read_only: bool = False,
 ) -> None:
     """Run the server until SIGTERM, SIGINT or until `stop()` is true; then end what is in flight, and return.
 
@@ -47,7 +48,9 @@ def serve(
     listener = _listen(host, port)
     try:
         hosts = (*LOOPBACK, host) if _is_loopback(host) else None
-        app = create_app(store, token, plan, admin_token=admin_token, allowed_hosts=hosts, flags=flags)
+        app = create_app(
+            store, token, plan, admin_token=admin_token, allowed_hosts=hosts, flags=flags, read_only=read_only
+        )
     except BaseException:
         listener.close()
         raise

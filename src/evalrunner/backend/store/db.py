@@ -10,12 +10,13 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from evalrunner.backend.errors import HttpError, StoreError
+from evalrunner.backend.store.base import OpenStore
 from evalrunner.backend.store.functions import register
 from evalrunner.backend.store.journal import Changes, Journal
 from evalrunner.backend.store.migrate import migrate
@@ -23,7 +24,6 @@ from evalrunner.backend.store.migrate import migrate
 T = TypeVar("T")
 
 _GROUP = 256  # requests per transaction, at most
-_READERS = 4
 
 
 @dataclass(slots=True)
@@ -32,8 +32,8 @@ class _Job:
     done: Future[Any]
 
 
-class Store:
-    """One open store file.
+class Store(OpenStore):
+    """A store file that is ours to write.
 
     `write` answers after its commit has been synced to disk: what a client was told is kept across
     SIGKILL and power loss. Writes that wait at the same time share one commit. `read` sees every
@@ -41,7 +41,6 @@ class Store:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
         _create_private(path)
         self._lock = _lock(path)
         try:
@@ -50,27 +49,26 @@ class Store:
         except BaseException:
             os.close(self._lock)
             raise
+        super().__init__(path, meta)
         self._closed = False
-        self.commits = 0  # what was computed at one value holds as long as it stays
+        self._commits = 0
         self._journal = Journal(self._writer)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
         self._thread.start()
-        self._pool = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
-        self._local = threading.local()
-        self._readers: list[sqlite3.Connection] = []
-        self.tenant_id: str = meta["tenant_id"]
-        self.url_secret: bytes = bytes.fromhex(meta["url_secret"])
 
-    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` on a reading connection, off the event loop, in one snapshot."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, work)
+    @property
+    def commits(self) -> int:
+        """How often this store has committed."""
+        return self._commits
+
+    @property
+    def address(self) -> str:
+        """The URI by which a further connection can read the file."""
+        return f"{self.path.absolute().as_uri()}?mode=ro"
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` in the write thread and return its result once it is committed.
-
-        An exception of `work` undoes what it did and is raised here; others' writes are not touched.
-        """
+        """Run `work` in the write thread; see OpenStore."""
         job = _Job(work, Future())
         self._jobs.put(job)
         result: T = await asyncio.wrap_future(job.done)
@@ -87,26 +85,17 @@ class Store:
         self._closed = True
         self._jobs.put(None)
         self._thread.join()
-        self._pool.shutdown()
-        for connection in self._readers:
-            connection.close()
+        self._close_readers()
+        _fold(self._writer)
         self._writer.close()
         os.close(self._lock)
 
-    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _reader(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = self._local.connection = _reader(self.path)
+            connection = self._local.connection = reading(connect(str(self.path)))
             self._readers.append(connection)
-        connection.execute("BEGIN")
-        try:
-            return work(connection)
-        except (OverflowError, sqlite3.OperationalError) as error:
-            if isinstance(error, OverflowError) or "too " in str(error):
-                raise HttpError(400, f"the query asks for too much: {error}") from error
-            raise
-        finally:
-            connection.execute("COMMIT")
+        return connection
 
     def _write_loop(self) -> None:
         running = True
@@ -130,8 +119,8 @@ class Store:
             self._writer.execute("BEGIN IMMEDIATE")
             outcomes = [self._one(job) for job in group]
             self._writer.execute("COMMIT")
-            self._journal.committed(self.commits + 1)
-            self.commits += 1
+            self._journal.committed(self._commits + 1)
+            self._commits += 1
         except Exception as error:
             with contextlib.suppress(sqlite3.Error):
                 self._writer.execute("ROLLBACK")
@@ -181,31 +170,52 @@ def _lock(path: Path) -> int:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    connection = _connect(path)
+    connection = connect(str(path))
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if verdict != "ok":
-            raise sqlite3.DatabaseError(verdict)  # noqa: TRY301
+        check(connection)
         migrate(connection)
     except sqlite3.DatabaseError as error:
         connection.close()
-        raise StoreError(f"the store {path} is damaged ({error}): move it away or restore a copy") from error
+        raise damaged(path, error) from error
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+def connect(address: str) -> sqlite3.Connection:
+    """Return a connection to a path or a file: URI, with the functions that our queries use."""
+    connection = sqlite3.connect(
+        address, isolation_level=None, check_same_thread=False, cached_statements=256,
+        uri=address.startswith("file:"),
+    )  # fmt: skip
     connection.execute("PRAGMA busy_timeout = 10000")
     register(connection)
     return connection
 
 
-def _reader(path: Path) -> sqlite3.Connection:
-    connection = _connect(path)
+def reading(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Return the connection, which can only read from now on."""
     connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def check(connection: sqlite3.Connection) -> None:
+    """Raise DatabaseError for a file that is damaged or no database."""
+    verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(verdict)
+
+
+def damaged(path: Path, error: Exception) -> StoreError:
+    """Return the error that says so."""
+    return StoreError(f"the store {path} is damaged ({error}): move it away or restore a copy")
+
+
+def _fold(connection: sqlite3.Connection) -> None:
+    # SQLite does it for the last connection only, and a server that only reads may be one more.
+    connection.execute("PRAGMA busy_timeout = 1000")
+    with contextlib.suppress(sqlite3.Error):
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -24,16 +24,22 @@ MIGRATIONS: dict[int, str] = {
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Create the schema, or take an older store forward, in one transaction.
-
-    If the process dies here, the file is as it was before. A store of a newer version is refused.
-    """
+def schema_of(connection: sqlite3.Connection) -> int:
+    """Return the version of the store's schema, 0 for an empty file; StoreError if it is newer than ours."""
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > SCHEMA_VERSION:
         raise StoreError(
             f"the store has schema {version}, this version knows {SCHEMA_VERSION}: update evalrunner"
         )
+    return version
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Create the schema, or take an older store forward, in one transaction.
+
+    If the process dies here, the file is as it was before. A store of a newer version is refused.
+    """
+    version = schema_of(connection)
     if version == SCHEMA_VERSION:
         return
     steps = [MIGRATIONS[n] for n in range(max(version, 1), SCHEMA_VERSION)]

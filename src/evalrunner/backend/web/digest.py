@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 from typing import Any, TypeVar
 
 from evalrunner.backend.store.journal import Changes
@@ -41,9 +40,9 @@ class Digests:
     """The digests that were made last, in one in-memory database. Use it inside `at` only."""
 
     def __init__(
-        self, path: Path, changes: Callable[[int], Changes | None], patience: float = PATIENCE
+        self, address: Callable[[], str], changes: Callable[[int], Changes | None], patience: float = PATIENCE
     ) -> None:
-        self._path = path
+        self._address = address
         self._patience = patience
         self._changes = changes
         self._lock = threading.Lock()
@@ -133,7 +132,7 @@ class Digests:
 
     @contextmanager
     def _attached(self) -> Iterator[None]:
-        self.connection.execute("ATTACH ? AS store", (f"{self._path.absolute().as_uri()}?mode=ro",))
+        self.connection.execute("ATTACH ? AS store", (self._address(),))
         try:
             self.connection.execute("BEGIN")
             try:

@@ -29,7 +29,7 @@ class Door:
         self._accepted = (token.encode(), _code(token).encode())
         self._key = hmac.new(secret, b"pages\n" + token.encode(), hashlib.sha256).digest()
         # Cookies do not know ports: two servers of one host must not overwrite each other's.
-        self._cookie = f"evalrunner_{hashlib.sha256(secret).hexdigest()[:8]}"
+        self._cookie = f"evalrunner_{hashlib.sha256(self._key).hexdigest()[:8]}"
 
     def opens(self, given: str) -> bool:
         """Tell whether this is the token or the code of the link."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from evalrunner.backend.store.db import Store
+from evalrunner.backend.store.base import OpenStore
 from evalrunner.backend.web.digest import Digests
 from evalrunner.backend.web.door import Door
 
@@ -18,10 +18,10 @@ T = TypeVar("T")
 class Site:
     """The door, and the digests of experiments that were looked at."""
 
-    def __init__(self, store: Store, token: str) -> None:
+    def __init__(self, store: OpenStore, token: str) -> None:
         self.store = store
         self.door = Door(token, store.url_secret)
-        self.digests = Digests(store.path, store.changes)
+        self.digests = Digests(lambda: store.address, store.changes)
 
     async def digested(self, work: Callable[[Digests], T]) -> T:
         """Run `work` over the digests, off the event loop, while nobody else uses them."""
