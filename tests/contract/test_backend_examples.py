@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import sqlite3
 import time
 import uuid
 from collections.abc import Iterator
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -17,7 +15,6 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 import requests
 from backend_fixtures import (  # type: ignore[import-not-found]
-    TOKEN,
     Backend,
     body,
     part,
@@ -25,7 +22,7 @@ from backend_fixtures import (  # type: ignore[import-not-found]
     run_id,
     running,
 )
-from langsmith import AsyncClient, Client
+from langsmith import Client
 from langsmith import utils as ls_utils
 from langsmith.schemas import (
     AttachmentsOperations,
@@ -317,37 +314,6 @@ def test_an_address_of_an_attachment_expires(backend: Backend, modern: Client, s
         ask("/attachments/" + "0" * 64),
     ):
         assert forged.status_code == 403
-
-
-def test_the_async_client(backend: Backend) -> None:
-    async def use() -> None:
-        async with AsyncClient(api_url=backend.url, api_key=TOKEN) as client:
-            dataset = await client.create_dataset(name("async"), description="d")
-            assert (await client.read_dataset(dataset_name=dataset.name)).description == "d"
-            assert [d.id async for d in client.list_datasets(name=dataset.name)] == [dataset.id]
-            now = datetime(2026, 1, 2, tzinfo=timezone.utc)
-            one = await client.create_example(
-                {"q": 1}, outputs={"a": 2}, dataset_id=dataset.id, metadata={"k": 1}, created_at=now
-            )
-            read = await client.read_example(one.id)
-            assert content(read) == ({"q": 1}, {"a": 2}, {"k": 1, "dataset_split": ["base"]})
-            assert read.created_at == now
-            assert [e.id async for e in client.list_examples(dataset_id=dataset.id)] == [one.id]
-            await client.delete_dataset(dataset.id)
-            with pytest.raises(ls_utils.LangSmithNotFoundError):
-                await client.read_dataset(dataset_name=dataset.name)
-
-    asyncio.run(use())
-
-
-@pytest.mark.parametrize("prefix", ["", "/api", "/api/v1", "/v1"])
-def test_each_prefix(backend: Backend, prefix: str) -> None:
-    with backend.client(api_url=backend.url + prefix) as client:
-        one = made(client, attachments=FILES)
-        client.update_example(one.id, outputs={"a": 3})
-        assert (client.read_example(one.id).outputs, files(client, one.id)) == ({"a": 3}, FILES)
-        client.delete_examples([one.id], hard_delete=True)
-        assert list(client.list_examples(dataset_id=one.dataset_id, as_of=one.modified_at)) == []
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import uuid
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from backend_fixtures import Backend, eventually, run_id, running  # type: ignore[import-not-found]
-from langsmith import Client, aevaluate, traceable
+from backend_fixtures import Backend, run_id, running  # type: ignore[import-not-found]
+from langsmith import Client
 from langsmith import utils as ls_utils
-from langsmith.schemas import AttachmentsOperations, Dataset, ExampleUpdate, Run
+from langsmith.schemas import Dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated.*")
 
@@ -35,163 +33,6 @@ def filled(client: Client, count: int, **more: Any) -> Dataset:
     rows = [{"inputs": {"x": i}, "reference_outputs": {"y": 2 * i}, **more} for i in range(count)]
     client.create_examples(dataset_id=dataset.id, examples=rows)
     return dataset
-
-
-@traceable
-def double(x: int) -> int:
-    return 2 * x
-
-
-async def target(inputs: dict[str, Any]) -> dict[str, Any]:
-    if inputs["x"] == 3:
-        raise ValueError("three is too much")
-    return {"y": double(inputs["x"])}
-
-
-def right(outputs: dict[str, Any], reference_outputs: dict[str, Any]) -> dict[str, Any]:
-    score = (outputs or {}).get("y") == reference_outputs["y"]
-    return {"key": "right", "score": score}
-
-
-def half(run: Run) -> dict[str, Any]:
-    return {"key": "half", "score": 0.5, "comment": "so so"}
-
-
-def total(outputs: list[Any]) -> dict[str, Any]:
-    return {"key": "total", "score": len(outputs)}
-
-
-def evaluated(client: Client, dataset: Dataset, repetitions: int) -> Any:
-    project = client.create_project(
-        name("experiment"), reference_dataset_id=dataset.id, metadata={"model": "m"}, num_examples=5
-    )
-
-    async def consume() -> None:
-        results = await aevaluate(
-            target,
-            data=client.list_examples(dataset_id=dataset.id),
-            evaluators=[right, half],
-            summary_evaluators=[total],  # type: ignore[list-item]
-            experiment=project,
-            client=client,
-            max_concurrency=4,
-            num_repetitions=repetitions,
-        )
-        async for _ in results:
-            pass
-
-    asyncio.run(consume())
-    client.flush()
-    return project
-
-
-@pytest.mark.parametrize("zstd", ["on", "off"])
-@pytest.mark.parametrize("suffix", ["", "/api/v1"])
-def test_an_evaluation_is_read_back(
-    backend: Backend,
-    zstd: str,
-    suffix: str,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    monkeypatch.setenv("LANGSMITH_DISABLE_RUN_COMPRESSION", "false" if zstd == "on" else "true")
-    ls_utils.get_env_var.cache_clear()  # type: ignore[attr-defined]
-    caplog.set_level(logging.CRITICAL, "langsmith.evaluation")
-    with backend.client(api_url=backend.url + suffix) as client:
-        dataset = filled(client, 5)
-        assert zstd == "on" or client.compressed_traces is None
-        project = evaluated(client, dataset, repetitions=2)
-        truth = eventually(lambda: backend.truth(str(project.id)), lambda t: t["counts"]["feedback"] == 21)
-        assert truth["counts"] == {
-            "runs": 18, "roots": 10, "complete": 18, "complete_roots": 10, "patch_only": 0, "repeated": 0,
-            "feedback": 21,
-        }  # fmt: skip
-        _check_runs(client, project, dataset)
-        _check_results(client, project)
-    ls_utils.get_env_var.cache_clear()  # type: ignore[attr-defined]
-
-
-def _check_runs(client: Client, project: Any, dataset: Dataset) -> None:
-    roots = list(client.list_runs(project_id=project.id, is_root=True))
-    examples = {example.id: example for example in client.list_examples(dataset_id=dataset.id)}
-    assert sorted(str(run.reference_example_id) for run in roots) == sorted(
-        2 * [str(one) for one in examples]
-    )
-    for run in roots:
-        example = examples[run.reference_example_id]
-        assert run.inputs in (example.inputs, {"inputs": example.inputs})
-        assert run.session_id == project.id
-        assert set(run.feedback_stats or {}) == {"right", "half"}
-        if run.status == "error":
-            assert "three is too much" in (run.error or "")
-        else:
-            assert run.status == "success"
-            assert run.outputs == example.outputs
-    failed = list(client.list_runs(project_name=project.name, error=True, is_root=True))
-    assert len(failed) == 2
-    children = list(client.list_runs(project_id=project.id, is_root=False))
-    assert {child.name for child in children} == {"double"}
-    parents = {run.id: run for run in roots}
-    assert all(parents[child.parent_run_id].trace_id == child.trace_id for child in children)
-    feedback = list(client.list_feedback(run_ids=[run.id for run in roots], feedback_key=["half"]))
-    assert {(one.key, one.score, one.comment) for one in feedback} == {("half", 0.5, "so so")}
-    assert {one.run_id for one in feedback} == set(parents)
-
-
-def _check_results(client: Client, project: Any) -> None:
-    results = client.get_experiment_results(name=project.name)
-    assert results["run_stats"]["run_count"] == 10
-    assert results["run_stats"]["error_rate"] == pytest.approx(0.2)
-    stats = results["feedback_stats"]
-    assert (stats["right"]["n"], stats["right"]["avg"]) == (10, pytest.approx(0.8))
-    assert (stats["total"]["n"], stats["total"]["avg"]) == (1, 10)
-    rows = list(results["examples_with_runs"])
-    assert [(row.inputs or {})["x"] for row in rows] == [0, 1, 2, 3, 4]
-    assert all(len(row.runs) == 2 for row in rows)
-    assert len(list(client.get_experiment_results(project_id=project.id, limit=3)["examples_with_runs"])) == 3
-    preview = next(
-        iter(client.get_experiment_results(project_id=project.id, preview=True)["examples_with_runs"])
-    )
-    assert len(preview.runs) == 2
-
-
-def test_projects(backend: Backend) -> None:
-    with backend.client() as client:
-        dataset = filled(client, 1)
-        made = client.create_project(
-            name("p"), reference_dataset_id=dataset.id, metadata={"a": 1}, description="d"
-        )
-        with pytest.raises(ls_utils.LangSmithConflictError):
-            client.create_project(str(made.name))
-        assert client.create_project(str(made.name), upsert=True).id == made.id
-        renamed = client.update_project(made.id, metadata={"b": 2}, end_time=NOW)
-        assert (renamed.name, renamed.metadata, renamed.end_time) == (made.name, {"b": 2}, NOW)
-        read = client.read_project(project_id=str(made.id), include_stats=True)
-        assert (read.description, read.reference_dataset_id, read.run_count) == ("d", dataset.id, 0)
-        assert client.has_project(str(made.name))
-        assert [p.id for p in client.list_projects(reference_dataset_id=dataset.id)] == [made.id]
-        assert [p.id for p in client.list_projects(name_contains=str(made.name)[2:])] == [made.id]
-        assert made.id in [p.id for p in client.list_projects(metadata={"b": 2})]
-        assert client.read_project(project_name="default").name == "default"
-        client.delete_project(project_name=str(made.name))
-        assert not client.has_project(str(made.name))
-
-
-def test_datasets(backend: Backend) -> None:
-    with backend.client() as client:
-        dataset = filled(client, 3)
-        with pytest.raises(ls_utils.LangSmithConflictError):
-            client.create_dataset(dataset.name)
-        read = client.read_dataset(dataset_name=dataset.name)
-        assert (read.id, read.description, read.example_count) == (dataset.id, "numbers", 3)
-        assert (read.metadata or {})["kind"] == "test"
-        assert client.has_dataset(dataset_id=dataset.id)
-        assert not client.has_dataset(dataset_name="no such")
-        assert [d.id for d in client.list_datasets(dataset_name_contains=dataset.name[3:])] == [dataset.id]
-        project = client.create_project(name("p"), reference_dataset_id=dataset.id)
-        client.delete_dataset(dataset_id=dataset.id)
-        assert not client.has_dataset(dataset_id=dataset.id)
-        assert not client.has_project(str(project.name))
 
 
 def test_examples_come_in_order_on_many_pages(backend: Backend) -> None:
@@ -244,27 +85,6 @@ def test_versions(backend: Backend) -> None:
         assert client.read_example(first[1].id, as_of=first[1].modified_at).inputs == {"x": 1}
         with pytest.raises(ls_utils.LangSmithNotFoundError):
             client.read_example(first[1].id)
-
-
-def test_attachments_of_examples(backend: Backend) -> None:
-    with backend.client() as client:
-        files = {"a.txt": ("text/plain", b"one\r\n--x"), "b": ("image/png", bytes(range(256)))}
-        dataset = filled(client, 1, attachments=files)
-
-        def read() -> dict[str, tuple[str | None, bytes]]:
-            example = next(client.list_examples(dataset_id=dataset.id, include_attachments=True))
-            return {k: (v["mime_type"], v["reader"].read()) for k, v in (example.attachments or {}).items()}
-
-        assert read() == files
-        example = next(client.list_examples(dataset_id=dataset.id))
-        client.update_example(example.id, metadata={"k": 1})
-        assert read() == files
-        operations = AttachmentsOperations(rename={"b": "c"}, retain=[])
-        files_now = {"d": ("text/css", b"")}
-        told = {"id": example.id, "attachments": files_now, "attachments_operations": operations}
-        update = ExampleUpdate.model_validate(told)
-        client.update_examples(dataset_id=dataset.id, updates=[update])
-        assert read() == {"c": files["b"], **files_now}
 
 
 def test_a_single_run_with_a_file(backend: Backend) -> None:

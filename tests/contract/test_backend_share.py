@@ -10,7 +10,6 @@ import pytest
 import requests
 from backend_fixtures import Backend, body, post, run_id, running  # type: ignore[import-not-found]
 from langsmith import Client
-from langsmith import utils as ls_utils
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated.*")
 START = "2026-01-02T03:04:05.000006+00:00"
@@ -34,27 +33,6 @@ def traced(backend: Backend) -> tuple[str, str, str]:
 
 def keyless(backend: Backend, method: str, path: str, **options: Any) -> requests.Response:
     return requests.request(method, backend.url + path, timeout=10, **options)
-
-
-def test_a_run_is_shared_and_unshared(backend: Backend) -> None:
-    root, child, other = traced(backend)
-    with backend.client() as client:
-        assert not client.run_is_shared(root)
-        link = client.share_run(root)
-        assert client.share_run(root) == link == client.read_run_shared_link(root)
-        token = link.split("/")[-2]
-        assert str(client.read_shared_run(token).id) == root
-        assert client.read_shared_run(token).inputs == {"q": 1}
-        assert str(client.read_shared_run(token, run_id=child).id) == child
-        assert {str(run.id) for run in client.list_shared_runs(token)} == {root, child}
-        assert {str(run.id) for run in client.list_shared_runs(token, run_ids=[child])} == {child}
-        with pytest.raises(ls_utils.LangSmithNotFoundError):
-            client.read_shared_run(token, run_id=other)
-        assert keyless(backend, "GET", f"/public/{token}/run").json()["id"] == root
-        assert keyless(backend, "GET", f"/runs/{root}").status_code == 401
-        client.unshare_run(root)
-        assert not client.run_is_shared(root)
-        assert keyless(backend, "GET", f"/public/{token}/run").status_code == 404
 
 
 def test_a_trace_is_shared_in_v2(backend: Backend) -> None:

@@ -20,9 +20,6 @@ from backend_fixtures import (  # type: ignore[import-not-found]
     running,
 )
 from langsmith import Client, evaluate, traceable
-from langsmith import utils as ls_utils
-from langsmith.evaluation import evaluate_existing
-from langsmith.schemas import Run
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated.*")
 
@@ -60,10 +57,6 @@ def right(outputs: dict[str, Any], reference_outputs: dict[str, Any]) -> dict[st
     return {"key": "right", "score": (outputs or {}).get("y") == reference_outputs["y"]}
 
 
-def late(run: Run) -> dict[str, Any]:
-    return {"key": "late", "score": len(run.child_runs or [])}
-
-
 def experiment(client: Client, count: int = 3) -> tuple[Any, Any]:
     """A dataset, and an experiment over it whose last example fails."""
     dataset = client.create_dataset(name("data"))
@@ -79,30 +72,6 @@ def all_there(backend: Backend, project: Any, runs: int, feedback: int) -> None:
         lambda: backend.truth(str(project.id))["counts"],
         lambda counts: (counts["complete"], counts["feedback"]) == (runs, feedback),
     )
-
-
-@pytest.mark.parametrize("suffix", ["", "/api", "/api/v1"])
-def test_an_evaluation_where_the_older_reads_are_gone(backend: Backend, suffix: str) -> None:
-    with backend.client(api_url=backend.url + suffix) as client:
-        dataset, project = experiment(client)
-        all_there(backend, project, 5, 3)
-        with pytest.raises(ls_utils.LangSmithError, match="api/v2 only"):
-            list(client.list_runs(project_id=project.id))
-        evaluate_existing(project.name, evaluators=[late], client=client, load_nested=True, max_concurrency=0)
-        client.flush()
-        all_there(backend, project, 5, 6)
-        api = generated(client)
-        items = list(api.datasets.experiment_runs.query(
-            str(dataset.id), experiment_ids=[str(project.id)],
-            selects=["ID", "OUTPUTS", "ERROR", "FEEDBACK_STATS", "START_TIME"],
-        ))  # fmt: skip
-        told = {item.inputs["x"]: item.runs[0] for item in items}
-        assert [told[x].outputs and told[x].outputs.get("y") for x in range(3)] == [0, 2, None]
-        assert "two is too much" in told[2].error
-        assert [told[x].feedback_stats["late"].avg for x in range(3)] == [1, 1, 0]
-        run = client.read_run(told[1].id, project_id=project.id, start_time=told[1].start_time)
-        assert (run.outputs, run.status, run.run_type) == ({"y": 2}, "success", "chain")
-        assert (run.session_id, run.parent_run_id, run.name) == (project.id, None, "Target")
 
 
 def test_pages_of_experiment_runs(backend: Backend) -> None:

@@ -17,7 +17,7 @@ from evalrunner.backend.deps import Deps
 from evalrunner.backend.faults import Rule
 
 # The SDK mounts its calls here and there, by endpoint and by age of the call.
-_PREFIXES = ("/api/v1", "/api", "/v1")
+_PREFIXES = ("/v1/api/v1", "/v1/api", "/api/v1", "/api", "/v1")  # the generated client appends to /v1
 # Without a key: the first tells no secret, the second is signed, the others carry a token of their own.
 _OPEN = ("/info", "/attachments/", "/public/", "/v2/public/", "/feedback/tokens/", *web.OPEN)
 ADMIN = "/_admin/"
