@@ -196,9 +196,11 @@ def test_two_experiments_are_compared(world: World) -> None:
     assert {one.comparative_experiment_id for one in first} == {comparison}
     scores = [run.scores["larger"] for run in world.runs(projects[1].name or "", is_root=True)]
     assert scores == 3 * [(1, 1.0)]
+    path = f"/datasets/{dataset.id}/comparative"
     for asked, count in ({"name": told["name"]}, 1), ({"name_contains": "nothing"}, 0):
-        path = f"/datasets/{dataset.id}/comparative"
         assert len(client.request_with_retries("GET", path, params=asked).json()) == count
+    client.delete_dataset(dataset_id=dataset.id)
+    assert client.request_with_retries("GET", path).json() == []
 
 
 def test_a_comparison_is_made(sample: World) -> None:

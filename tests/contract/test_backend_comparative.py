@@ -61,29 +61,6 @@ def _y(run: Run) -> int:
     return int((run.outputs or {})["y"])
 
 
-def test_two_experiments_are_compared(backend: Backend) -> None:
-    with backend.client() as client:
-        dataset, projects, said = compared(client)
-        path = f"/datasets/{dataset.id}/comparative"
-        (told,) = eventually(
-            lambda: backend.call("GET", path).json(),
-            lambda found: found[0]["feedback_stats"].get("larger", {}).get("n") == 6,
-        )
-        assert told["id"] == str(said.comparative_experiment.id)
-        assert told["extra"] == {"metadata": {"why": "test"}}
-        assert [one["id"] for one in told["experiments_info"]] == [str(project.id) for project in projects]
-        assert [one["name"] for one in told["experiments_info"]] == [project.name for project in projects]
-        assert told["feedback_stats"]["larger"]["avg"] == pytest.approx(4 / 6)  # 0, 1, 2 against 0, 2, 4
-        feedback = list(client.list_feedback(feedback_key=["larger"], session=[str(projects[0].id)]))
-        assert {one.comparative_experiment_id for one in feedback} == {said.comparative_experiment.id}
-        assert len({one.feedback_group_id for one in feedback}) == 3
-        assert sorted(one.score for one in feedback) == [0, 0, 1]
-        assert backend.call("GET", f"{path}?name_contains=nothing").json() == []
-        assert len(backend.call("GET", f"{path}?name={said.comparative_experiment.name}").json()) == 1
-        client.delete_dataset(dataset_id=dataset.id)
-        assert backend.call("GET", path).json() == []
-
-
 def test_a_comparison_is_read_refused_and_deleted(backend: Backend) -> None:
     with backend.client() as client:
         dataset = client.create_dataset(f"data-{uuid.uuid4().hex[:8]}")
