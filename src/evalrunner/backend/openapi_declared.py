@@ -233,7 +233,7 @@ DECLARED: dict[str, Declared] = {
     "POST /v2/runs/query": Declared(
         "A page of runs",
         body=f"project_ids:uuid* reference_dataset_id:uuid ids:uuid* is_root:bool has_error:bool run_type:text "
-        f"reference_examples:uuid* trace_id:uuid {_V2}",
+        f"reference_examples:uuid* trace_id:uuid include_subtree_usage:bool {_V2}",
         kind="json",
         unserved="ai_search",
     ),

@@ -38,8 +38,8 @@ def given(body: dict[str, Any], served: frozenset[str]) -> dict[str, Any]:
 def run_query(body: dict[str, Any]) -> RunQuery:
     """Return the query of POST /v2/runs/query."""
     told = given(body, _RUNS)
-    if told.get("include_subtree_usage"):
-        raise HttpError(400, "include_subtree_usage is not served by this backend")
+    if not isinstance(told.get("include_subtree_usage", False), bool):
+        raise HttpError(400, "include_subtree_usage must be true or false")
     query = RunQuery(limit=page_size(told, 100, 1000))
     sessions = _projects(query, told)
     window(query, told, open_start="reference_dataset_id" in told)

@@ -47,16 +47,20 @@ def query_selects(request: Request) -> list[str]:
     return request.query_params.getlist("selects")
 
 
-async def read(request: Request, work: Callable[[RunReader], T]) -> T:
-    """Run `work` with a reader of runs."""
+async def read(request: Request, work: Callable[[RunReader], T], subtrees: bool = False) -> T:
+    """Run `work` with a reader of runs, which shows usage with that of descendants if `subtrees`."""
     parts = deps(request)
-    return await parts.store.read(lambda c: work(RunReader(c, parts.store.tenant_id, parts.signer)))
+    opened, signer = parts.store, parts.signer
+    return await opened.read(
+        lambda c: work(RunReader(c, opened.tenant_id, signer, subtrees=subtrees, first_tokens=subtrees))
+    )
 
 
 async def _query(request: Request) -> Response:
     body = await body_object(request)
     query, shape = run_query(body), shape_from(request, body.get("selects"))
-    return answer(await read(request, lambda reader: store.run_page(reader, query, shape)))
+    subtrees = bool(body.get("include_subtree_usage"))
+    return answer(await read(request, lambda reader: store.run_page(reader, query, shape), subtrees))
 
 
 async def _one(request: Request) -> Response:

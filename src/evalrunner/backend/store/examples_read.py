@@ -189,7 +189,7 @@ class ExampleReader:
         query.add(f"reference_example_id IN ({marks(ids)})", *ids)
         query.add(f"+session_id IN ({marks(asked.sessions)}) AND parent_run_id IS NULL", *asked.sessions)
         tail = f"WHERE {' AND '.join(query.where)} ORDER BY start_time, id"
-        reader = RunReader(self.connection, self.tenant_id, self.signer, asked.comparison)
+        reader = RunReader(self.connection, self.tenant_id, self.signer, comparison=asked.comparison)
         found: dict[str, list[dict[str, Any]]] = {}
         for run in reader.select(tail, query.args, PREVIEW_FIELDS if asked.preview else None):
             found.setdefault(run["reference_example_id"], []).append(run)

@@ -20,6 +20,7 @@ MIGRATIONS: dict[int, str] = {
     6: "to_7_feedback_tokens.sql",
     7: "to_8_late_runs.sql",
     8: "to_9_queue_items.sql",
+    9: "to_10_usage.sql",
 }
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
 

@@ -15,6 +15,7 @@ from evalrunner.backend.presign import Signer
 from evalrunner.backend.run_query import RunQuery, make_cursor
 from evalrunner.backend.store.functions import marks
 from evalrunner.backend.store.stats import run_feedback_stats
+from evalrunner.backend.store.usage_sums import USAGE, add_descendants
 from evalrunner.backend.wire import fragment
 
 _ALWAYS = (
@@ -50,6 +51,8 @@ class RunReader:
     connection: sqlite3.Connection
     tenant_id: str
     signer: Signer
+    subtrees: bool = True  # show tokens and costs with those of all descendants
+    first_tokens: bool = False  # and, of a subtree's first tokens, the earliest
     comparison: str | None = None  # feedback that was given in another comparison than this is left out
 
     def page(self, query: RunQuery) -> dict[str, Any]:
@@ -98,6 +101,8 @@ class RunReader:
 
     def _joined(self, runs: list[dict[str, Any]], wanted: Iterable[str]) -> None:
         ids = [run["id"] for run in runs]
+        if self.subtrees and not {*USAGE, "first_token_time"}.isdisjoint(wanted):
+            add_descendants(self.connection, runs, first_tokens=self.first_tokens)
         if "feedback_stats" in wanted:
             stats = run_feedback_stats(self.connection, ids, self.comparison)
             for run in runs:

@@ -12,6 +12,7 @@ from typing import Any
 from evalrunner.backend.ingest import Batch, Kind, RunAttachment, RunOp
 from evalrunner.backend.store.feedback import upsert_feedback
 from evalrunner.backend.store.functions import marks
+from evalrunner.backend.store.runs_example import tell_examples
 from evalrunner.backend.wire import now_text
 
 _COLUMNS = (
@@ -83,6 +84,8 @@ def _apply(connection: sqlite3.Connection, ops: list[RunOp]) -> None:
     for kind in ("post", "patch"):
         rows = [(op.run_id, *map(op.values.get, _COLUMNS)) for op in ops if op.kind == kind]
         connection.executemany(_UPSERT[kind], rows)
+    told = {op.run_id for op in ops if "extra" in op.values or "reference_example_id" in op.values}
+    tell_examples(connection, told)
 
 
 def _place(connection: sqlite3.Connection, op: RunOp, names: dict[str, str]) -> None:
