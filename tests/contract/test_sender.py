@@ -669,6 +669,35 @@ def test_what_comes_later_passes_one_that_was_alone(service: Service, open_desk:
     assert all_once(service, *later)
 
 
+def test_what_has_stepped_aside_keeps_nobody_waiting(service: Service, open_desk: Open) -> None:
+    patient = {"Retry-After": "3000"}
+    service.rules.append(
+        lambda request: Reply(500, patient if service.taken else {}) if "1.0" in request.ops else None
+    )
+    desk = open_desk(max_batch_ops=1)
+    desk.sender.offer([desk.record(seq) for seq in range(1, 6)])
+    desk.wait_for(4)
+    desk.sender.offer([desk.record(6)])
+
+    desk.wait_for(5)
+    assert [entry.seq for entry in desk.sender.undelivered()] == [1]
+
+
+def test_its_deadline_passes_while_others_are_taken(service: Service, open_desk: Open) -> None:
+    clock = Steps()
+    service.rules.append(failing("1.0", Reply(500)))
+    service.rules.append(lambda _: clock.advance(50))
+    desk = open_desk(clock=clock, deadline=900)
+    desk.sender.offer([desk.record(1)])
+    service.wait_for(3)
+    for seq in range(2, 60):
+        desk.sender.offer([desk.record(seq)])
+        desk.wait_for(seq - 1)
+
+    assert desk.sender.wait_idle(0)
+    assert desk.refused == {1: "not delivered within 900 s: server answers 500: {}"}
+
+
 def test_every_third_of_a_batch(service: Service, open_desk: Open) -> None:
     poison = {f"{seq}.0" for seq in range(1, 91, 3)}
     service.rules.append(lambda request: Reply(500) if poison.intersection(request.ops) else None)
