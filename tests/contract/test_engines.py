@@ -22,11 +22,11 @@ from multiprocess.connection import wait
 
 from evalrunner.config import Endpoint, TargetSpec, WorkerConfig
 from evalrunner.delivery import spool
-from evalrunner.engines.base import WorkerPlan, WorkerProcess
+from evalrunner.engines.base import WorkerProcess
 from evalrunner.engines.local import LocalEngine
 from evalrunner.pickling import pickle_objects
 from evalrunner.protocol.messages import Ack, Begin, Drain, Message, Ready, StartFailed
-from evalrunner.protocol.worker import COULD_NOT_START, exit_reason
+from evalrunner.protocol.worker import COULD_NOT_START, WorkerOrder, exit_reason
 
 ENDPOINT = Endpoint("http://127.0.0.1:9", "key")
 EXPERIMENT = TracerSession(
@@ -61,7 +61,7 @@ class Room:
     def start(self, code: str = TARGET, name: str = "mine.py:target", **spec: Any) -> WorkerProcess:
         (self.folder / "mine.py").write_text(code)
         facts: dict[str, Any] = {"target": name, "evaluators": ("mine.py:exact",), **spec}
-        plan = WorkerPlan(
+        plan = WorkerOrder(
             7,
             2,
             TargetSpec(folder=self.folder, **facts),
@@ -135,7 +135,7 @@ def test_a_worker_loads_works_acknowledges_and_leaves(room: Room) -> None:
     worker.send(Drain())
     ack = hear(worker)
     assert isinstance(ack, Ack)
-    assert (ack.executed, ack.produced, ack.undelivered) == (0, 0, 0)
+    assert ack == Ack(outside=0, undelivered=0)
     assert ended(worker) == 0
     assert exit_reason(worker.exitcode()) == "exited with status 0"
     assert hear(worker) is None
@@ -255,7 +255,7 @@ import sys
 from pathlib import Path
 from multiprocess.connection import wait
 from evalrunner.config import Endpoint, TargetSpec, WorkerConfig
-from evalrunner.engines.base import WorkerPlan
+from evalrunner.protocol.worker import WorkerOrder
 from evalrunner.engines.local import LocalEngine
 from evalrunner.pickling import pickle_objects
 
@@ -268,7 +268,7 @@ def make():
 
 data = pickle_objects(make, [], [])
 spec = TargetSpec(None, factory=True, pickled=data, folder=Path(sys.argv[2]))
-plan = WorkerPlan(1, 0, spec, WorkerConfig(), Endpoint("http://127.0.0.1:9", "key"), Path(sys.argv[2]) / "log")
+plan = WorkerOrder(1, 0, spec, WorkerConfig(), Endpoint("http://127.0.0.1:9", "key"), Path(sys.argv[2]) / "log")
 worker = LocalEngine(sys.argv[1]).start(plan)
 print(worker.pid, flush=True)
 {after}

@@ -19,12 +19,9 @@ LEGAL = {
         """
         AVAILABLE LEASE LEASED
         AVAILABLE CANCEL CANCELLED
-        LEASED EXECUTE EXECUTED
         LEASED PRODUCE PRODUCED
         LEASED LOSE RETRYABLE
         LEASED CANCEL CANCELLED
-        EXECUTED PRODUCE PRODUCED
-        EXECUTED LOSE RETRYABLE
         PRODUCED ACCEPT ACCEPTED
         PRODUCED REFUSE NOT_DELIVERED
         ACCEPTED SEE VISIBLE
@@ -93,13 +90,13 @@ def test_an_item_is_executed_again_only_after_it_is_lost_or_released() -> None:
 
 
 def test_the_sets_are_what_they_say() -> None:
-    assert {S.LEASED, S.EXECUTED} == HELD
+    assert {S.LEASED} == HELD
     assert {S.PRODUCED, S.ACCEPTED, S.NOT_DELIVERED, S.NOT_VISIBLE} == IN_SPOOL
 
 
 def test_numbers_are_those_of_ledgers_on_disk() -> None:
     assert [state.name for state in sorted(S)] == [
-        "AVAILABLE", "LEASED", "EXECUTED", "PRODUCED", "ACCEPTED", "VISIBLE", "RETRYABLE", "FAILED",
+        "AVAILABLE", "LEASED", "PRODUCED", "ACCEPTED", "VISIBLE", "RETRYABLE", "FAILED",
         "NOT_DELIVERED", "NOT_VISIBLE", "CANCELLED",
     ]  # fmt: skip
-    assert [int(state) for state in sorted(S)] == list(range(11))
+    assert [int(state) for state in sorted(S)] == [0, 1, *range(3, 11)]

@@ -259,17 +259,16 @@ def test_sessions_count_from_one(ledger: Ledger) -> None:
 
 def test_workers(ledger: Ledger, path: Path) -> None:
     rows = [
-        WorkerRow(1, 1, 0, 100, 12.25, "a", None, False),
-        WorkerRow(2, 2, 0, 101, 13.5, "b", None, False),
+        WorkerRow(1, 1, 0, 100, 12.25, "a", None),
+        WorkerRow(2, 2, 0, 101, 13.5, "b", None),
     ]
     with ledger.transaction():
         for row in rows:
             ledger.add_worker(row)
         ledger.worker_ended(1, "killed by SIGKILL")
-        ledger.spool_done(1)
     ledger.close()
     again = Ledger(path)
     assert again.workers(2) == [rows[1]]
-    assert again.workers()[0] == WorkerRow(1, 1, 0, 100, 12.25, "a", "killed by SIGKILL", True)
+    assert again.workers()[0] == WorkerRow(1, 1, 0, 100, 12.25, "a", "killed by SIGKILL")
     assert len(again.workers()) == 2
     again.close()

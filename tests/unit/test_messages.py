@@ -63,7 +63,7 @@ BY_KIND: dict[type[object], st.SearchStrategy[Message]] = {
         st.lists(st.tuples(numbers, numbers, texts), max_size=3),
         texts,
     ),
-    Ack: st.builds(Ack, *[numbers] * 9, seconds),
+    Ack: st.builds(Ack, numbers, numbers, texts),
     Summarise: st.builds(Summarise, bodies, st.dictionaries(texts, texts, max_size=3), st.none() | texts),
     Summarised: st.builds(
         Summarised, st.dictionaries(texts, bodies, max_size=2), st.dictionaries(texts, texts, max_size=2)

@@ -78,7 +78,6 @@ class TraceBook:
         self._lock = threading.Lock()
         self._items: dict[UUID, ItemTrace] = {}
         self._loose: dict[UUID, RunBuffer] = {}
-        self.loose_operations = 0
 
     def open(self, item: int, token: int, run_id: UUID) -> ItemTrace:
         """Begin an item whose root run will be `run_id`."""
@@ -114,7 +113,7 @@ class TraceBook:
             left = [run for run in self._loose.values() if run.main or run.big]
             self._loose.clear()
         if left:
-            self._emit_loose([run.operation() for run in left])
+            self._emit([run.operation() for run in left])
 
     # -- OperationSink -------------------------------------------------------------------------------
 
@@ -135,7 +134,7 @@ class TraceBook:
             else:
                 self._loose[run_id] = buffer
         if ready:
-            self._emit_loose(ready)
+            self._emit(ready)
 
     def _post_now(self, run: RunBuffer, *, is_root: bool) -> Operation:
         # The link to the example comes with the end: a killed worker's unfinished root must not stand in
@@ -163,7 +162,7 @@ class TraceBook:
             else:
                 ready = self._patch_loose(run_id, trace_id, run)
         if ready:
-            self._emit_loose(ready)
+            self._emit(ready)
 
     def _patch_loose(self, run_id: UUID, trace_id: UUID | None, run: dict[str, Any]) -> list[Operation]:
         buffer = self._loose.pop(run_id, None)
@@ -195,7 +194,7 @@ class TraceBook:
                 if run is not None and run.trace_id == item.run_id:
                     item.scores.append(feedback_id)
                 return True
-        self._emit_loose([operation])
+        self._emit([operation])
         return True
 
     # -- inside --------------------------------------------------------------------------------------
@@ -207,10 +206,6 @@ class TraceBook:
             if current is not None and current.run_id in self._items:
                 return current
         return found
-
-    def _emit_loose(self, operations: list[Operation]) -> None:
-        self.loose_operations += len(operations)
-        self._emit(operations)
 
 
 def _uuid(value: Any) -> UUID:

@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
-from evalrunner.config import Endpoint, TargetSpec, WorkerConfig
 from evalrunner.protocol.messages import Message
-
-
-@dataclass(frozen=True)
-class WorkerPlan:
-    """What is to be started; see `worker.loop.WorkerOrder`."""
-
-    worker_id: int
-    slot: int
-    spec: TargetSpec
-    config: WorkerConfig
-    endpoint: Endpoint
-    log: Path
-    role: str = "evaluate"
-    env: dict[str, str] = field(default_factory=dict)
+from evalrunner.protocol.worker import WorkerOrder
 
 
 class WorkerProcess(Protocol):
@@ -64,7 +48,7 @@ class WorkerProcess(Protocol):
 class Engine(Protocol):
     """Starts workers."""
 
-    def start(self, plan: WorkerPlan) -> WorkerProcess:
+    def start(self, order: WorkerOrder) -> WorkerProcess:
         """Start one; returns before it is ready."""
 
     def close(self) -> None:

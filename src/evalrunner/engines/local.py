@@ -21,8 +21,8 @@ import multiprocess
 from multiprocess import forkserver
 from multiprocess.connection import Connection
 
-from evalrunner.engines.base import WorkerPlan
 from evalrunner.protocol.messages import Message, decode, encode
+from evalrunner.protocol.worker import WorkerOrder
 
 #: Imported once by the forkserver; none of them starts a thread.
 PRELOAD = [
@@ -36,11 +36,11 @@ PRELOAD = [
 ]
 
 
-def _child(module: str, connection: Any, plan: WorkerPlan) -> None:
+def _child(module: str, connection: Any, order: WorkerOrder) -> None:
     """Run in the new process. The worker is named, not imported: the supervisor never loads it."""
     _let_go_of_the_forkserver()
     worker = importlib.import_module(module)
-    worker.main(connection, worker.WorkerOrder(**vars(plan)))
+    worker.main(connection, order)
 
 
 def _let_go_of_the_forkserver() -> None:
@@ -72,15 +72,15 @@ def _without_main() -> Iterator[None]:
 class LocalWorker:
     """A worker process and our end of its pipe."""
 
-    def __init__(self, process: Any, connection: Connection, plan: WorkerPlan) -> None:
+    def __init__(self, process: Any, connection: Connection, order: WorkerOrder) -> None:
         self._process = process
         self._connection = connection
-        self.worker_id = plan.worker_id
-        self.slot = plan.slot
+        self.worker_id = order.worker_id
+        self.slot = order.slot
         self._ended = False
         # A pipe takes 200 KB, and a stopped worker takes nothing: the supervisor must not wait for it.
         self._orders: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        threading.Thread(target=self._write, name=f"orders-{plan.worker_id}", daemon=True).start()
+        threading.Thread(target=self._write, name=f"orders-{order.worker_id}", daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -161,18 +161,20 @@ class LocalEngine:
         if start_method == "forkserver":
             self._context.set_forkserver_preload(PRELOAD)
 
-    def start(self, plan: WorkerPlan) -> LocalWorker:
+    def start(self, order: WorkerOrder) -> LocalWorker:
         ours, theirs = self._context.Pipe(duplex=True)
         process = self._context.Process(
-            target=_child, args=("evalrunner.worker.loop", theirs, plan), name=f"evalrunner-{plan.worker_id}"
+            target=_child,
+            args=("evalrunner.worker.loop", theirs, order),
+            name=f"evalrunner-{order.worker_id}",
         )
         with _without_main():
             process.start()
         theirs.close()
-        return LocalWorker(process, ours, plan)
+        return LocalWorker(process, ours, order)
 
     def warm_up(self) -> None:
-        """Start the forkserver before the first worker is wanted; it imports while we read the plan."""
+        """Start the forkserver before the first worker is wanted; it imports while we read the order."""
         if self._method != "forkserver":
             return
         with _without_main():

@@ -58,7 +58,6 @@ class WorkerRow:
     create_time: float
     spool: str
     ended: str | None
-    spool_done: bool
 
 
 class Ledger:
@@ -217,19 +216,15 @@ class Ledger:
         """Note that a worker is known dead."""
         self._db.execute("UPDATE workers SET ended = ? WHERE worker = ?", (how, worker))
 
-    def spool_done(self, worker: int) -> None:
-        """Note that nothing in a worker's spool is needed any more."""
-        self._db.execute("UPDATE workers SET spool_done = 1 WHERE worker = ?", (worker,))
-
     def workers(self, session: int | None = None) -> list[WorkerRow]:
         """Return the workers of a session, or all."""
         where = "" if session is None else " WHERE session = ?"
         rows = self._db.execute(
-            "SELECT worker, session, slot, pid, create_time, spool, ended, spool_done FROM workers"  # noqa: S608
+            "SELECT worker, session, slot, pid, create_time, spool, ended FROM workers"  # noqa: S608
             f"{where} ORDER BY worker",
             () if session is None else (session,),
         )
-        return [_worker_row(row) for row in rows]
+        return [WorkerRow(*row) for row in rows]
 
     def items_made_by(self, worker: int) -> int:
         """Return how many items count as made by a worker."""
@@ -255,11 +250,6 @@ def _item_row(row: tuple[Any, ...]) -> ItemRow:
         orjson.loads(runs or b"[]"), orjson.loads(feedback or b"[]"), error, reason,
         orjson.loads(warnings or b"[]"),
     )  # fmt: skip
-
-
-def _worker_row(row: tuple[Any, ...]) -> WorkerRow:
-    worker, session, slot, pid, create_time, spool, ended, spool_done = row
-    return WorkerRow(worker, session, slot, pid, create_time, spool, ended, bool(spool_done))
 
 
 def _open(path: Path) -> sqlite3.Connection:

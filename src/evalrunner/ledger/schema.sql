@@ -38,8 +38,7 @@ CREATE TABLE workers (
     pid         INTEGER NOT NULL,
     create_time REAL NOT NULL,            -- with the pid it names a process for ever
     spool       TEXT NOT NULL,
-    ended       TEXT,                     -- how, in words; NULL while it may live
-    spool_done  INTEGER NOT NULL DEFAULT 0 -- everything in it is accepted
+    ended       TEXT                      -- how, in words; NULL while it may live
 );
 
 CREATE TABLE sessions (

@@ -1,8 +1,8 @@
 """The life of one item, that is one (example, repetition) of the plan.
 
-    AVAILABLE -lease-> LEASED -execute-> EXECUTED -produce-> PRODUCED -accept-> ACCEPTED -see-> VISIBLE
-    LEASED | EXECUTED -lose-> RETRYABLE -release-> AVAILABLE
-                              RETRYABLE -give_up-> FAILED
+    AVAILABLE -lease-> LEASED -produce-> PRODUCED -accept-> ACCEPTED -see-> VISIBLE
+                       LEASED -lose-> RETRYABLE -release-> AVAILABLE
+                                      RETRYABLE -give_up-> FAILED
     PRODUCED -refuse-> NOT_DELIVERED -accept-> ACCEPTED          (sent again by a later run)
     ACCEPTED -miss-> NOT_VISIBLE -see-> VISIBLE
     AVAILABLE | LEASED | RETRYABLE -cancel-> CANCELLED -release-> AVAILABLE   (a later run takes it up)
@@ -19,14 +19,15 @@ from evalrunner.errors import IllegalTransition
 
 
 class ItemState(IntEnum):
-    """Where an item is. What is said of a death is said of the process that holds the item."""
+    """Where an item is. What is said of a death is said of the process that holds the item.
+
+    The numbers stand in ledgers on disk; 2 was a state that nothing ever wrote.
+    """
 
     AVAILABLE = 0
     """Nobody has it. A death costs nothing."""
     LEASED = 1
     """A worker has it, and may be executing it. Its worker's death costs one execution."""
-    EXECUTED = 2
-    """Target and evaluators have ended; the trace is not yet synced. A death costs one execution."""
     PRODUCED = 3
     """The whole trace lies in a spool and fdatasync has returned. No death costs anything from here on."""
     ACCEPTED = 4
@@ -49,16 +50,15 @@ class ItemMove(IntEnum):
     """What can happen to an item."""
 
     LEASE = 0
-    EXECUTE = 1
-    PRODUCE = 2
-    ACCEPT = 3
-    SEE = 4
-    LOSE = 5
-    RELEASE = 6
-    GIVE_UP = 7
-    REFUSE = 8
-    MISS = 9
-    CANCEL = 10
+    PRODUCE = 1
+    ACCEPT = 2
+    SEE = 3
+    LOSE = 4
+    RELEASE = 5
+    GIVE_UP = 6
+    REFUSE = 7
+    MISS = 8
+    CANCEL = 9
 
 
 _S, _M = ItemState, ItemMove
@@ -67,12 +67,9 @@ _S, _M = ItemState, ItemMove
 TABLE: dict[tuple[ItemState, ItemMove], ItemState] = {
     (_S.AVAILABLE, _M.LEASE): _S.LEASED,
     (_S.AVAILABLE, _M.CANCEL): _S.CANCELLED,
-    (_S.LEASED, _M.EXECUTE): _S.EXECUTED,
     (_S.LEASED, _M.PRODUCE): _S.PRODUCED,
     (_S.LEASED, _M.LOSE): _S.RETRYABLE,
     (_S.LEASED, _M.CANCEL): _S.CANCELLED,
-    (_S.EXECUTED, _M.PRODUCE): _S.PRODUCED,
-    (_S.EXECUTED, _M.LOSE): _S.RETRYABLE,
     (_S.PRODUCED, _M.ACCEPT): _S.ACCEPTED,
     (_S.PRODUCED, _M.REFUSE): _S.NOT_DELIVERED,
     (_S.ACCEPTED, _M.SEE): _S.VISIBLE,
@@ -92,7 +89,7 @@ TABLE: dict[tuple[ItemState, ItemMove], ItemState] = {
 #: States in which a complete trace lies in some spool.
 IN_SPOOL = frozenset({_S.PRODUCED, _S.ACCEPTED, _S.NOT_DELIVERED, _S.NOT_VISIBLE})
 #: States in which a worker holds the item.
-HELD = frozenset({_S.LEASED, _S.EXECUTED})
+HELD = frozenset({_S.LEASED})
 
 
 def move(state: ItemState, what: ItemMove) -> ItemState:

@@ -158,27 +158,16 @@ class Report:
 
 @dataclass(frozen=True)
 class Ack:
-    """Worker: the generators are consumed, queues are drained; these are my books. Its last word.
+    """Worker: the generators are consumed, queues are drained. Its last word; the books went with the reports.
 
     Attributes:
-        executed, produced, accepted, refused: items.
-        runs, feedback: operations produced (runs and scores).
-        loose: operations outside any item (a target's own traces).
         outside: clients that the target has made for itself; what they sent is in no book.
-        undelivered: items that are in the spool and not accepted; the supervisor sends them on.
+        undelivered: records that are in the spool and not accepted; the supervisor sends them on.
         trouble: what the target's tear-down raised, one line, or "".
     """
 
-    executed: int
-    produced: int
-    accepted: int
-    refused: int
-    runs: int
-    feedback: int
-    loose: int
     outside: int
     undelivered: int
-    seconds_draining: float
     trouble: str = ""
 
 

@@ -8,12 +8,37 @@ LOST means: its sentinel fired without a goodbye, or the supervisor killed it.
 from __future__ import annotations
 
 import signal
+from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 
+from evalrunner.config import Endpoint, TargetSpec, WorkerConfig
 from evalrunner.errors import IllegalTransition
 
 #: Exit status of a worker that could not start (its target does not import, say): do not restart it.
 COULD_NOT_START = 3
+
+
+@dataclass(frozen=True)
+class WorkerOrder:
+    """What a worker is born with; the engine hands it to the new process.
+
+    Attributes:
+        worker_id: unique over all incarnations of a run.
+        slot: its place; also `EVALRUNNER_WORKER_ID`. A replacement takes the place of the dead.
+        log: file for everything that the target prints.
+        role: `evaluate`, or `summarise` for the one that runs the summary evaluators.
+        env: environment to set before the target is imported.
+    """
+
+    worker_id: int
+    slot: int
+    spec: TargetSpec
+    config: WorkerConfig
+    endpoint: Endpoint
+    log: Path
+    role: str = "evaluate"
+    env: dict[str, str] = field(default_factory=dict)
 
 
 class WorkerState(str, Enum):

@@ -14,11 +14,11 @@ import psutil
 from evalrunner.delivery import board
 from evalrunner.delivery.outlet import produced_item
 from evalrunner.delivery.spool import read
-from evalrunner.engines.base import Engine, WorkerPlan, WorkerProcess
+from evalrunner.engines.base import Engine, WorkerProcess
 from evalrunner.errors import RunFolderError, SpoolError
 from evalrunner.ledger.ledger import WorkerRow
 from evalrunner.protocol.messages import Message, ProducedItem
-from evalrunner.protocol.worker import exit_reason
+from evalrunner.protocol.worker import WorkerOrder, exit_reason
 
 #: Seconds that a worker gets to write its stacks before it is killed for being stuck.
 STACK_SECONDS = 0.5
@@ -47,15 +47,15 @@ class Crew:
         self._engine = engine
         self.members: dict[int, Member] = {}
 
-    def start(self, plan: WorkerPlan, spool: Path, board_path: Path) -> tuple[int, float]:
+    def start(self, order: WorkerOrder, spool: Path, board_path: Path) -> tuple[int, float]:
         """Start a worker; return (pid, create_time), which name the process for ever."""
-        process = self._engine.start(plan)
+        process = self._engine.start(order)
         try:
             facts: psutil.Process | None = psutil.Process(process.pid)
             born = facts.create_time() if facts else 0.0
         except psutil.Error:
             facts, born = None, 0.0  # it is dead already; its sentinel will say so
-        self.members[plan.worker_id] = Member(process, facts, spool, board_path)
+        self.members[order.worker_id] = Member(process, facts, spool, board_path)
         return process.pid, born
 
     def waitables(self) -> Iterator[object]:

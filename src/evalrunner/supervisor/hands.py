@@ -8,11 +8,11 @@ from uuid import UUID
 
 import orjson
 
-from evalrunner.engines.base import WorkerPlan
 from evalrunner.ledger.ledger import WorkerRow
 from evalrunner.protocol.ids import root_run_id
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import Begin, Drain, Lease, LeasedItem, Stop
+from evalrunner.protocol.worker import WorkerOrder
 from evalrunner.supervisor import events as ev
 from evalrunner.supervisor.confirm import Wanted
 from evalrunner.supervisor.environment import worker_environment
@@ -103,7 +103,7 @@ class Hands:
         number, self._next_worker = self._next_worker, self._next_worker + 1
         folder, config = self._p.folder, self._p.config
         spool = folder.spool / f"{number:06d}.spool"
-        plan = WorkerPlan(
+        born_with = WorkerOrder(
             number,
             order.slot,
             config.spec,
@@ -112,10 +112,10 @@ class Hands:
             folder.logs / f"worker-{order.slot}.log",
             env=worker_environment(config, self._p.endpoint, order.slot, self._workers),
         )
-        pid, born = self._p.crew.start(plan, spool, folder.boards / f"{number:06d}.board")
+        pid, born = self._p.crew.start(born_with, spool, folder.boards / f"{number:06d}.board")
         with self._p.ledger.transaction():
             self._p.ledger.add_worker(
-                WorkerRow(number, self._p.session, order.slot, pid, born, str(spool), None, False)
+                WorkerRow(number, self._p.session, order.slot, pid, born, str(spool), None)
             )
         self._started(number, order.slot)
 

@@ -9,9 +9,9 @@ from typing import Any
 from langsmith import Client
 from multiprocess.connection import wait
 
-from evalrunner.engines.base import Engine, WorkerPlan, WorkerProcess
+from evalrunner.engines.base import Engine, WorkerProcess
 from evalrunner.protocol.messages import Summarise, Summarised
-from evalrunner.protocol.worker import exit_reason
+from evalrunner.protocol.worker import WorkerOrder, exit_reason
 from evalrunner.supervisor.environment import worker_environment
 from evalrunner.supervisor.parts import Parts
 from evalrunner.verify.readback import ReadBack
@@ -41,8 +41,8 @@ def summarise(
     """Run them once over these runs (root run id -> example id)."""
     log = parts.folder.logs / "summary.log"
     env = worker_environment(parts.config, parts.endpoint, 0, 1)
-    plan = WorkerPlan(0, 0, parts.config.spec, parts.config.worker, parts.endpoint, log, "summarise", env)
-    process = engine.start(plan)
+    order = WorkerOrder(0, 0, parts.config.spec, parts.config.worker, parts.endpoint, log, "summarise", env)
+    process = engine.start(order)
     try:
         session = client.read_project(project_id=parts.scope.experiment_id)
         version = (session.metadata or {}).get("dataset_version")

@@ -57,7 +57,6 @@ class Workshop:
     trace_evaluators: bool
     worker_id: str
     patience: float
-    executed: int = 0
     running: set[int] = field(default_factory=set)
 
 
@@ -196,7 +195,6 @@ class Lane:
     def _leave(self, item: LeasedItem) -> None:
         self._shop.board.clear(self._number)
         self._shop.running.discard(item.item)
-        self._shop.executed += 1
         CURRENT.set(None)
 
     def _publish(self, item: LeasedItem, trace: ItemTrace, warnings: list[str]) -> None:

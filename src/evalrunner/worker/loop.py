@@ -13,12 +13,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,6 @@ import langsmith
 from langsmith.schemas import TracerSession
 
 from evalrunner import __version__
-from evalrunner.config import Endpoint, TargetSpec, WorkerConfig
 from evalrunner.delivery.board import Board
 from evalrunner.delivery.drain import drain_foreign_clients
 from evalrunner.delivery.outlet import Outlet
@@ -42,7 +39,7 @@ from evalrunner.protocol.messages import (
     Ready,
     StartFailed,
 )
-from evalrunner.protocol.worker import COULD_NOT_START
+from evalrunner.protocol.worker import COULD_NOT_START, WorkerOrder
 from evalrunner.worker import summary
 from evalrunner.worker.evaluators import TrackedEvaluator
 from evalrunner.worker.inbox import Inbox, sender_of
@@ -53,27 +50,6 @@ from evalrunner.worker.reporter import Reporter
 from evalrunner.worker.target import ASYNC_CONCURRENCY, SYNC_CONCURRENCY, Target, set_up
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class WorkerOrder:
-    """What a worker is born with.
-
-    Attributes:
-        worker_id: unique over all incarnations of a run; also `EVALRUNNER_WORKER_ID`.
-        log: file for everything that the target prints.
-        role: `evaluate`, or `summarise` for the one that runs the summary evaluators.
-        env: environment to set before the target is imported.
-    """
-
-    worker_id: int
-    slot: int
-    spec: TargetSpec
-    config: WorkerConfig
-    endpoint: Endpoint
-    log: Path
-    role: str = "evaluate"
-    env: dict[str, str] = field(default_factory=dict)
 
 
 def main(connection: Any, order: WorkerOrder) -> None:
@@ -218,24 +194,10 @@ def _spool_failed(error: Exception) -> None:
 
 
 def _drain(order: WorkerOrder, shop: Workshop, reporter: Reporter, trouble: str) -> Ack:
-    """Bring everything out of this process, for at most the grace period, and count it."""
-    began = time.monotonic()
+    """Bring everything out of this process, for at most the grace period."""
     outside = drain_foreign_clients(order.config.grace)
     shop.book.flush_loose()
     undelivered = shop.outlet.drain(order.config.grace)
     shop.outlet.close()
     reporter.close()
-    totals = reporter.totals
-    return Ack(
-        executed=shop.executed,
-        produced=totals["produced"],
-        accepted=totals["accepted"],
-        refused=totals["refused"],
-        runs=totals["runs"],
-        feedback=totals["feedback"],
-        loose=shop.book.loose_operations,
-        outside=outside,
-        undelivered=undelivered,
-        seconds_draining=round(time.monotonic() - began, 3),
-        trouble=trouble,
-    )
+    return Ack(outside, undelivered, trouble)

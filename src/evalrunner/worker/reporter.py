@@ -38,7 +38,6 @@ class Reporter:
         self._note: str | None = None
         self._last_note = ""
         self._closing = False
-        self.totals = {"produced": 0, "accepted": 0, "refused": 0, "runs": 0, "feedback": 0}
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
         self._thread.start()
 
@@ -53,9 +52,6 @@ class Reporter:
         items = [made for made in (produced_item(entry.header) for entry in entries) if made is not None]
         with self._wake:
             self._produced.extend(items)
-            self.totals["produced"] += len(items)
-            self.totals["runs"] += sum(len(item.runs) + len(item.others) for item in items)
-            self.totals["feedback"] += sum(len(item.feedback) for item in items)
             self._wake.notify()
 
     def accepted(self, entries: list[Entry]) -> None:
@@ -64,7 +60,6 @@ class Reporter:
             for entry in entries:
                 if entry.header.item is not None and entry.header.token is not None:
                     self._accepted.append((entry.header.item, entry.header.token))
-                    self.totals["accepted"] += 1
             self._wake.notify()
 
     def refused(self, entry: Entry, reason: str) -> None:
@@ -72,7 +67,6 @@ class Reporter:
         with self._wake:
             if entry.header.item is not None and entry.header.token is not None:
                 self._refused.append((entry.header.item, entry.header.token, reason))
-                self.totals["refused"] += 1
             self._wake.notify()
 
     def note(self, text: str) -> None:
