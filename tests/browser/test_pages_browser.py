@@ -170,15 +170,19 @@ def test_clicking_through_all_of_it(visit: Visit) -> None:
     page.click("a.row")
     visit.shot("dataset")
     page.click("table a.row >> text=after")
-    assert "58 of 60 items are visible; 2 are not." in page.inner_text(".verdict")
-    assert page.inner_text(".chips").split() == ["2", "missing", "1", "unlinked"]
+    assert "58 of 60 items visible, 2 missing or pending." in page.inner_text(".verdict")
+    assert page.locator(".holes .group a").all_inner_texts() == ["2 missing", "1 unlinked"]
+    assert "evalrunner --experiment" in page.inner_text(".holes .group code")
     assert page.locator("svg.plot").count() == 2
     visit.shot("experiment")
-    page.click("a.chip >> text=missing")
+    page.click(".holes .group a >> text=missing")
     assert page.locator("tbody tr").count() == 2
     page.go_back()
-    page.select_option("select[name=show]", "low")
-    page.click("text=Apply")
+    page.click("a.chip >> text=low score")
+    assert page.locator("#rows tbody tr").count() == 14
+    assert page.inner_text(".chip[aria-current]") == "14 low score"
+    page.click("th a >> text=latency")
+    assert page.get_attribute("#rows th[aria-sort]", "aria-sort") == "descending"
     assert page.locator("#rows tbody tr").count() == 14
     page.click("#rows a.row >> nth=0")
     assert "Runs in this experiment" in page.inner_text("main")

@@ -7,9 +7,11 @@ from typing import Any
 
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.store.functions import like
+from evalrunner.backend.web.fill import LATENCY
 from evalrunner.backend.web.text import HEAD, Field, preview
 
 PAGE = 50
+_LATENCY = LATENCY.format(end="end_time", start="start_time")
 _ROOTS = (
     "(SELECT COUNT(*) FROM runs INDEXED BY roots_by_session WHERE session_id = s.id AND post_n > 0 "
     "AND parent_run_id IS NULL)"
@@ -99,7 +101,7 @@ def roots(connection: sqlite3.Connection, session_id: str, page: int) -> tuple[l
     total = connection.execute(f"SELECT COUNT(*) FROM runs WHERE {where}", (session_id,)).fetchone()[0]  # noqa: S608
     rows = _dicts(
         connection,
-        f"SELECT id, name, start_time, end_time, status, substr(error, 1, 400) AS error, "  # noqa: S608
+        f"SELECT id, name, start_time, {_LATENCY} AS latency, status, substr(error, 1, 400) AS error, "  # noqa: S608
         f"substr(inputs, 1, {HEAD}) AS inputs, substr(outputs, 1, {HEAD}) AS outputs FROM runs "
         f"WHERE {where} ORDER BY start_time DESC, id DESC LIMIT ? OFFSET ?",
         (session_id, PAGE, (page - 1) * PAGE),

@@ -10,13 +10,32 @@ from evalrunner.backend.web.scope import Scope
 
 LIVE_S = 60  # a run of an unfinished experiment within so many seconds: it is going on
 KINDS = {
-    "missing": "no run has arrived",
-    "pending": "a run has begun and has no end",
-    "hidden": "runs of examples that the dataset version does not show",
-    "duplicate": "runs beyond the planned repetitions",
-    "unlinked": "runs that belong to no example of the dataset",
-    "update": "updates of runs whose create has not arrived",
+    "missing": (
+        "No run has arrived for these.",
+        "`evalrunner --experiment {id}` evaluates just them.",
+    ),
+    "pending": (
+        "A run has begun and has no end: its worker is at it, or died.",
+        "If nothing runs any more, `evalrunner --experiment {id}` evaluates them again.",
+    ),
+    "hidden": (
+        "Runs of examples that are not in the experiment's dataset version: LangSmith's table hides them.",
+        "They do not count here. A new experiment, over the version that holds them, counts them.",
+    ),
+    "duplicate": (
+        "More ended runs than planned repetitions: those without error count first, then the earliest.",
+        "These are left out of all figures here, and nothing needs to be done.",
+    ),
+    "unlinked": (
+        "Runs that belong to no example of this dataset.",
+        "Open them: a target that starts traces of its own, or a killed worker's runs, look like this.",
+    ),
+    "update": (
+        "The end of a run has arrived, its beginning has not.",
+        "If nothing is being sent any more, `evalrunner resume` sends what still lies on disk.",
+    ),
 }
+"""What a hole of each kind means, and what to do about it; `{id}` is the experiment's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +55,21 @@ class Overview:
     def open(self) -> int:
         """Items that are not visible."""
         return self.planned - self.visible
+
+    @property
+    def bar(self) -> list[tuple[str, float, float]]:
+        """Parts of the whole in per cent, as (what, from, width): good, failed, pending; the rest is missing."""
+        parts = (
+            ("good", self.visible - self.failed),
+            ("failed", self.failed),
+            ("pending", self.arrived - self.visible),
+        )
+        found, at = [], 0.0
+        for what, count in parts:
+            width = 100 * count / max(self.planned, 1)
+            found.append((what, at, width))
+            at += width
+        return found
 
     @property
     def strangers(self) -> int:
@@ -60,13 +94,17 @@ class Overview:
     def sentence(self) -> str:
         """How it stands, in a sentence."""
         if not self.planned:
-            return "The dataset version of this experiment holds no examples."
+            return (
+                "The dataset version of this experiment holds no examples, so there is nothing to evaluate."
+            )
         if self.open:
-            said = f"{self.visible:,} of {self.planned:,} items are visible; {self.open:,} are not."
+            what = "items" if self.planned > 1 else "item"
+            rest = "to come" if self.live else "missing or pending"
+            said = f"{self.visible:,} of {self.planned:,} {what} visible, {self.open:,} {rest}."
         else:
-            said = f"All {self.planned:,} items are visible; nothing was lost."
+            said = f"All {self.planned:,} items visible; nothing was lost."
         if self.failed:
-            said += f" {self.failed:,} of the visible ones failed."
+            said += f" {self.failed:,} failed."
         if self.strangers:
             said += f" {self.strangers:,} further run{'s do' if self.strangers > 1 else ' does'} not count."
         return said
@@ -122,7 +160,7 @@ _RUNS = (
     "SELECT kind, example_id, id, 1, why, start_time FROM roots WHERE session = ? AND kind = ? "
     "ORDER BY start_time, id LIMIT ? OFFSET ?"
 )
-_WHY = {"pending": "it has no end", "duplicate": "one ended run more than planned"}
+_WHY = {"pending": "no end yet", "duplicate": "beyond the planned repetitions"}
 
 
 def read_holes(digests: Digests, scope: Scope, kind: str, limit: int, offset: int) -> list[Hole]:
@@ -135,7 +173,26 @@ def read_holes(digests: Digests, scope: Scope, kind: str, limit: int, offset: in
     return [Hole(one, example, run, count, why or default, at) for one, example, run, count, why, at in rows]
 
 
-def first_holes(digests: Digests, scope: Scope, overview: Overview, each: int) -> list[Hole]:
-    """Return the first holes of every kind that there is."""
-    kinds = [kind for kind, count in overview.holes.items() if count]
-    return [hole for kind in kinds for hole in read_holes(digests, scope, kind, each, 0)]
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The holes of one kind: what they are, what to do, and the first of them."""
+
+    kind: str
+    count: int
+    meaning: str
+    remedy: str
+    rows: list[Hole]
+
+
+def group(
+    digests: Digests, scope: Scope, overview: Overview, kind: str, limit: int, offset: int = 0
+) -> Group:
+    """Return a page of the holes of one kind."""
+    meaning, remedy = KINDS[kind]
+    rows = read_holes(digests, scope, kind, limit, offset)
+    return Group(kind, overview.holes[kind], meaning, remedy.format(id=scope.id), rows)
+
+
+def groups(digests: Digests, scope: Scope, overview: Overview, each: int) -> list[Group]:
+    """Return every kind of holes that there is, with its first rows."""
+    return [group(digests, scope, overview, kind, each) for kind, count in overview.holes.items() if count]

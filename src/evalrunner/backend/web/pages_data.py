@@ -15,6 +15,8 @@ from evalrunner.backend.web.render import HEADERS, page
 from evalrunner.backend.web.scope import read_scope
 from evalrunner.backend.wire import optional_uuid
 
+_EXPERIMENTS = 20
+
 
 async def datasets(request: Request) -> Response:
     """All datasets, and the projects that hold traces."""
@@ -31,14 +33,16 @@ async def datasets(request: Request) -> Response:
 async def dataset(request: Request) -> Response:
     """A dataset: its experiments, then its examples."""
     dataset_id, search, number = wanted(request), words(request, "q"), page_number(request)
+    among = page_number(request, "e")
 
     def read(connection: sqlite3.Connection) -> dict[str, Any]:
-        experiments, count = listing.experiments(connection, dataset_id, 1)
+        experiments, count = listing.experiments(connection, dataset_id, among, _EXPERIMENTS)
         found, total = listing.examples(connection, dataset_id, search, number)
         return {
             "dataset": listing.dataset(connection, dataset_id),
             "experiments": experiments,
             "experiment_count": count,
+            "experiment_pages": Pages(among, _EXPERIMENTS, count),
             "examples": found,
             "pages": Pages(number, listing.PAGE, total),
         }

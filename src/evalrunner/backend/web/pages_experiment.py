@@ -14,8 +14,9 @@ from evalrunner.backend.web import listing, overview, scores, table
 from evalrunner.backend.web.digest import Digests
 from evalrunner.backend.web.paging import Pages, choice, page_number, wanted, wanted_query, words
 from evalrunner.backend.web.render import HEADERS, page
+from evalrunner.backend.web.scope import Scope
 from evalrunner.backend.web.site import site
-from evalrunner.backend.web.text import one_line, preview
+from evalrunner.backend.web.text import Field, one_line, preview
 
 _FIRST_HOLES = 3
 _HOLES = 100
@@ -33,13 +34,20 @@ async def experiment(request: Request) -> Response:
 
     def read(connection: sqlite3.Connection) -> dict[str, Any]:
         table.add_texts(connection, shown["rows"])
-        _tell(connection, shown["holes"])
-        others, _ = listing.experiments(connection, str(scope.dataset_id), 1)
-        return {"dataset": listing.dataset(connection, str(scope.dataset_id)), "others": others}
+        asks = _asks(connection, shown["groups"])
+        others = _others(connection, scope)
+        return {"dataset": listing.dataset(connection, str(scope.dataset_id)), "others": others, "asks": asks}
 
     rest = await store.read(read)
     known = {"filters": table.FILTERS, "sorts": table.SORTS, "view": view}
     return page(request, "experiment.html", **{**shown, **rest, **known})
+
+
+def _others(connection: sqlite3.Connection, scope: Scope) -> list[dict[str, Any]]:
+    """Return what the experiment can be compared with: the one before it first."""
+    found, _ = listing.experiments(connection, str(scope.dataset_id), 1)
+    others = [other for other in found if other["id"] != scope.id]
+    return sorted(others, key=lambda other: other["start_time"] > scope.start_time)
 
 
 def _view(request: Request) -> table.View:
@@ -56,13 +64,11 @@ def _summed(digests: Digests, session: str, view: table.View, found: list[str] |
     scope = digests.scope(session)
     told = overview.read_overview(digests, scope)
     rows, total = table.read_rows(digests, scope, view, found)
-    holes = [
-        {"hole": hole, "inputs": []} for hole in overview.first_holes(digests, scope, told, _FIRST_HOLES)
-    ]
     return {
         "scope": scope,
         "overview": told,
-        "holes": holes,
+        "groups": overview.groups(digests, scope, told, _FIRST_HOLES),
+        "counts": table.filter_counts(digests, scope, view.key),
         "score_lines": scores.score_lines(digests, scope, told.planned),
         "summaries": scores.summaries(digests, scope),
         "latency": scores.latency(digests, scope),
@@ -73,31 +79,29 @@ def _summed(digests: Digests, session: str, view: table.View, found: list[str] |
     }
 
 
-def _tell(connection: sqlite3.Connection, holes: list[dict[str, Any]]) -> None:
-    """Add to every hole what its example asks."""
+def _asks(connection: sqlite3.Connection, groups: list[overview.Group]) -> dict[str, list[Field]]:
+    """Return what the examples of holes ask."""
     sql = "SELECT substr(inputs, 1, 6000) FROM example_versions WHERE example_id = ? ORDER BY valid_from DESC LIMIT 1"
-    for entry in holes:
-        row = connection.execute(sql, (entry["hole"].example_id,)).fetchone()
-        entry["inputs"] = preview(row[0], 76) if row else []
+    ids = {hole.example_id for group in groups for hole in group.rows if hole.example_id}
+    found = {example: connection.execute(sql, (example,)).fetchone() for example in ids}
+    return {example: preview(row[0], 76) for example, row in found.items() if row}
 
 
 async def holes(request: Request) -> Response:
     """All holes of one kind."""
     session, number = wanted(request), page_number(request)
-    asked = choice(request, "kind", overview.KINDS, "")
+    asked = choice(request, "kind", dict.fromkeys(overview.KINDS, ""), "")
 
     def summed(digests: Digests) -> dict[str, Any]:
         scope = digests.scope(session)
         told = overview.read_overview(digests, scope)
         kind = asked or next((kind for kind, count in told.holes.items() if count), "missing")
-        found = overview.read_holes(digests, scope, kind, _HOLES, (number - 1) * _HOLES)
-        rows = [{"hole": hole, "inputs": []} for hole in found]
-        pages = Pages(number, _HOLES, told.holes[kind])
-        return {"scope": scope, "overview": told, "kind": kind, "holes": rows, "pages": pages}
+        group = overview.group(digests, scope, told, kind, _HOLES, (number - 1) * _HOLES)
+        return {"scope": scope, "overview": told, "group": group, "pages": Pages(number, _HOLES, group.count)}
 
     shown = await site(request).digested(summed)
-    await deps(request).store.read(lambda connection: _tell(connection, shown["holes"]))
-    return page(request, "holes.html", **shown, kinds=overview.KINDS)
+    asks = await deps(request).store.read(lambda connection: _asks(connection, [shown["group"]]))
+    return page(request, "holes.html", **shown, asks=asks)
 
 
 async def compare(request: Request) -> Response:
@@ -121,8 +125,14 @@ async def compare(request: Request) -> Response:
         }  # fmt: skip
 
     shown = await site(request).digested(summed)
-    await deps(request).store.read(lambda connection: _add_pairs(connection, shown["pairs"]))
-    return page(request, "compare.html", **shown, show=show, shows=comparing.SHOWS)
+
+    def read(connection: sqlite3.Connection) -> str:
+        _add_pairs(connection, shown["pairs"])
+        wanted_id = shown["b"].dataset_id
+        return str(listing.dataset(connection, wanted_id)["name"]) if wanted_id else ""
+
+    name = await deps(request).store.read(read)
+    return page(request, "compare.html", **shown, dataset=name, show=show, shows=comparing.SHOWS)
 
 
 def _add_pairs(connection: sqlite3.Connection, pairs: list[comparing.Pair]) -> None:

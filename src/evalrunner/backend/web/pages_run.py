@@ -12,6 +12,7 @@ from evalrunner.backend.deps import deps
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.web import text, trace
 from evalrunner.backend.web.paging import wanted
+from evalrunner.backend.web.plots import ticks
 from evalrunner.backend.web.render import HEADERS, page
 from evalrunner.backend.web.scope import Scope, read_scope
 
@@ -30,6 +31,7 @@ async def run(request: Request) -> Response:
             "nodes": nodes,
             "total": total,
             "span": span,
+            "ticks": [(f"{100 * at / span:.2f}%", text.tick_seconds(at)) for at in ticks(0.0, span)],
             "scope": _scope(connection, shown["session_id"]),
             "parts": trace.read_parts(connection, run_id),
             "scores": trace.read_scores(connection, [run_id]).get(run_id, []),

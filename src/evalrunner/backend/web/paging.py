@@ -35,9 +35,9 @@ class Pages:
         return min(self.page * self.size, self.total)
 
 
-def page_number(request: Request) -> int:
+def page_number(request: Request, name: str = "page") -> int:
     """Return the page asked for; nonsense is the first."""
-    value = request.query_params.get("page", "")
+    value = request.query_params.get(name, "")
     return max(1, int(value)) if value.isascii() and value.isdigit() and len(value) < 7 else 1
 
 

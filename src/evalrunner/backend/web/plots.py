@@ -76,7 +76,7 @@ def draw(
         return _EMPTY
     most = _above(max(data.counts))
     parts = [*_grid(most, per), *(_bar(data, index, most, unit) for index in range(len(data.counts)))]
-    parts += [_tick(data, at, unit) for at in _ticks(data.low, data.high)]
+    parts += [_tick(data, at, unit) for at in ticks(data.low, data.high)]
     if mark is not None:
         parts += _marked(data, *mark, unit)
     about = f"{label}: {data.total:,} values from {unit(data.low)} to {unit(data.high)}"
@@ -124,7 +124,7 @@ def _above(most: int) -> int:
     )
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def ticks(low: float, high: float) -> list[float]:
     """Return three to six round values between two."""
     rough = (high - low) / 4
     power = 10 ** math.floor(math.log10(rough))

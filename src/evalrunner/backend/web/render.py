@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -33,11 +34,19 @@ def _environment() -> Environment:
         secs=text.seconds,
         score=text.score,
         when=text.moment,
+        ago=text.ago,
         size=text.size,
+        code=_code,
         query=lambda values: urlencode({name: value for name, value in values.items() if value}),
     )
     made.filters["n"] = lambda value: f"{value:,}"
     return made
+
+
+def _code(sentence: str) -> Markup:
+    """Return our own sentence with what stands between backticks as code."""
+    parts = enumerate(sentence.split("`"))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in parts)
 
 
 _TEMPLATES = _environment()

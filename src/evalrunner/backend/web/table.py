@@ -33,9 +33,8 @@ _WHERE = {
     "holes": "(i.missing > 0 OR i.pending > 0)",
     "slow": "i.slowest >= :slow",
     # Low is below the middle between the lowest and the highest mean of the same key.
-    "low": "i.pos IN (SELECT s.pos FROM item_scores s JOIN (SELECT key, (MIN(mean) + MAX(mean)) / 2 AS middle FROM "
-    "item_scores WHERE session = :session GROUP BY key) m ON m.key = s.key WHERE s.session = :session "
-    "AND s.mean < m.middle AND (:key = '' OR s.key = :key))",
+    "low": "i.pos IN (SELECT s.pos FROM json_each(:middles) m CROSS JOIN item_scores s ON s.session = :session "
+    "AND s.key = m.key AND s.mean < m.value)",
 }
 _SCORED = (
     "LEFT JOIN (SELECT pos, AVG(mean) AS score FROM item_scores WHERE session = :session "
@@ -79,7 +78,7 @@ class Row:
     failed: int
     extra: int
     latency: float | None
-    scores: dict[str, float | None] = field(default_factory=dict)
+    scores: dict[str, tuple[float | None, str | None]] = field(default_factory=dict)
     run_id: str | None = None
     error: str | None = None
     inputs: list[Field] = field(default_factory=list)
@@ -91,19 +90,22 @@ class Row:
         """The worst that can be said of it."""
         for word, count in (("missing", self.missing), ("pending", self.pending), ("failed", self.failed)):
             if count:
-                return f"{count} {word}" if self.counted + self.pending + self.missing > 1 else word
+                of = self.counted + self.pending + self.missing
+                return f"{count} of {of} {word}" if of > 1 else word
         return "visible"
 
 
 def read_rows(digests: Digests, scope: Scope, view: View, found: list[str] | None) -> tuple[list[Row], int]:
     """Return a page of rows without their texts, and how many rows there are; `found`: ids of a search."""
-    named: dict[str, Any] = {"session": scope.id, "key": view.key, "slow": slow_from(digests, scope)}
+    named = {**_named(digests, scope, view.key), "key": view.key}
     where = f"i.session = :session AND {_WHERE[view.show]}"
+    tables = "FROM items i JOIN plan p ON p.session = i.session AND p.pos = i.pos"
     if found is not None:
         where += " AND p.example_id IN (SELECT value FROM json_each(:found))"
         named["found"] = orjson.dumps(found).decode()
-    tables = "FROM items i JOIN plan p ON p.session = i.session AND p.pos = i.pos"
-    total = digests.rows(f"SELECT COUNT(*) {tables} WHERE {where}", **named)[0][0]
+        total = digests.rows(f"SELECT COUNT(*) {tables} WHERE {where}", **named)[0][0]
+    else:
+        total = filter_counts(digests, scope, view.key)[view.show]
     scored = _SCORED if view.sort in ("low", "high") else ""
     rows = digests.rows(
         "SELECT i.pos, p.example_id, version, gone, counted, pending, missing, failed, extra, latency "
@@ -115,6 +117,28 @@ def read_rows(digests: Digests, scope: Scope, view: View, found: list[str] | Non
     _add_scores(digests, scope, page)
     _add_runs(digests, scope, page)
     return page, total
+
+
+def filter_counts(digests: Digests, scope: Scope, key: str) -> dict[str, int]:
+    """Return how many examples each filter leaves."""
+    return digests.once(("filters", scope.id, key), lambda: _filter_counts(digests, scope, key))
+
+
+def _filter_counts(digests: Digests, scope: Scope, key: str) -> dict[str, int]:
+    sums = ", ".join(f"COALESCE(SUM({_WHERE[name]}), 0)" for name in FILTERS)
+    sql = f"SELECT {sums} FROM items i WHERE i.session = :session"  # noqa: S608
+    return dict(zip(FILTERS, digests.rows(sql, **_named(digests, scope, key))[0], strict=True))
+
+
+def _named(digests: Digests, scope: Scope, key: str) -> dict[str, Any]:
+    middles = {one: middle for one, middle in _middles(digests, scope).items() if key in ("", one)}
+    slow = slow_from(digests, scope)
+    return {"session": scope.id, "slow": slow, "middles": orjson.dumps(middles).decode()}
+
+
+def _middles(digests: Digests, scope: Scope) -> dict[str, float]:
+    sql = "SELECT key, (MIN(mean) + MAX(mean)) / 2 FROM item_scores WHERE session = ? AND mean NOT NULL GROUP BY key"
+    return digests.once(("middles", scope.id), lambda: dict(digests.rows(sql, scope.id)))
 
 
 def slow_from(digests: Digests, scope: Scope) -> float:
@@ -134,9 +158,9 @@ def _slow_from(digests: Digests, scope: Scope) -> float:
 def _add_scores(digests: Digests, scope: Scope, page: list[Row]) -> None:
     by_pos = {row.pos: row for row in page}
     for key in score_keys(digests, scope):
-        sql = f"SELECT pos, mean FROM item_scores WHERE session = ? AND key = ? AND pos IN ({marks(page)})"  # noqa: S608
-        for pos, mean in digests.rows(sql, scope.id, key, *by_pos):
-            by_pos[pos].scores[key] = mean
+        sql = f"SELECT pos, mean, value FROM item_scores WHERE session = ? AND key = ? AND pos IN ({marks(page)})"  # noqa: S608
+        for pos, mean, value in digests.rows(sql, scope.id, key, *by_pos):
+            by_pos[pos].scores[key] = (mean, value)
 
 
 def score_keys(digests: Digests, scope: Scope) -> list[str]:

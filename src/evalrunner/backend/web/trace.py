@@ -30,6 +30,7 @@ class Node:
     status: str
     offset: float
     latency: float | None
+    tokens: int | None = None
     depth: int = 0
     left: float = 0.0
     width: float = 0.0
@@ -62,7 +63,7 @@ def read_tree(connection: sqlite3.Connection, trace_id: str) -> tuple[list[Node]
         "SELECT MIN(start_time) FROM runs WHERE trace_id = ? AND post_n > 0", (trace_id,)
     ).fetchone()[0]
     rows = connection.execute(
-        f"SELECT id, parent_run_id, name, run_type, status, {_OFFSET}, {_LATENCY} FROM runs "  # noqa: S608
+        f"SELECT id, parent_run_id, name, run_type, status, {_OFFSET}, {_LATENCY}, total_tokens FROM runs "  # noqa: S608
         "WHERE trace_id = :trace AND post_n > 0 ORDER BY start_time, dotted_order LIMIT :most",
         {"trace": trace_id, "start": start, "most": MOST},
     )
