@@ -30,6 +30,7 @@ from evalrunner.backend.routes import (
     datasets_files,
     datasets_share,
     datasets_versions,
+    evaluators,
     examples,
     examples_change,
     feedback,
@@ -66,6 +67,7 @@ _MODULES = (
     v2_threads,
     annotation_items,
     annotation_queues,
+    evaluators,
     web,
 )
 

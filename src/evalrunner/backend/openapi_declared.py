@@ -51,6 +51,7 @@ _QUEUE = (
     "default_dataset:uuid num_reviewers_per_item:int enable_reservations:bool reservation_minutes:int "
     "reviewer_access_mode:text session_ids:uuid*"
 )
+_EVALUATOR = "name:text code_evaluator:obj llm_evaluator:obj"
 _FILTERS = "filter:text trace_filter:text tree_filter:text"
 _QUERY = (
     f"session:uuid* id:uuid* trace:uuid parent_run:uuid reference_example:uuid* run_type:text is_root:bool "
@@ -126,6 +127,7 @@ DECLARED: dict[str, Declared] = {
     # examples
     "POST /platform/datasets/{id}/examples": Declared("Add examples", kind="form", status=201),
     "PATCH /platform/datasets/{id}/examples": Declared("Change examples", kind="form"),
+    "DELETE /platform/datasets/{id}/examples/{example}": Declared("Delete an example", status=204),
     "POST /platform/examples/multipart": Declared("Add or change examples", kind="form", status=201),
     "POST /platform/datasets/examples/delete": Declared(
         "Delete examples", body="example_ids:uuid*! hard_delete:bool", kind="json"
@@ -229,6 +231,15 @@ DECLARED: dict[str, Declared] = {
         "Move an item", body="last_reviewed_time:time added_at:time", kind="json"
     ),
     "GET /platform/annotation-queues/{id}/items/{item}/placement": Declared("Where an item stands"),
+    # online evaluators: kept, not run
+    "POST /platform/evaluators": Declared(
+        "Keep an evaluator", body=f"type:text! {_EVALUATOR}", kind="json", status=201
+    ),
+    "GET /platform/evaluators": Declared("Evaluators", query=f"{_PAGE} name_contains:text type:text"),
+    "DELETE /platform/evaluators": Declared("Delete evaluators", query="evaluator_ids:uuid*!"),
+    "GET /platform/evaluators/{id}": Declared("One evaluator"),
+    "PATCH /platform/evaluators/{id}": Declared("Change an evaluator", body=_EVALUATOR, kind="json"),
+    "DELETE /platform/evaluators/{id}": Declared("Delete an evaluator", status=204),
     # the second generation of reads
     "POST /v2/runs/query": Declared(
         "A page of runs",

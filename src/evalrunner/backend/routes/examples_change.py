@@ -81,6 +81,18 @@ async def _delete(request: Request) -> Response:
     return answer({"message": "Example deleted"})
 
 
+async def _delete_from(request: Request) -> Response:
+    dataset_id, example_id = path_id(request), path_id(request, "example")
+
+    def write(connection: sqlite3.Connection) -> None:
+        if dataset_of(connection, example_id) != dataset_id:
+            raise HttpError(404, f"example {example_id} is not in dataset {dataset_id}")
+        examples_delete.end_examples(connection, [example_id])
+
+    await deps(request).store.write(write)
+    return Response(status_code=204)
+
+
 async def _delete_some(request: Request) -> Response:
     ids = query_ids(request, "example_ids")
     if not ids:
@@ -102,6 +114,7 @@ async def _delete_hard(request: Request) -> Response:
 
 routes = [
     Route("/platform/datasets/examples/delete", _delete_hard, methods=["POST"]),
+    Route("/platform/datasets/{id}/examples/{example}", _delete_from, methods=["DELETE"]),
     Route("/platform/examples/multipart", _upsert, methods=["POST"]),
     Route("/examples/bulk", _update_bulk, methods=["PATCH"]),
     Route("/examples", _delete_some, methods=["DELETE"]),

@@ -21,6 +21,7 @@ MIGRATIONS: dict[int, str] = {
     7: "to_8_late_runs.sql",
     8: "to_9_queue_items.sql",
     9: "to_10_usage.sql",
+    10: "to_11_evaluators.sql",
 }
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
 
