@@ -124,3 +124,28 @@ def test_what_is_refused(backend: Backend) -> None:
                  "/A/traces", f"/A/traces?project_id={project}&cursor=x",
                  f"/A/traces?project_id={project}&selects=COLOUR"):  # fmt: skip
         assert backend.call("GET", f"/api/v2/threads{path}").status_code == 400, path
+
+
+def test_sums_over_the_threads_of_a_project(asked: tuple[Any, str]) -> None:
+    api, project = asked
+
+    def sums(**more: Any) -> Any:
+        kinds = ["THREAD_COUNT", "TRACE_COUNT", "TOTAL_TOKENS", "TOTAL_COST", "ERROR_RATE", "MEDIAN_TOKENS",
+                 "STREAMING_RATE", "LATENCY_P50", "FIRST_TOKEN_P50", "THREAD_FEEDBACK_STATS"]  # fmt: skip
+        return api.aggregate_stats(project_id=project, select=kinds, **more)
+
+    told = sums()
+    assert (told.thread_count, told.trace_count, told.total_tokens, told.total_cost) == (4, 5, 5, 0.5)
+    assert (told.error_rate, told.median_tokens, told.streaming_rate) == (0.2, 5, 0)
+    assert told.latency_p50_seconds == pytest.approx(1800, abs=1)
+    assert told.first_token_p50_seconds is None
+    assert sums(min_start_time=ago(50)).thread_count == 5
+    only = sums(trace_filter='eq(status, "error")')
+    assert (only.thread_count, only.trace_count, only.error_rate) == (1, 2, 0.5)
+    assert sums(tree_filter='eq(run_type, "llm")').trace_count == 2
+    none = sums(max_start_time=ago(39))
+    assert (none.thread_count, none.error_rate) == (0, None)
+    refused: list[list[str]] = [["TURNS"], []]
+    for bad in refused:
+        with pytest.raises(Exception, match="select must name"):
+            api.aggregate_stats(project_id=project, select=bad)

@@ -267,6 +267,12 @@ DECLARED: dict[str, Declared] = {
     "POST /v2/threads/query": Declared(
         "A page of threads", body=f"project_id:uuid! {_V2}", kind="json", unserved="thread_filter, ai_search"
     ),
+    "POST /v2/threads/stats": Declared(
+        "Sums over threads",
+        body=f"project_id:uuid! select:text*! {_WINDOW} {_FILTERS}",
+        kind="json",
+        unserved="thread_filter, ai_search",
+    ),
     "GET /v2/threads/{id}/traces": Declared(
         "Traces of a thread", query=f"{_PROJECT} {_FILTERS} cursor:text page_size:int"
     ),

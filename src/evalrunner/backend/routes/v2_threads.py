@@ -12,6 +12,7 @@ from evalrunner.backend.deps import answer, body_object
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.filtering.runs import THREAD_ID, of_run, of_trace
 from evalrunner.backend.routes.v2_runs import query_selects, read, shape_from
+from evalrunner.backend.run_query import as_list
 from evalrunner.backend.store import threads as store
 from evalrunner.backend.store.runs_read import RunReader
 from evalrunner.backend.store.v2_read import make_offset, read_offset
@@ -31,6 +32,16 @@ _STATS = {
         "COMPLETION_TOKEN_DETAILS", "PROMPT_COST_DETAILS", "COMPLETION_COST_DETAILS", "FEEDBACK_STATS",
     )},
 }  # fmt: skip
+_TOTALS = frozenset(
+    {"project_id", "select", "min_start_time", "max_start_time", "filter", "trace_filter", "tree_filter"}
+)
+_SUMS = {
+    **{one: told for one, told in _STATS.items() if one not in ("TURNS", "FEEDBACK_STATS") and "_TIME" not in one},
+    **{name: f"{name.lower()}_seconds" for name in ("FIRST_TOKEN_P50", "FIRST_TOKEN_P99")},
+    **{name: name.lower() for name in (
+        "THREAD_COUNT", "TRACE_COUNT", "ERROR_RATE", "STREAMING_RATE", "MEDIAN_TOKENS", "THREAD_FEEDBACK_STATS",
+    )},
+}  # fmt: skip
 _TRACE_WORDS = {"LATENCY": "LATENCY_SECONDS"}  # what a thread's trace calls otherwise than a run does
 
 
@@ -39,8 +50,27 @@ async def _query(request: Request) -> Response:
     if body.get("thread_filter") is not None:
         raise HttpError(501, "thread_filter is not served by this backend")
     told = given(body, _QUERY)
-    roots = store.roots_of(project_of(told))
+    roots = _roots(told)
     roots.limit = page_size(told, 20, 100)
+    roots.cursor = text(told["cursor"], "cursor") if "cursor" in told else None
+    return answer(await read(request, lambda reader: store.thread_page(reader, roots)))
+
+
+async def _project_stats(request: Request) -> Response:
+    body = await body_object(request)
+    if body.get("thread_filter") is not None:
+        raise HttpError(501, "thread_filter is not served by this backend")
+    told = given(body, _TOTALS)
+    roots = _roots(told)
+    selects = [text(one, "select").upper() for one in as_list(told.get("select"))]
+    if not selects or not set(selects) <= _SUMS.keys():
+        raise HttpError(400, f"select must name some of {', '.join(_SUMS)}")
+    sums = await read(request, lambda reader: store.project_stats(reader, roots))
+    return answer({_SUMS[one]: sums[_SUMS[one]] for one in selects})
+
+
+def _roots(told: dict[str, Any]) -> store.Roots:
+    roots = store.roots_of(project_of(told))
     since = told.get("min_start_time")
     roots.add("start_time >= ?", a_day_ago() if since is None else time_text(since, "min_start_time"))
     if "max_start_time" in told:
@@ -50,8 +80,7 @@ async def _query(request: Request) -> Response:
         roots.threads.append(of_run(text(told["trace_filter"], "trace_filter")))
     if "tree_filter" in told:
         roots.threads.append(_tree(roots, told["tree_filter"]))
-    roots.cursor = text(told["cursor"], "cursor") if "cursor" in told else None
-    return answer(await read(request, lambda reader: store.thread_page(reader, roots)))
+    return roots
 
 
 def _filter(roots: store.Roots, value: Any) -> None:
@@ -113,6 +142,7 @@ async def _stats(request: Request) -> Response:
 
 routes = [
     Route("/v2/threads/query", _query, methods=["POST"]),
+    Route("/v2/threads/stats", _project_stats, methods=["POST"]),
     Route("/v2/threads/{id}/traces", _traces, methods=["GET"]),
     Route("/v2/threads/{id}/stats", _stats, methods=["GET"]),
 ]

@@ -53,9 +53,7 @@ def roots_of(project: str) -> Roots:
 
 def thread_page(reader: RunReader, roots: Roots) -> dict[str, Any]:
     """Return a page of threads, the one with the latest start first."""
-    for condition, args in roots.threads:
-        scope = " AND ".join([*roots.where[:4], condition])
-        roots.add(f"{THREAD_ID} IN (SELECT {THREAD_ID} FROM runs WHERE {scope})", roots.args[0], *args)  # noqa: S608
+    _narrow(roots)
     found = _picked(reader.connection, roots)
     page = found[: roots.limit]
     more = _made(page[-1]) if len(found) > roots.limit else None
@@ -67,6 +65,50 @@ def thread_page(reader: RunReader, roots: Roots) -> dict[str, Any]:
         of_thread.setdefault(run["thread_id"], []).append(run)
     items = [_thread(reader.connection, str(thread), of_thread[str(thread)]) for thread, _ in page]
     return {"items": items, "next_cursor": more}
+
+
+def _narrow(roots: Roots) -> None:
+    for condition, args in roots.threads:
+        scope = " AND ".join([*roots.where[:4], condition])
+        roots.add(f"{THREAD_ID} IN (SELECT {THREAD_ID} FROM runs WHERE {scope})", roots.args[0], *args)  # noqa: S608
+
+
+def project_stats(reader: RunReader, roots: Roots) -> dict[str, Any]:
+    """Return the sums over the traces of all threads that are asked for."""
+    _narrow(roots)
+    runs = _runs(reader, roots, ["thread_id", *_DETAILS])
+    sums = sums_of(reader.connection, runs)
+    ids = [run["id"] for run in runs]
+    totals = trace_totals(reader.connection, ids)
+    spoke = {trace: told["first_token_time"] for trace, told in totals.items() if told["first_token_time"]}
+    first = sorted(
+        seconds_of({**run, "end_time": spoke[run["id"]]}) or 0.0 for run in runs if run["id"] in spoke
+    )
+    tokens = sorted(
+        float(told["total_tokens"]) for told in totals.values() if told["total_tokens"] is not None
+    )
+    ended = [run["id"] for run in runs if run["end_time"]]
+    median = percentile(tokens, 0.5)
+    return {
+        **sums,
+        **{name: sums[name]["raw"] for name in _DETAILS},
+        "thread_count": len({run["thread_id"] for run in runs}),
+        "trace_count": len(runs),
+        "error_rate": _failed(reader.connection, ids) / len(ids) if ids else None,
+        "streaming_rate": sum(one in spoke for one in ended) / len(ended) if ended else None,
+        "median_tokens": None if median is None else int(median),
+        "first_token_p50_seconds": percentile(first, 0.50),
+        "first_token_p99_seconds": percentile(first, 0.99),
+        "thread_feedback_stats": {},  # feedback is on runs and on sessions here, never on a thread
+    }
+
+
+def _failed(connection: sqlite3.Connection, traces: list[str]) -> int:
+    sql = (
+        "SELECT COUNT(DISTINCT trace_id) FROM runs WHERE trace_id IN (SELECT value FROM json_each(?)) "
+        "AND post_n > 0 AND status = 'error'"
+    )
+    return int(connection.execute(sql, (orjson.dumps(traces).decode(),)).fetchone()[0])
 
 
 def _picked(connection: sqlite3.Connection, roots: Roots) -> list[tuple[Any, str]]:
