@@ -46,7 +46,7 @@ class Gate:
         headers = dict(scope["headers"])
         refusal = self._refusal(scope["path"], headers)
         if refusal is not None:
-            await _answer(send, *refusal)
+            await answered(send, *refusal)
             return
         admin = scope["path"].startswith(ADMIN)
         rule = None if admin else self._deps.faults.strike(scope["method"], scope["path"])
@@ -82,7 +82,7 @@ class Gate:
         if rule.action == "status":
             await _drain(receive)
             extra = {} if rule.retry_after is None else {"retry-after": str(math.ceil(rule.retry_after))}
-            await _answer(send, rule.status, "a fault of the plan", extra)
+            await answered(send, rule.status, "a fault of the plan", extra)
         elif rule.action == "stall":
             await asyncio.sleep(rule.seconds)
             await self._app(scope, receive, send)
@@ -108,7 +108,8 @@ def _host(header: bytes) -> str:
     return name if name and port.isdigit() else header.decode("latin-1")
 
 
-async def _answer(send: Send, status: int, detail: str, extra: dict[str, str] | None = None) -> None:
+async def answered(send: Send, status: int, detail: str, extra: dict[str, str] | None = None) -> None:
+    """Answer with a detail in JSON."""
     body = orjson.dumps({"detail": detail})
     headers = {"content-type": "application/json", "content-length": str(len(body)), **(extra or {})}
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]

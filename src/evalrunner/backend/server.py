@@ -6,21 +6,22 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import uvicorn
-from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from evalrunner.backend.app import create_app
+from evalrunner.backend.connections import BACKLOG, Connection, Limits, Places
 from evalrunner.backend.faults import load
 from evalrunner.backend.gate import LOOPBACK
 
 _KEEP_ALIVE_S = 120  # longer than a worker is silent: a connection closed under it costs a retry
 _HEADERS = 256 * 2**10  # a hundred ids in a query string are 4 KB, and some callers pass thousands
 _GRACE_S = 10
-_TICKS = 5  # of 0.1 s each, between two calls of stop()
+_TICK_S = 0.1  # between two of uvicorn's ticks
+_TICKS = 5  # between two calls of stop()
+LIMITS = Limits()
 
 
 def serve(
@@ -35,6 +36,7 @@ def serve(
     admin_token: str | None = None,
     flags: Mapping[str, bool] | None = None,
     read_only: bool = False,
+    limits: Limits = LIMITS,
 ) -> None:
     """Run the server until SIGTERM, SIGINT or until `stop()` is true; then end what is in flight, and return.
 
@@ -56,7 +58,8 @@ def serve(
         raise
     config = uvicorn.Config(
         app,
-        http=_Protocol,
+        http=partial(Connection, places=Places(limits)),  # type: ignore[arg-type]
+        backlog=BACKLOG,
         ws="none",
         loop="asyncio",
         lifespan="on",
@@ -69,7 +72,7 @@ def serve(
     )
     url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
     try:
-        asyncio.run(_Server(config, url, ready, stop).serve(sockets=[listener]))
+        asyncio.run(_Server(config, url, limits, ready, stop).serve(sockets=[listener]))
     finally:
         listener.close()
         app.state.deps.store.close()  # again, for the case that it never came to an orderly shutdown
@@ -97,11 +100,13 @@ class _Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         url: str,
+        limits: Limits,
         ready: Callable[[str], None] | None,
         stop: Callable[[], bool] | None,
     ) -> None:
         super().__init__(config)
         self._url = url
+        self._looks = max(1, round(limits.stall_s / _TICK_S))
         self._ready = ready
         self._stop = stop
 
@@ -113,6 +118,10 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if self._stop is not None and counter % _TICKS == 0 and self._stop():
             self.should_exit = True
+        if counter % self._looks == 0:
+            for connection in list(self.server_state.connections):
+                assert isinstance(connection, Connection)
+                connection.look()
         return await super().on_tick(counter)
 
     @contextlib.contextmanager
@@ -121,18 +130,3 @@ class _Server(uvicorn.Server):
         with super().capture_signals():
             yield
             self._captured_signals.clear()
-
-
-class _Protocol(H11Protocol):
-    """HTTP/1.1 as uvicorn speaks it, with a way for a fault plan to cut the connection."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        inner = self.app
-
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] == "http":
-                scope["evalrunner.abort"] = self.transport.abort
-            await inner(scope, receive, send)
-
-        self.app = app
