@@ -63,6 +63,8 @@ READS = frozenset(
     GET /platform/annotation-queues/{id}/items
     GET /platform/annotation-queues/{id}/items/count
     GET /platform/annotation-queues/{id}/items/{item}/placement
+    GET /platform/evaluators
+    GET /platform/evaluators/{id}
     POST /v2/runs/query
     GET /v2/runs/{id}
     GET /v2/runs/{id}/url
