@@ -72,6 +72,7 @@ READS = frozenset(
     GET /v2/traces/{id}/runs
     POST /v2/datasets/{id}/experiment-runs
     POST /v2/threads/query
+    POST /v2/threads/stats
     GET /v2/threads/{id}/traces
     GET /v2/threads/{id}/stats
     GET /v2/public/{token}/run/{id}
