@@ -135,7 +135,11 @@ def where(folder: Path) -> None:
         (".evalrunner/runs/*/", "the ledger, and a log per worker"),
     ):
         print(f"  {shown}/{path}\n      {what}")
-    print(f"  cd {shown} && {shown_command(folder)} report\n      the receipt again", flush=True)
+    for command, what in (
+        ("report", "the receipt again"),
+        ("serve", "prints a link: the experiment, its traces and plots in a browser"),
+    ):
+        print(f"  cd {shown} && {shown_command(folder)} {command}\n      {what}", flush=True)
 
 
 def shown_command(folder: Path) -> str:
