@@ -103,6 +103,27 @@ def test_a_window_of_ingest_refuses_the_whole_request(backend: Backend) -> None:
     assert backend.multipart(body(other)).status_code == 202
 
 
+def test_a_trace_has_room_for_25_000_runs(backend: Backend) -> None:
+    root = run_id()
+    order = f"20260102T030405000006Z{root}"
+
+    def children(count: int) -> list[bytes]:
+        ids = [run_id() for _ in range(count)]
+        place = {"trace_id": root, "parent_run_id": root}
+        return [
+            post(one, "full", dotted_order=f"{order}.20260102T030405000007Z{one}", **place) for one in ids
+        ]
+
+    assert backend.multipart(body(post(root, "full"), *children(12_499))).status_code == 202
+    assert backend.multipart(body(*children(12_490))).status_code == 202
+    last = children(12)
+    answer = backend.multipart(body(*last, post(run_id(), "full")))
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("2 run(s) were not kept")
+    assert len(backend.truth("full")["runs"]) == 25_001
+    assert backend.multipart(body(*last[:10])).status_code == 409, "what fits was kept"
+
+
 def test_feedback_is_replaced_by_id(backend: Backend) -> None:
     run, one = run_id(), run_id()
     for score in (1, 2):

@@ -14,7 +14,9 @@ from starlette.requests import ClientDisconnect, Request
 
 from evalrunner.backend.errors import HttpError
 
-WIRE_LIMIT = 25 * 2**20  # bytes as sent
+# Bytes as sent. The SDK ships a frame once it has passed 20 MiB (_background_thread.py:208), so that a limit of
+# just that would refuse the SDK's own.
+WIRE_LIMIT = 25 * 2**20
 PLAIN_LIMIT = 256 * 2**20  # bytes after decompression
 _KEEP = 16 * 2**20  # larger ones, decompressed, are in memory one at a time
 _STEP = 2**20

@@ -21,9 +21,10 @@ from evalrunner.backend.multipart import boundary_of
 from evalrunner.backend.run_query import read_query
 from evalrunner.backend.store.delete import delete_traces
 from evalrunner.backend.store.runs_late import hold_back, not_received, show
+from evalrunner.backend.store.runs_limit import MOST
 from evalrunner.backend.store.runs_read import RunReader
 from evalrunner.backend.store.runs_stats import runs_stats
-from evalrunner.backend.store.runs_write import write_batch
+from evalrunner.backend.store.runs_write import Written, write_batch
 from evalrunner.backend.wire import uuid_text
 
 _INLINE = 256 * 2**10  # larger bodies are decoded off the event loop
@@ -69,19 +70,30 @@ async def _take(request: Request, batch: Batch) -> Response:
     late = parts.faults.lateness(request.method, request.scope["path"])
     held = [op.run_id for op in batch.ops if op.kind == "post"] if late is not None else []
 
-    def work(connection: sqlite3.Connection) -> bool:
+    def work(connection: sqlite3.Connection) -> Written:
         new = not_received(connection, held)
-        fresh = write_batch(connection, batch, whole)
+        written = write_batch(connection, batch, whole)
         hold_back(connection, new)
-        return fresh
+        return written
 
-    if not await parts.store.write(work):
-        raise HttpError(409, "payload already received")
+    _require_all(await parts.store.write(work))
     if late is not None:
         task = asyncio.create_task(_show_later(parts, held, late))
         parts.tasks.add(task)
         task.add_done_callback(parts.tasks.discard)
     return answer({"message": "Runs accepted"}, 202)
+
+
+def _require_all(written: Written) -> None:
+    if written.surplus:
+        first = written.surplus[0]
+        raise HttpError(
+            422,
+            f"{len(written.surplus)} run(s) were not kept, the first of them {first.run_id}: "
+            f"the trace {first.trace_id} has {MOST:,} runs, and there is no room for more in one trace",
+        )
+    if not written.fresh:
+        raise HttpError(409, "payload already received")
 
 
 async def _show_later(parts: Deps, runs: list[str], seconds: float) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import sqlite3
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from evalrunner.backend.ingest import Batch, Kind, RunAttachment, RunOp
 from evalrunner.backend.store.feedback import upsert_feedback
 from evalrunner.backend.store.functions import marks
 from evalrunner.backend.store.runs_example import tell_examples
+from evalrunner.backend.store.runs_limit import beyond_limit
 from evalrunner.backend.wire import now_text
 
 _COLUMNS = (
@@ -37,19 +39,34 @@ def _upsert(kind: Kind) -> str:
 _UPSERT: dict[str, str] = {"post": _upsert("post"), "patch": _upsert("patch")}
 
 
-def write_batch(connection: sqlite3.Connection, batch: Batch, whole: bool = False) -> bool:
-    """Apply a batch; return False if every run operation in it was received before and no feedback is new.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a batch.
 
-    With `whole`, one repeated operation is enough for False, and then nothing of the batch is applied.
+    Attributes:
+        fresh: something in it was new: a run operation or a feedback.
+        surplus: the runs that were not kept, because their traces are full.
+    """
+
+    fresh: bool
+    surplus: list[RunOp] = field(default_factory=list)
+
+
+def write_batch(connection: sqlite3.Connection, batch: Batch, whole: bool = False) -> Written:
+    """Apply a batch.
+
+    With `whole`, one repeated operation is enough to apply nothing of it.
     """
     fresh, repeated = _sorted_out(connection, batch.ops)
     _count(connection, repeated)
     if repeated and whole:
-        return False
-    _apply(connection, fresh)
-    _attach(connection, batch.attachments)
+        return Written(False)
+    surplus = beyond_limit(connection, fresh)
+    lost = {op.run_id for op in surplus}
+    _apply(connection, [op for op in fresh if op.run_id not in lost] if lost else fresh)
+    _attach(connection, (one for one in batch.attachments if one.run_id not in lost))
     news = upsert_feedback(connection, batch.feedback)
-    return bool(fresh or news or not repeated)
+    return Written(bool(fresh or news or not repeated), surplus)
 
 
 def _sorted_out(connection: sqlite3.Connection, ops: list[RunOp]) -> tuple[list[RunOp], list[RunOp]]:
