@@ -249,6 +249,21 @@ def test_threads(sample: World) -> None:
     assert sample.api.threads.stats("T1", session_id=session, selects=["TURNS"]).turns == 2
 
 
+def test_what_is_streamed_is_what_is_there(sample: World) -> None:
+    project = name("streamed")
+    told: dict[str, Any] = {"metadata": {"thread_id": "T"}}
+    with tracing_context(enabled=True, client=sample.client, project_name=project, **told):
+        assert [leaf(x) for x in range(5)] == [1, 2, 3, 4, 5]
+    runs, api = sample.landed(project, 5), sample.api
+    ids, session = {run.id for run in runs}, runs[0].session_id
+    assert {run.id for run in api.runs.streaming.query_v2_items(project_ids=[session], page_size=2)} == ids
+    traces = api.traces.streaming.query_items(project_id=session, page_size=2)
+    assert {trace.root_run.id for trace in traces} == ids
+    assert [(t.thread_id, t.count) for t in api.threads.streaming.query_items(project_id=session)] == [
+        ("T", 5)
+    ]
+
+
 def test_a_closed_client_has_sent_everything(sample: World) -> None:
     for ending in ("cleanup", "close"):
         project = name(ending)

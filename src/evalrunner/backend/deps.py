@@ -40,6 +40,17 @@ def answer(value: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(value), status, media_type="application/json")
 
 
+def answer_page(request: Request, page: dict[str, Any]) -> Response:
+    """Return a page of a query as JSON; as a stream of one event to a client that accepts a stream.
+
+    The SDK's `streaming` calls read patches of a page, and take anything else for an empty one.
+    """
+    if "text/event-stream" not in request.headers.get("accept", ""):
+        return answer(page)
+    whole = orjson.dumps([{"op": "add", "path": "", "value": page}])
+    return Response(b"event: data\ndata: " + whole + b"\n\n", media_type="text/event-stream")
+
+
 async def body_object(request: Request) -> dict[str, Any]:
     """Return the request's JSON object; 422 if it is none."""
     return json_object(await read_body(request), "the body")

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from evalrunner.backend.deps import answer, body_object, deps, path_id
+from evalrunner.backend.deps import answer, answer_page, body_object, deps, path_id
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.run_query import as_list, filters_of
 from evalrunner.backend.store import v2_read as store
@@ -60,7 +60,9 @@ async def _query(request: Request) -> Response:
     body = await body_object(request)
     query, shape = run_query(body), shape_from(request, body.get("selects"))
     subtrees = bool(body.get("include_subtree_usage"))
-    return answer(await read(request, lambda reader: store.run_page(reader, query, shape), subtrees))
+    return answer_page(
+        request, await read(request, lambda reader: store.run_page(reader, query, shape), subtrees)
+    )
 
 
 async def _one(request: Request) -> Response:
@@ -79,7 +81,7 @@ async def _url(request: Request) -> Response:
 async def _traces(request: Request) -> Response:
     body = await body_object(request)
     query, shape = trace_query(body), shape_from(request, body.get("selects"))
-    return answer(await read(request, lambda reader: store.trace_page(reader, query, shape)))
+    return answer_page(request, await read(request, lambda reader: store.trace_page(reader, query, shape)))
 
 
 async def _trace_runs(request: Request) -> Response:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from evalrunner.backend.deps import answer, body_object
+from evalrunner.backend.deps import answer, answer_page, body_object
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.filtering.runs import THREAD_ID, of_run, of_trace
 from evalrunner.backend.routes.v2_runs import query_selects, read, shape_from
@@ -53,7 +53,7 @@ async def _query(request: Request) -> Response:
     roots = _roots(told)
     roots.limit = page_size(told, 20, 100)
     roots.cursor = text(told["cursor"], "cursor") if "cursor" in told else None
-    return answer(await read(request, lambda reader: store.thread_page(reader, roots)))
+    return answer_page(request, await read(request, lambda reader: store.thread_page(reader, roots)))
 
 
 async def _project_stats(request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -12,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backend_fixtures import TOKEN, Backend, eventually, running  # type: ignore[import-not-found]
 from langsmith import Client
 from langsmith.schemas import TracerSession
+
+from tests.acceptance.seen import Seen
+from tests.acceptance.world import Axes, World, serving
+from tests.contract.backend_fixtures import TOKEN, eventually
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated.*")
 
@@ -59,10 +63,13 @@ def test_without_langsmith():
 COUNT = 24
 
 
-@pytest.fixture(scope="module")
-def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    with running(tmp_path_factory.mktemp("backend") / "store" / "backend.db") as served:
-        yield served
+@contextlib.contextmanager
+def served(folder: Path, axes: Axes) -> Iterator[World]:
+    with (
+        serving(folder / "backend.db", axes) as backend,
+        backend.client(api_url=backend.url + axes.prefix) as client,
+    ):
+        yield World(backend, axes, client)
 
 
 def folder(path: Path, said: str = "one") -> Path:
@@ -75,10 +82,10 @@ def folder(path: Path, said: str = "one") -> Path:
     return path
 
 
-def run_suite(backend: Backend, where: Path, suite: str, *options: str) -> None:
+def run_suite(world: World, where: Path, suite: str, *options: str) -> None:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("LANGSMITH", "LANGCHAIN", "PYTEST"))}
     told = {
-        "LANGSMITH_ENDPOINT": backend.url,
+        "LANGSMITH_ENDPOINT": world.client.api_url,
         "LANGSMITH_API_KEY": TOKEN,
         "LANGSMITH_TRACING": "true",
         "LANGSMITH_TEST_SUITE": suite,
@@ -94,36 +101,34 @@ def run_suite(backend: Backend, where: Path, suite: str, *options: str) -> None:
     assert "Traceback" not in ended.stderr, ended.stderr
 
 
-def check(backend: Backend, client: Client, project: TracerSession) -> set[Any]:
+def check(world: World, project: TracerSession) -> set[Any]:
     """Nothing of the experiment is missing; return the ids of its examples."""
     truth = eventually(
-        lambda: backend.truth(str(project.id)),
+        lambda: world.backend.truth(str(project.id)),
         lambda t: (t["counts"]["complete_roots"], t["counts"]["feedback"]) == (COUNT, COUNT + 23),
     )
-    assert truth["counts"]["roots"] == COUNT
-    roots = list(client.list_runs(project_id=project.id, is_root=True))
-    assert truth["counts"]["repeated"] == 0
+    assert (truth["counts"]["roots"], truth["counts"]["repeated"]) == (COUNT, 0)
+    roots = world.runs(str(project.name), is_root=True)
     # The plugin sends a run's end from a thread, which may overtake the test's error: see its score.
     assert {run.name for run in roots if run.status == "error"} <= {"test_wrong"}
     assert Counter(run.status == "pending" for run in roots) == {False: COUNT}
-    linked = {run.reference_example_id for run in roots}
+    linked = {run.example_id for run in roots}
     assert len(linked - {None}) == COUNT
     for run in roots:
         _check_run(run)
-    children = list(client.list_runs(project_id=project.id, is_root=False))
-    doubles = [child for child in children if child.name == "double"]
-    assert len(doubles) == 40
+    children = world.runs(str(project.name), is_root=False)
+    assert len([child for child in children if child.name == "double"]) == 40
     assert all(child.status == "success" for child in children)
-    stats = client.read_project(project_id=str(project.id), include_stats=True).feedback_stats or {}
+    stats = world.client.read_project(project_id=str(project.id), include_stats=True).feedback_stats or {}
     assert {key: one["n"] for key, one in stats.items()} == {"pass": COUNT, "near": 20, "judged": 3}
     assert stats["pass"]["avg"] == pytest.approx(20 / 23)
-    return linked
+    return {uuid.UUID(one) for one in linked if one}
 
 
-def _check_run(run: Any) -> None:
-    scores = {key: one["avg"] for key, one in run.feedback_stats.items()}
+def _check_run(run: Seen) -> None:
+    scores = {key: average for key, (_, average) in run.scores.items()}
     if run.name == "test_double":
-        assert (run.outputs["y"], scores) == (2 * run.inputs["x"], {"pass": 1, "near": 0.5})
+        assert ((run.outputs or {})["y"], scores) == (2 * run.inputs["x"], {"pass": 1, "near": 0.5})
         assert run.metadata["ls_example_kind"] == "sum"
     elif run.name == "test_wrong":
         assert scores == {"pass": 0, "judged": 1}
@@ -137,22 +142,31 @@ def newest(client: Client, dataset_name: str) -> TracerSession:
     return next(client.list_projects(reference_dataset_id=dataset.id))
 
 
-def test_a_suite_in_two_processes_and_again(backend: Backend, tmp_path: Path) -> None:
+def test_a_suite_in_two_processes_and_again(tmp_path: Path) -> None:
     suite = f"suite-{uuid.uuid4().hex[:8]}"
-    with backend.client() as client:
-        run_suite(backend, folder(tmp_path), suite, "-n", "2")
+    with served(tmp_path / "store", Axes(True, "both", "")) as world:
+        client = world.client
+        run_suite(world, folder(tmp_path), suite, "-n", "2")
         first = newest(client, suite)
-        examples = check(backend, client, first)
+        examples = check(world, first)
         version = _check_dataset(client, suite, examples)
         # Of the second time, three tests expect something else; for the others nothing has changed.
-        run_suite(backend, folder(tmp_path, "two"), suite, "-n", "2")
+        run_suite(world, folder(tmp_path, "two"), suite, "-n", "2")
         second = newest(client, suite)
         assert second.id != first.id
-        assert check(backend, client, second) == examples
+        assert check(world, second) == examples
         assert _check_dataset(client, suite, examples, "two") > version
         before = list(client.list_examples(dataset_name=suite, as_of=version))
         assert len([example for example in before if (example.outputs or {}).get("y") == "one"]) == 3
-        assert check(backend, client, first) == examples
+        assert check(world, first) == examples
+
+
+@pytest.mark.parametrize("axes", [Axes(False, "v2", "/api/v1"), Axes(True, "older", "/api")], ids=str)
+def test_a_suite_under_other_settings(axes: Axes, tmp_path: Path) -> None:
+    suite = f"suite-{uuid.uuid4().hex[:8]}"
+    with served(tmp_path / "store", axes) as world:
+        run_suite(world, folder(tmp_path), suite, "-n", "2")
+        _check_dataset(world.client, suite, check(world, newest(world.client, suite)))
 
 
 def _check_dataset(client: Client, suite: str, ids: set[Any], said: str = "one") -> Any:
