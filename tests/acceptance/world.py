@@ -113,7 +113,12 @@ class World:
         words = {"error": "has_error"}
         asked = {words.get(k, k): v.upper() if k == "run_type" else v for k, v in asked.items()}
         pages = self.api.runs.query_v2(
-            project_ids=[str(told.id)], min_start_time=LONG_AGO, selects=SELECTS, page_size=7, **asked
+            project_ids=[str(told.id)],
+            min_start_time=LONG_AGO,
+            selects=SELECTS,
+            page_size=7,
+            include_subtree_usage=True,  # as the older reads do unasked
+            **asked,
         )
         newer = [seen_v2(run, self.backend.url) for run in pages]
         if found is not None:
