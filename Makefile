@@ -1,7 +1,7 @@
 # evalrunner: everything a clone needs, with nothing but make and a Python >= 3.10.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test browser lint bench-loss bench-overhead bench-memory bench-backend chaos clean
+.PHONY: help setup demo test browser lint bench-loss bench-overhead bench-memory bench-backend bench-pages chaos clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -38,6 +38,9 @@ bench-memory: setup ## memory of supervisor and workers at 2,000 and at 10,000 e
 
 bench-backend: setup ## the local backend: runs taken in per second, a page of them, memory
 	@$(BIN)/python scripts/bench/backend.py
+
+bench-pages: setup ## the pages over 10,000 examples: cold, after a write, again
+	@$(BIN)/python scripts/bench/pages.py
 
 chaos: setup ## kill workers, supervisors and the backend at random moments; then every outage
 	@$(BIN)/python scripts/chaos/kills.py --mode both --seeds 20

@@ -16,12 +16,14 @@ _START = "2026-01-02T03:04:05.000006+00:00"
 _END = "2026-01-02T03:04:06.000006+00:00"
 
 
-def post(run: str, session: str, *, ended: bool = False, number: int = 0) -> list[bytes]:
-    """Return the parts of a root run's create; `ended`: with its outputs and its end."""
+def post(
+    run: str, session: str, *, ended: bool = False, number: int = 0, more: dict[str, str] | None = None
+) -> list[bytes]:
+    """Return the parts of a root run's create; `ended`: with its outputs and its end; `more`: further fields."""
     seconds = f"2026-01-{number // 86400 % 28 + 1:02}T{number // 3600 % 24:02}:{number // 60 % 60:02}"
     start = f"{seconds}:{number % 60:02}.000006+00:00" if number else _START
     main = {"id": run, "trace_id": run, "dotted_order": f"20260102T030405000006Z{run}", "name": "target"}
-    main |= {"run_type": "chain", "session_name": session, "start_time": start}
+    main |= {"run_type": "chain", "session_name": session, "start_time": start, **(more or {})}
     extra = {"metadata": {"number": number}, "runtime": {"sdk": "langsmith-py"}}
     made = [_part(f"post.{run}", main | ({"end_time": _END} if ended else {}))]
     made += [_part(f"post.{run}.inputs", {"x": number}), _part(f"post.{run}.extra", extra)]
@@ -32,6 +34,13 @@ def patch(run: str) -> list[bytes]:
     """Return the parts of a root run's update: outputs and end."""
     main = {"id": run, "trace_id": run, "dotted_order": f"20260102T030405000006Z{run}", "end_time": _END}
     return [_part(f"patch.{run}", main), _part(f"patch.{run}.outputs", {"answer": run})]
+
+
+def feedback(run: str, session: str, key: str, score: float) -> bytes:
+    """Return the part of a score of a root run."""
+    name = new_id()
+    body = {"id": name, "run_id": run, "trace_id": run, "session_id": session, "key": key, "score": score}
+    return _part(f"feedback.{name}", body)
 
 
 def _part(name: str, value: object) -> bytes:

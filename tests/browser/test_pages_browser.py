@@ -247,6 +247,10 @@ def test_by_keyboard_alone(visit: Visit) -> None:
     assert page.locator("table >> nth=1 >> tbody tr").count() == 1
 
 
+# What has the focus, and where on the screen it is.
+_HELD = "[document.activeElement.href, Math.round(document.activeElement.getBoundingClientRect().top)]"
+
+
 def test_a_run_that_goes_on_is_shown_live(visit: Visit) -> None:
     metadata = {"num_repetitions": 1, "dataset_version": datetime.now(timezone.utc).isoformat()}
     fields = {"name": "live", "reference_dataset_id": visit.world.dataset, "extra": {"metadata": metadata}}
@@ -255,8 +259,25 @@ def test_a_run_that_goes_on_is_shown_live(visit: Visit) -> None:
     visit.world.sessions.append(session)
     visit.go(f"/ui/experiments/{session}")
     assert "Running. 0 of 60" in visit.page.inner_text(".verdict")
+    page = visit.page
+    assert page.inner_text("#updates span") == "Live"
+    page.focus("#rows a.row >> nth=20")
+    held, at = page.evaluate(_HELD)
+    assert 0 < at < 900
     visit.world.run(2, visit.world.examples[0], 1, 1.0)
-    visit.page.wait_for_selector(".verdict >> text=1 of 60")
+    page.wait_for_selector(".verdict >> text=1 of 60")
+    assert page.evaluate(_HELD) == [held, at]
+    assert "1 of 60" in page.inner_text("#announced")
+    page.click("text=Pause")
+    assert page.inner_text("#updates") == "Updates paused Resume"
+    for number, example in enumerate(visit.world.examples[1:], 1):
+        visit.world.run(2, example, number, 1.0)
+    assert "1 of 60" in page.inner_text(".verdict")
+    page.click("text=Resume")
+    page.wait_for_selector(".verdict >> text=All 60 items visible")
+    assert page.inner_text("#announced").startswith("Complete.")
+    page.wait_for_selector("#updates", state="hidden")
+    assert page.evaluate("document.querySelector('[data-live]')") is None
     assert visit.world.backend.call("DELETE", f"/sessions/{visit.world.sessions.pop()}").status_code == 200
 
 

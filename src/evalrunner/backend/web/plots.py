@@ -142,9 +142,13 @@ def _grid(most: int, per: str) -> list[str]:
     for count in (0, most // 2, most):
         y = _FLOOR - count / most * (_FLOOR - _TOP)
         parts.append(f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{count:,}</text>')
+        parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_short(count)}</text>')
     parts.append(f'<text x="{_LEFT - 6}" y="9" text-anchor="end">{per}</text>')
     return parts
+
+
+def _short(count: int) -> str:
+    return f"{count:,}" if count < 10_000 else f"{count / 1000:g}k"
 
 
 def _tick(data: Histogram, at: float, unit: Callable[[float], str]) -> str:
