@@ -23,7 +23,7 @@ CREATE TABLE roots (
     PRIMARY KEY (session, id)
 ) WITHOUT ROWID;
 CREATE INDEX roots_by_pos ON roots (session, pos, start_time);
-CREATE INDEX roots_by_kind ON roots (session, kind, start_time, latency);
+CREATE INDEX roots_by_kind ON roots (session, kind, latency);
 
 CREATE TABLE scores (
     session TEXT NOT NULL,
@@ -34,7 +34,7 @@ CREATE TABLE scores (
     value   TEXT,
     PRIMARY KEY (session, run_id, key)
 ) WITHOUT ROWID;
-CREATE INDEX scores_by_key ON scores (session, key, score, value) WHERE pos IS NOT NULL;
+CREATE INDEX scores_by_key ON scores (session, key, score, value, pos) WHERE pos IS NOT NULL;
 
 CREATE TABLE items (
     session TEXT NOT NULL,

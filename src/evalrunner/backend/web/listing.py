@@ -62,6 +62,23 @@ def dataset(connection: sqlite3.Connection, dataset_id: str) -> dict[str, Any]:
     return found[0]
 
 
+def name_of(connection: sqlite3.Connection, dataset_id: str) -> str:
+    """Return a dataset's name; 404 if unknown."""
+    row = connection.execute("SELECT name FROM datasets WHERE id = ?", (dataset_id,)).fetchone()
+    if row is None:
+        raise HttpError(404, "there is no such dataset")
+    return str(row[0])
+
+
+def siblings(connection: sqlite3.Connection, session_id: str, dataset_id: str) -> list[dict[str, Any]]:
+    """Return ids, names and starts of the latest other experiments over a dataset."""
+    sql = (
+        "SELECT id, name, start_time FROM sessions WHERE reference_dataset_id = ? AND id <> ? "
+        "ORDER BY start_time DESC, id DESC LIMIT ?"
+    )
+    return _dicts(connection, sql, (dataset_id, session_id, PAGE))
+
+
 def experiments(
     connection: sqlite3.Connection, dataset_id: str, page: int, size: int = PAGE
 ) -> tuple[list[dict[str, Any]], int]:

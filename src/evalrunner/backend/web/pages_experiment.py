@@ -36,7 +36,7 @@ async def experiment(request: Request) -> Response:
         table.add_texts(connection, shown["rows"])
         asks = _asks(connection, shown["groups"])
         others = _others(connection, scope)
-        return {"dataset": listing.dataset(connection, str(scope.dataset_id)), "others": others, "asks": asks}
+        return {"dataset": listing.name_of(connection, str(scope.dataset_id)), "others": others, "asks": asks}
 
     rest = await store.read(read)
     known = {"filters": table.FILTERS, "sorts": table.SORTS, "view": view}
@@ -45,8 +45,7 @@ async def experiment(request: Request) -> Response:
 
 def _others(connection: sqlite3.Connection, scope: Scope) -> list[dict[str, Any]]:
     """Return what the experiment can be compared with: the one before it first."""
-    found, _ = listing.experiments(connection, str(scope.dataset_id), 1)
-    others = [other for other in found if other["id"] != scope.id]
+    others = listing.siblings(connection, scope.id, str(scope.dataset_id))
     return sorted(others, key=lambda other: other["start_time"] > scope.start_time)
 
 
@@ -129,7 +128,7 @@ async def compare(request: Request) -> Response:
     def read(connection: sqlite3.Connection) -> str:
         _add_pairs(connection, shown["pairs"])
         wanted_id = shown["b"].dataset_id
-        return str(listing.dataset(connection, wanted_id)["name"]) if wanted_id else ""
+        return listing.name_of(connection, wanted_id) if wanted_id else ""
 
     name = await deps(request).store.read(read)
     return page(request, "compare.html", **shown, dataset=name, show=show, shows=comparing.SHOWS)

@@ -48,20 +48,17 @@ def histogram(values: Counted, bins: int = BINS) -> Histogram | None:
     return _counted(finite, low, high if high > low else low + 1, bins)
 
 
-def latencies(values: list[float], bins: int = 32) -> Histogram | None:
-    """Count latencies from 0 to a little above the 99th percentile; what is slower is in the last bin."""
-    finite = sorted(max(value, 0.0) for value in values)
-    if not finite:
-        return None
-    high = finite[min(len(finite) - 1, int(0.99 * len(finite)))] * 1.05 or 0.001
-    return _counted([(value, 1) for value in finite], 0.0, high, bins, over=finite[-1] > high)
+def binned(found: Counted, high: float, bins: int, over: bool) -> Histogram:
+    """Return counts that are known per bin, of values from 0 to `high`."""
+    by_bin = dict(found)
+    return Histogram(0.0, high, [by_bin.get(index, 0) for index in range(bins)], over)
 
 
-def _counted(values: Counted, low: float, high: float, bins: int, over: bool = False) -> Histogram:
+def _counted(values: Counted, low: float, high: float, bins: int) -> Histogram:
     counts = [0] * bins
     for value, count in values:
         counts[max(0, min(bins - 1, int((value - low) / (high - low) * bins)))] += count
-    return Histogram(low, high, counts, over)
+    return Histogram(low, high, counts)
 
 
 def draw(

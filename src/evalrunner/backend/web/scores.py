@@ -10,10 +10,11 @@ from markupsafe import Markup
 
 from evalrunner.backend.web import text
 from evalrunner.backend.web.digest import Digests
-from evalrunner.backend.web.plots import categories, draw, histogram, latencies
+from evalrunner.backend.web.plots import binned, categories, draw, histogram
 from evalrunner.backend.web.scope import Scope
 from evalrunner.backend.web.table import score_keys
 
+_BINS = 32  # of latencies, from 0 to a little above the 99th percentile; what is slower is in the last one
 _FEW = 6  # different values: each has a bar of its own
 _ROWS = (
     "SELECT score, value, COUNT(*) FROM scores INDEXED BY scores_by_key "
@@ -79,18 +80,27 @@ def latency(digests: Digests, scope: Scope) -> Latency:
     return digests.once(("latency", scope.id), lambda: _latency(digests, scope))
 
 
+_COUNTED = "FROM roots INDEXED BY roots_by_kind WHERE session = :id AND kind = 'counted' AND latency NOT NULL"
+
+
 def _latency(digests: Digests, scope: Scope) -> Latency:
-    rows = digests.rows(
-        "SELECT latency FROM roots INDEXED BY roots_by_kind WHERE session = ? AND kind = 'counted' "
-        "AND latency IS NOT NULL",
-        scope.id,
-    )
-    values = sorted(row[0] for row in rows)
-    if not values:
+    n = digests.rows(f"SELECT COUNT(*) {_COUNTED}", id=scope.id)[0][0]
+    if not n:
         return Latency(0, None, None, None, draw(None, "", text.seconds))
-    p50, p95 = (values[min(int(share * len(values)), len(values) - 1)] for share in (0.5, 0.95))
-    plot = draw(latencies(values), "latencies", text.tick_seconds, ("median", float(f"{p50:.3g}")))
-    return Latency(len(values), p50, p95, values[-1], plot)
+    at = f"SELECT latency {_COUNTED} ORDER BY latency LIMIT 1 OFFSET :skip"
+    skips = [min(int(share * n), n - 1) for share in (0.5, 0.95, 0.99, 1)]
+    p50, p95, p99, high = (max(digests.rows(at, id=scope.id, skip=skip)[0][0], 0.0) for skip in skips)
+    end = p99 * 1.05 or 0.001
+    bins = digests.rows(
+        f"SELECT MIN(MAX(CAST(latency / :end * :bins AS INTEGER), 0), :bins - 1), COUNT(*) {_COUNTED} GROUP BY 1",
+        id=scope.id,
+        end=end,
+        bins=_BINS,
+    )
+    plot = draw(
+        binned(bins, end, _BINS, high > end), "latencies", text.tick_seconds, ("median", float(f"{p50:.3g}"))
+    )
+    return Latency(n, p50, p95, high, plot)
 
 
 def summaries(digests: Digests, scope: Scope) -> list[tuple[str, str]]:
