@@ -91,6 +91,9 @@ def run_suite(world: World, where: Path, suite: str, *options: str) -> None:
         "LANGSMITH_TEST_SUITE": suite,
         "LANGSMITH_EXPERIMENT": suite,
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        # Else each request walks the environment for proxies, in the plugin's threads, while pytest changes it from
+        # test to test: a KeyError, which the plugin swallows, and with it the end of a run.
+        "NO_PROXY": "127.0.0.1",
     }
     plugins = ["-p", "no:cacheprovider", "-p", "langsmith.pytest_plugin", "-p", "xdist"]
     command = [sys.executable, "-m", "pytest", "-q", *plugins, *options]
