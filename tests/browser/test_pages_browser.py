@@ -170,7 +170,7 @@ def test_clicking_through_all_of_it(visit: Visit) -> None:
     page.click("a.row")
     visit.shot("dataset")
     page.click("table a.row >> text=after")
-    assert "58 of 60 items visible, 2 missing or pending." in page.inner_text(".verdict")
+    assert "58 of 60 items are visible; 2 are missing or pending." in page.inner_text(".verdict")
     assert page.locator(".holes .group a").all_inner_texts() == ["2 missing", "1 unlinked"]
     assert "evalrunner --experiment" in page.inner_text(".holes .group code")
     assert page.locator("svg.plot").count() == 2
@@ -274,7 +274,7 @@ def test_a_run_that_goes_on_is_shown_live(visit: Visit) -> None:
         visit.world.run(2, example, number, 1.0)
     assert "1 of 60" in page.inner_text(".verdict")
     page.click("text=Resume")
-    page.wait_for_selector(".verdict >> text=All 60 items visible")
+    page.wait_for_selector(".verdict >> text=All 60 items are visible")
     assert page.inner_text("#announced").startswith("Complete.")
     page.wait_for_selector("#updates", state="hidden")
     assert page.evaluate("document.querySelector('[data-live]')") is None

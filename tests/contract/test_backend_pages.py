@@ -137,7 +137,7 @@ def test_a_complete_experiment(backend: Backend, visitor: requests.Session) -> N
     made = Made(backend)
     made.all_runs()
     page = made.page(visitor)
-    assert "All 6 items visible; nothing was lost." in page
+    assert "All 6 items are visible; nothing was lost." in page
     assert 'id="holes"' not in page
 
 
@@ -153,7 +153,7 @@ def test_every_kind_of_hole_is_a_row(backend: Backend, visitor: requests.Session
         backend.multipart(body(patch(update, session_id=made.session, outputs={"a": 1}))).status_code == 202
     )
     page = made.page(visitor)
-    assert "2 of 6 items visible, 4 to come. 4 further runs do not count." in page
+    assert "2 of 6 items are visible; 4 are to come. 4 further runs do not count." in page
     chips = re.findall(r'class="row"><b>(\d+)</b> (\w+)', page)
     kinds = {"missing": 3, "pending": 1, "hidden": 1, "duplicate": 1, "unlinked": 1, "update": 1}
     assert {kind: int(count) for count, kind in chips} == kinds
@@ -180,7 +180,7 @@ def test_an_example_that_was_deleted_since_stays_in_the_plan(
     made.all_runs()
     assert backend.call("DELETE", f"/examples/{made.examples[0]}").status_code == 200
     page = made.page(visitor)
-    assert "All 6 items visible" in page
+    assert "All 6 items are visible" in page
     assert "deleted since" in page
 
 

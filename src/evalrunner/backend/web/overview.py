@@ -98,16 +98,19 @@ class Overview:
                 "The dataset version of this experiment holds no examples, so there is nothing to evaluate."
             )
         if self.open:
-            what = "items" if self.planned > 1 else "item"
             rest = "to come" if self.live else "missing or pending"
-            said = f"{self.visible:,} of {self.planned:,} {what} visible, {self.open:,} {rest}."
+            said = f"{self.visible:,} of {self.planned:,} items are visible; {self.open:,} {_are(self.open)} {rest}."
         else:
-            said = f"All {self.planned:,} items visible; nothing was lost."
+            said = f"All {self.planned:,} items are visible; nothing was lost."
         if self.failed:
             said += f" {self.failed:,} failed."
         if self.strangers:
             said += f" {self.strangers:,} further run{'s do' if self.strangers > 1 else ' does'} not count."
         return said
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def read_overview(digests: Digests, scope: Scope) -> Overview:
