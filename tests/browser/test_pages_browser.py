@@ -207,6 +207,8 @@ def test_side_by_side(visit: Visit) -> None:
     visit.page.check(f"input[name=b][value='{after}']")
     visit.page.click("text=Compare the two")
     assert visit.page.inner_text("h1") == "14 worse, 0 better, 44 the same"
+    told = visit.page.inner_text("table >> nth=0 >> tbody tr >> nth=0")
+    assert "58 of" in told, f"means over the examples of both: {told}"
     visit.page.click("a.chip >> text=in one only")
     assert visit.page.locator("table >> nth=1 >> tbody tr").count() == 2
     visit.shot("compare")

@@ -37,6 +37,13 @@ SELECT :of, pos, example_id, version, a, b, d, CASE WHEN a IS NULL AND b IS NULL
     WHEN a IS NULL OR b IS NULL THEN 'one' WHEN d < -{_EPSILON} THEN 'worse' WHEN d > {_EPSILON} THEN 'better'
     ELSE 'same' END, la, lb, fa, fb, na, nb FROM rows
 """  # noqa: S608
+_SHARED = """
+SELECT AVG(sa.mean), AVG(sb.mean), COUNT(*) FROM plan pa
+JOIN plan pb ON pb.session = :b AND pb.example_id = pa.example_id
+JOIN item_scores sa ON sa.session = :a AND sa.key = :key AND sa.pos = pa.pos AND sa.mean IS NOT NULL
+JOIN item_scores sb ON sb.session = :b AND sb.key = :key AND sb.pos = pb.pos AND sb.mean IS NOT NULL
+WHERE pa.session = :a"""
+_OWN = "SELECT AVG(mean), COUNT(mean) FROM item_scores WHERE session = ? AND key = ?"
 _WHERE = {"all": "1", "changed": "way IN ('worse', 'better')"}
 
 
@@ -105,17 +112,19 @@ def _run(digests: Digests, session: str, example_id: str) -> str | None:
 
 
 def means(digests: Digests, a: Scope, b: Scope, keys: list[str]) -> list[dict[str, Any]]:
-    """Return, for every key, the mean over the items of each experiment, and the difference."""
+    """Return, for every key, each experiment's mean over the examples that both have scored.
+
+    Means over different examples would differ although no example does. A key that only one of them has is
+    shown with that one's mean, and without a difference.
+    """
     return digests.once(("means", a.id, b.id), lambda: [_means(digests, a, b, key) for key in keys])
 
 
 def _means(digests: Digests, a: Scope, b: Scope, key: str) -> dict[str, Any]:
-    sides = [
-        digests.rows(
-            "SELECT AVG(mean), COUNT(mean) FROM item_scores WHERE session = ? AND key = ?", side.id, key
-        )[0]
-        for side in (a, b)
-    ]
-    (mean_a, n_a), (mean_b, n_b) = sides
-    delta = mean_b - mean_a if mean_a is not None and mean_b is not None else None
-    return {"key": key, "a": mean_a, "b": mean_b, "n_a": n_a, "n_b": n_b, "delta": delta}
+    named = {"a": a.id, "b": b.id, "key": key}
+    mean_a, mean_b, shared = digests.rows(_SHARED, **named)[0]
+    (own_a, n_a), (own_b, n_b) = (digests.rows(_OWN, side.id, key)[0] for side in (a, b))
+    told = {"key": key, "n": shared, "n_a": n_a, "n_b": n_b}
+    if not shared:
+        return {**told, "a": own_a, "b": own_b, "delta": None}
+    return {**told, "a": mean_a, "b": mean_b, "delta": mean_b - mean_a}
