@@ -108,6 +108,14 @@ class Backend:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
+    def freeze(self) -> None:
+        """Stop it with SIGSTOP: the system still accepts connections for it, and nobody answers."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._process.send_signal(signal.SIGCONT)
+
     def close(self) -> None:
         """Stop for good."""
         self.client.close()

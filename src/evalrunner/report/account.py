@@ -84,15 +84,18 @@ def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
 
 def _read(outcome: Outcome) -> Assignment | None:
     """Look at the experiment once more, whole; None if it cannot be read."""
+    why = outcome.silence
     try:
-        roots = outcome.readback.roots() if outcome.scope.session is not None else ()
-        return read_assignment(outcome.scope, outcome.reading.ids, roots, outcome.ledger.attempts())
+        if not why:
+            roots = outcome.readback.roots() if outcome.scope.session is not None else ()
+            return read_assignment(outcome.scope, outcome.reading.ids, roots, outcome.ledger.attempts())
     except Exception as error:
-        outcome.warnings.append(
-            f"the experiment could not be read once more ({type(error).__name__}): what is visible here came "
-            "back earlier in this run; duplicates, strangers and scores are not known"
-        )
-        return None
+        why = type(error).__name__
+    outcome.warnings.append(
+        f"the experiment could not be read once more ({why}): what is visible here came "
+        "back earlier in this run; duplicates, strangers and scores are not known"
+    )
+    return None
 
 
 def _entry(

@@ -6,12 +6,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from langsmith import Client
+from langsmith.utils import LangSmithConnectionError
+from requests import RequestException
 
 from evalrunner.engines.base import Engine
+from evalrunner.errors import ServiceError
 from evalrunner.protocol.lease import IN_SPOOL, ItemState
 from evalrunner.supervisor.experiment import write_facts
 from evalrunner.supervisor.parts import Parts
 from evalrunner.supervisor.summarise import summarise
+from evalrunner.verify import service
+from evalrunner.verify.reach import cause, host
 
 if TYPE_CHECKING:
     from evalrunner.supervisor.session import Outcome
@@ -24,15 +29,13 @@ def finish(
 
     An outage here costs a warning and no result: the next run of the command does it again.
     """
-    keys: list[str] = parts.ledger.get_meta("evaluator_keys") or []
-    try:
-        write_facts(client, outcome.scope, outcome.reading, keys)
-    except Exception as error:
-        outcome.warnings.append(f"the experiment's metadata could not be written ({type(error).__name__})")
+    rows = outcome.planned()
+    if outcome.stopped or any(row.state is not ItemState.VISIBLE for row in rows):
+        outcome.silence = _silence(client)
+    _describe(parts, client, outcome)
     _let_go(parts)
     if not (parts.config.spec.summary_evaluators or parts.config.spec.pickled):
         return
-    rows = outcome.planned()
     if outcome.stopped or any(row.state is not ItemState.VISIBLE for row in rows):
         if parts.config.spec.summary_evaluators:
             outcome.warnings.append("the summary evaluators wait until the experiment is complete")
@@ -42,6 +45,29 @@ def finish(
         outcome.summary = summarise(parts, client, engine, outcome.readback, runs, stop_asked)
     except Exception as error:
         outcome.warnings.append(f"the summary evaluators could not be run ({type(error).__name__}: {error})")
+
+
+def _silence(client: Client) -> str:
+    """Say why the service need not be asked anything more, or "": each question could hang for minutes."""
+    try:
+        service.check(client)
+    except ServiceError as error:
+        return str(error).partition(";")[0]
+    return ""
+
+
+def _describe(parts: Parts, client: Client, outcome: Outcome) -> None:
+    keys: list[str] = parts.ledger.get_meta("evaluator_keys") or []
+    why = outcome.silence
+    try:
+        if not why:
+            write_facts(client, outcome.scope, outcome.reading, keys)
+    except (LangSmithConnectionError, RequestException) as error:
+        why = outcome.silence = f"LangSmith at {host(client.api_url)} does not answer: {cause(error)}"
+    except Exception as error:
+        why = type(error).__name__
+    if why:
+        outcome.warnings.append(f"the experiment's metadata could not be written ({why})")
 
 
 def _let_go(parts: Parts) -> None:

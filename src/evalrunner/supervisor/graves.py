@@ -5,6 +5,7 @@ They go the way of every trace: into a spool of the supervisor's own, and out th
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -51,6 +52,7 @@ class Graves:
         self._clock = clock
         self._outlet: Outlet | None = None
         self._unsynced = 0
+        self._lock = threading.Lock()  # the spool's thread counts down what the supervisor's counts up
 
     def bury(self, order: Bury, example: dict[str, Any], repetition: int, scope: Scope) -> None:
         """Write the error run of one item."""
@@ -69,7 +71,7 @@ class Graves:
         )
         made = asdict(ProducedItem(order.item, order.token, [str(run_id)], [], [], order.reason, [], 0.0))
         meta = {key: value for key, value in made.items() if key not in ("item", "token")}
-        self._unsynced += 1
+        self._count(1)
         self._open().publish(order.item, order.token, meta, [run.operation()])
 
     def close_runs(self, runs: list[dict[str, Any]], error: str) -> None:
@@ -83,7 +85,7 @@ class Graves:
             run.patch(dict(address))
             run.fail(error, self._clock.utcnow())
             operations.append(run.operation())
-        self._unsynced += 1
+        self._count(1)
         self._open().publish_loose(operations)
 
     @property
@@ -95,6 +97,10 @@ class Graves:
         """Close the spool; what is unsent stays in it."""
         if self._outlet is not None:
             self._outlet.close()
+
+    def _count(self, more: int) -> None:
+        with self._lock:
+            self._unsynced += more
 
     def _open(self) -> Outlet:
         if self._outlet is None:
@@ -116,7 +122,7 @@ class Graves:
         for made in (produced_item(entry.header) for entry in entries):
             if made is not None:
                 self._post(Buried(made))
-        self._unsynced -= len(entries)
+        self._count(-len(entries))
 
     def _refused(self, entry: Entry, why: str) -> None:
         self._post(SentOn(refused=tuple((item, token, why) for item, token in names([entry]))))

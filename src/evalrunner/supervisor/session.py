@@ -59,6 +59,7 @@ class Outcome:
         session: number of this run of the command in the ledger.
         stopped: the user asked for an end.
         seconds: what took how long.
+        silence: why the service is asked nothing any more, or "".
     """
 
     config: RunConfig
@@ -74,6 +75,7 @@ class Outcome:
     summary: Summary = field(default_factory=Summary)
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    silence: str = ""
 
     def planned(self) -> list[ItemRow]:
         """Return the ledger's rows of the plan, in the dataset's order."""

@@ -18,6 +18,7 @@ import requests
 from langsmith import Client
 from langsmith import utils as sdk
 from langsmith.schemas import Dataset, TracerSession
+from urllib3 import BaseHTTPResponse, Retry
 
 from evalrunner.config import Endpoint
 from evalrunner.errors import ServiceError
@@ -28,7 +29,31 @@ __all__ = ["check", "find_dataset", "find_experiment", "look_for_dataset", "make
 #: Names looked through when one is not known.
 _NAMES = 300
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+#: Seconds of a Retry-After that are believed; the SDK would sleep for as long as the service says.
+_LONGEST_RETRY_AFTER = 10.0
 T = TypeVar("T")
+
+
+class _Retry(Retry):
+    """As the SDK retries (client.py:646), within limits."""
+
+    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
+        """Return the seconds that the service asks for, or the most that we grant."""
+        asked = super().get_retry_after(response)
+        return None if asked is None else min(asked, _LONGEST_RETRY_AFTER)
+
+
+def _retries() -> Retry:
+    return _Retry(
+        total=3,
+        # A connection that has grown stale gets a second try; a service that never answers costs 30 s each time.
+        read=1,
+        status_forcelist=(408, 425, 429, 500, 502, 503, 504),
+        allowed_methods=None,
+        backoff_factor=0.5,
+        raise_on_redirect=False,
+        raise_on_status=False,
+    )
 
 
 def make_client(endpoint: Endpoint) -> Client:
@@ -47,6 +72,7 @@ def make_client(endpoint: Endpoint) -> Client:
             workspace_id=endpoint.workspace or "",
             auto_batch_tracing=False,
             timeout_ms=(5_000, 30_000),
+            retry_config=_retries(),
             disable_prompt_cache=True,
         )
     except sdk.LangSmithUserError as error:
