@@ -1,0 +1,220 @@
+"""The sender against a simple service: whatever that answers, every record ends exactly once, and truthfully."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from evalrunner.delivery.record import Header, Op
+from evalrunner.delivery.sender import Sender
+from evalrunner.delivery.spool import Entry
+from evalrunner.delivery.transport import Answer
+from evalrunner.errors import TransportError
+
+#: What the service may do with a request, whoever sent it: a status, or no answer before or after the commit.
+MOODS: tuple[str | int, ...] = ("ok", "cut before", "cut after", "hang", 401, 408, 429, 500, 503)
+#: What it does for ever with a request that carries a certain record.
+POISONS: tuple[str | int, ...] = (400, 422, 500, 502, 503, "cut before", "hang")
+DEADLINE = 400.0
+LARGEST = 5000
+
+
+class FakeClock:
+    """Seconds that pass only while a request is under way."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def utcnow(self) -> datetime:
+        return datetime.fromtimestamp(self.now, timezone.utc)
+
+
+class NoDelay(random.Random):
+    """Scatters every delay down to nothing."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return 0.0
+
+
+@dataclass
+class Service:
+    """Keeps operations by name, as LangSmith does: a name can be created once.
+
+    Attributes:
+        script: what it does with the first requests.
+        poison: record -> what it does with every request that carries a part of it.
+        batch: a conflict refuses the whole request; else what is new in it is kept.
+        stuck: it never recovers from its script's last word.
+    """
+
+    clock: FakeClock
+    script: list[str | int]
+    poison: dict[int, str | int] = field(default_factory=dict)
+    batch: bool = False
+    stuck: bool = False
+    kept: Counter[str] = field(default_factory=Counter)
+
+    def post_multipart(self, body: bytes, boundary: str, *, compress: bool, limit: float) -> Answer:
+        names = [word.rstrip(".") for word in body.decode().split("|")[:-1]]
+        mood = self._mood({int(name.split("-")[0]) for name in names})
+        self.clock.now += min(limit, 30.0) if mood == "hang" else min(limit, 0.5)
+        if mood in ("cut before", "hang"):
+            raise TransportError("no answer")
+        if isinstance(mood, int):
+            return Answer(mood, 5.0 if mood == 429 else None, "")
+        answer = self._take(names, len(body))
+        if mood == "cut after":
+            raise TransportError("no answer")
+        return answer
+
+    def _mood(self, records: set[int]) -> str | int:
+        mood: str | int = "ok"
+        if self.script:
+            mood = self.script[0] if self.stuck and len(self.script) == 1 else self.script.pop(0)
+        poison = (self.poison[one] for one in sorted(records) if one in self.poison)
+        return next(poison, mood) if mood in ("ok", "cut after") else mood
+
+    def _take(self, names: Sequence[str], size: int) -> Answer:
+        if size > LARGEST:
+            return Answer(413, None, "")
+        new = [name for name in names if not self.kept[name]]
+        if len(new) < len(names) and (self.batch or not new):
+            return Answer(409, None, "")
+        self.kept.update(new)
+        return Answer(202, None, "")
+
+
+@dataclass
+class World:
+    """One record per number of operations given, a sender, and what was said of each record."""
+
+    service: Service
+    sizes: Sequence[Sequence[int]]
+    accepted: Counter[int] = field(default_factory=Counter)
+    refused: Counter[int] = field(default_factory=Counter)
+    untrue: list[int] = field(default_factory=list)
+    on_any: Callable[[int], None] = lambda number: None
+
+    def __post_init__(self) -> None:
+        self.bodies: dict[int, bytes] = {}
+        self.entries = [self._entry(seq, sizes) for seq, sizes in enumerate(self.sizes, 1)]
+        self.sender = Sender(
+            self.service,
+            lambda entry: self.bodies[entry.seq],
+            "b",
+            on_accepted=self._on_accepted,
+            on_refused=self._on_refused,
+            on_note=lambda text: None,
+            clock=self.service.clock,
+            max_batch_ops=20,
+            linger=0.0,
+            deadline=DEADLINE,
+            probe_interval=0.0,
+            rng=NoDelay(),
+        )
+
+    def _entry(self, seq: int, sizes: Sequence[int]) -> Entry:
+        parts = [f"{seq}-{at}".ljust(size, ".") + "|" for at, size in enumerate(sizes)]
+        offsets = [sum(map(len, parts[:at])) for at in range(len(parts))]
+        ops = tuple(
+            Op("post", f"{seq}-{at}", offset, len(part))
+            for at, (offset, part) in enumerate(zip(offsets, parts, strict=True))
+        )
+        self.bodies[seq] = "".join(parts).encode()
+        return Entry(seq, 0, len(self.bodies[seq]), Header(seq, 1, {}, ops))
+
+    def _on_accepted(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            self.accepted[entry.seq] += 1
+            if any(not self.service.kept[op.id] for op in entry.header.ops):
+                self.untrue.append(entry.seq)
+        self.on_any(len(self.accepted))
+
+    def _on_refused(self, entry: Entry, why: str) -> None:
+        self.refused[entry.seq] += 1
+        self.on_any(len(self.accepted))
+
+    def settled_once(self) -> None:
+        """Assert that no record has ended twice, and none without its operations being there."""
+        assert set((self.accepted + self.refused).values()) <= {1}
+        assert self.untrue == []
+        assert set(self.service.kept.values()) <= {1}
+
+
+small, large = st.integers(8, 30), st.just(LARGEST + 1)
+records = st.lists(st.lists(small, max_size=4), min_size=1, max_size=25)
+scripts = st.lists(st.sampled_from(MOODS), max_size=30)
+
+
+def run(world: World, cuts: Sequence[int]) -> None:
+    """Offer the records in a few portions, and wait until each has ended."""
+    at = 0
+    for cut in [*sorted(cuts), len(world.entries)]:
+        portion = world.entries[at:cut]
+        world.sender.offer([*portion, *portion])  # what is pending already is not taken twice
+        at = max(at, cut)
+    world.sender.flush()
+    assert world.sender.wait_idle(20), (world.sender.undelivered(), world.service)
+    assert world.sender.stop(20)
+
+
+@settings(max_examples=150, deadline=None)
+@given(sizes=records, script=scripts, batch=st.booleans(), data=st.data())
+def test_a_service_that_recovers_gets_everything_but_what_it_refuses(
+    sizes: list[list[int]], script: list[str | int], batch: bool, data: st.DataObject
+) -> None:
+    numbers = st.integers(1, len(sizes))
+    poison = data.draw(st.dictionaries(numbers, st.sampled_from(POISONS), max_size=4))
+    huge = data.draw(st.sets(numbers, max_size=2))
+    cuts = data.draw(st.lists(st.integers(0, len(sizes)), max_size=3))
+    sizes = [[*ops, LARGEST + 1] if seq in huge else ops for seq, ops in enumerate(sizes, 1)]
+    # Together the script's requests last less than the deadline: half of them may hang.
+    script = [one if script[:at].count("hang") < 8 else "cut before" for at, one in enumerate(script)]
+    world = World(Service(FakeClock(), script, poison, batch), sizes)
+    run(world, cuts)
+    world.settled_once()
+    bad = {seq for seq in {*poison, *huge} if sizes[seq - 1]}
+    assert set(world.refused) == bad
+    assert set(world.accepted) == set(range(1, len(sizes) + 1)) - bad
+    event(f"refused {min(len(bad), 3)}")
+
+
+@settings(max_examples=60, deadline=None)
+@given(sizes=records, script=scripts, last=st.sampled_from(MOODS[1:]), batch=st.booleans())
+def test_a_service_that_never_recovers_ends_every_record_all_the_same(
+    sizes: list[list[int]], script: list[str | int], last: str | int, batch: bool
+) -> None:
+    world = World(Service(FakeClock(), [*script, last], batch=batch, stuck=True), sizes)
+    run(world, [])
+    world.settled_once()
+    assert set(world.accepted + world.refused) == set(range(1, len(sizes) + 1))
+
+
+@settings(max_examples=60, deadline=None)
+@given(sizes=records, script=scripts, after=st.integers(0, 25), batch=st.booleans())
+def test_what_is_pending_when_it_is_stopped_stays_so(
+    sizes: list[list[int]], script: list[str | int], after: int, batch: bool
+) -> None:
+    enough = threading.Event()
+    world = World(Service(FakeClock(), [*script, "ok", 503], batch=batch, stuck=after > 10), sizes)
+    world.on_any = lambda number: enough.set() if number >= after else None
+    world.sender.offer(world.entries)
+    if after <= 10 and len(sizes) >= after:
+        assert enough.wait(20) or after == 0
+    assert world.sender.stop(20)
+    world.settled_once()
+    ended = set(world.accepted + world.refused)
+    pending = {entry.seq for entry in world.sender.undelivered()}
+    assert ended | pending == set(range(1, len(sizes) + 1))
+    assert not ended & pending
+    assert world.sender.wait_idle() == (not pending), "it does not wait for what will never come"
