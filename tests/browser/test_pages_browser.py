@@ -263,6 +263,8 @@ def test_a_run_that_goes_on_is_shown_live(visit: Visit) -> None:
     assert "Running. 0 of 60" in visit.page.inner_text(".verdict")
     page = visit.page
     assert page.inner_text("#updates span") == "Live"
+    assert "60 to come" in page.inner_text(".books")
+    assert page.locator(".holes, .off, .tag.missing").count() == 0, "what is to come is no hole"
     page.focus("#rows a.row >> nth=20")
     held, at = page.evaluate(_HELD)
     assert 0 < at < 900

@@ -36,6 +36,7 @@ KINDS = {
     ),
 }
 """What a hole of each kind means, and what to do about it; `{id}` is the experiment's."""
+OPEN = ("missing", "pending")  # holes of items that are not visible, and of which a run that goes on has many
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Overview:
     @property
     def strangers(self) -> int:
         """Runs that do not count."""
-        return sum(count for kind, count in self.holes.items() if kind not in ("missing", "pending"))
+        return sum(count for kind, count in self.holes.items() if kind not in OPEN)
 
     @property
     def tone(self) -> str:
@@ -197,5 +198,8 @@ def group(
 
 
 def groups(digests: Digests, scope: Scope, overview: Overview, each: int) -> list[Group]:
-    """Return every kind of holes that there is, with its first rows."""
-    return [group(digests, scope, overview, kind, each) for kind, count in overview.holes.items() if count]
+    """Return every kind of holes that there is, with its first rows; what is only to come yet is none."""
+    kinds = [kind for kind, count in overview.holes.items() if count]
+    if overview.tone == "live":
+        kinds = [kind for kind in kinds if kind not in OPEN]
+    return [group(digests, scope, overview, kind, each) for kind in kinds]

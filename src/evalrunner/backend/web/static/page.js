@@ -23,11 +23,26 @@ function exchange(fresh) {
   if (!here || !there) return;
   const held = document.activeElement, address = held && held.getAttribute("href");
   const before = said(document), after = said(fresh), ended = before.word !== after.word;
+  const anchor = scrollY > 0 && anchorOf(here, held);
   morph(here, there);
   document.title = fresh.title;
-  const moved = address && held.getAttribute("href") !== address && document.querySelector(`a[href="${CSS.escape(address)}"]`);
+  const moved = address && held.getAttribute("href") !== address && linkTo(address);
   if (moved) moved.focus({ preventScroll: true });
+  const now = anchor && linkTo(anchor.address);
+  if (now) scrollBy(0, now.getBoundingClientRect().top - anchor.top);
   if (ended || (after.text !== before.text && Date.now() - told > SLOWER_MS)) announce(after.text);
+}
+
+// What is to stay where it is on the screen: the focus, or else the first row that is seen.
+function anchorOf(here, held) {
+  const seen = (link) => link.getBoundingClientRect().top >= 0 && link.getBoundingClientRect().top < innerHeight;
+  const links = [held, ...here.querySelectorAll("a.row")];
+  const link = links.find((one) => one && here.contains(one) && one.getAttribute("href") && seen(one));
+  return link ? { address: link.getAttribute("href"), top: link.getBoundingClientRect().top } : null;
+}
+
+function linkTo(address) {
+  return document.querySelector(`#live a[href="${CSS.escape(address)}"]`);
 }
 
 function said(page) {
