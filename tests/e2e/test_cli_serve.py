@@ -150,6 +150,7 @@ def test_tokens_from_the_environment_and_from_a_file(tmp_path: Path) -> None:
         (("--query", "v3"), {}, "Invalid value for '--query'"),
         (("--faults", "none.toml"), {}, "the fault plan none.toml cannot be read"),
         (("--host", "203.0.113.1"), {}, "cannot serve at 203.0.113.1:0"),
+        (("--host", ""), {}, "--host needs an address"),
     ],
 )
 def test_what_cannot_be_served(

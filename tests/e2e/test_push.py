@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import resource
 import secrets
+import shutil
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -374,6 +376,79 @@ def test_ctrl_c_says_how_to_go_on(there: Backend, tmp_path: Path) -> None:
         assert here.push(there).code == 0
 
 
+@pytest.mark.parametrize("newer", [False, True])
+@pytest.mark.parametrize("remembered", [True, False])
+def test_the_end_of_a_run_that_was_pushed_without_one_follows(
+    there: Backend, tmp_path: Path, newer: bool, remembered: bool
+) -> None:
+    there.flags(ch_query_enabled=not newer, sdb_query_enabled=newer)
+    try:
+        with filled(tmp_path, repetitions=1, examples=1) as here:
+            late, begun = uuid4(), OLD + timedelta(minutes=5)
+            here.client.create_run(
+                "late", {"i": 1}, "chain", id=late, trace_id=late, dotted_order=order(begun, late),
+                start_time=begun, project_name=here.project.name, attachments={"plot": ("image/png", PNG)},
+            )  # fmt: skip
+            here.client.flush()
+            done = here.push(there)
+            assert (done.code, len(done.receipt["warnings"])) == (0, 1), done.err
+            assert "1 of 4 runs have not ended here" in done.receipt["warnings"][0]
+            here.client.update_run(late, end_time=begun + SECOND, outputs={"o": "late"})
+            here.client.flush()
+            if not remembered:
+                shutil.rmtree(here.folder / ".evalrunner" / "push")
+            done = here.push(there)
+            assert (done.code, done.receipt["warnings"]) == (0, []), done.err
+            there.flags(ch_query_enabled=True, sdb_query_enabled=False)
+            copy = assert_equal(here, there, str(here.project.name))
+            assert {"o": "late"} in [run.outputs for run in copy.runs.values()]
+            assert set(here.push(there).receipt["sent"].values()) == {0}
+    finally:
+        there.flags(ch_query_enabled=True, sdb_query_enabled=False)
+
+
+def test_what_belongs_elsewhere_is_said_and_left_out(there: Backend, tmp_path: Path) -> None:
+    with filled(tmp_path, repetitions=1, examples=1) as here:
+        [root] = here.client.list_runs(project_id=here.project.id, is_root=True)
+        guest = uuid4()
+        here.client.create_run(
+            "guest", {}, "chain", id=guest, trace_id=root.id, parent_run_id=root.id, start_time=OLD,
+            dotted_order=order(OLD, guest, str(root.dotted_order)), end_time=OLD, project_name="elsewhere",
+        )  # fmt: skip
+        trace(here.client, here.project, gone := uuid4(), OLD, 0, lambda _: [])
+        here.client.flush()
+        done = here.push(there)
+        assert (done.code, done.receipt["sent"]["runs"]) == (0, done.receipt["total"]["runs"]), done.err
+        examples, runs = done.receipt["warnings"]
+        assert str(gone) in examples
+        assert runs.startswith("1 run(s) of these traces are left out")
+        copied = there.client.list_runs(project_name=str(here.project.name))
+        assert "guest" not in {run.name for run in copied}
+
+
+@pytest.mark.parametrize("match", ["POST /datasets", "POST *examples", "POST /sessions", "POST /feedback"])
+def test_an_answer_that_is_lost_is_no_conflict(here: Here, there: Backend, match: str) -> None:
+    name = f"lost-{secrets.token_hex(4)}"
+    there.faults({"match": match, "action": "cut_after", "first_n": 1})
+    done = here.push(there, "--experiment-name", name, "--dataset-name", name)
+    assert done.code == 0, done.err
+    assert there.fault_report()["rules"][0]["fired"] == 1
+    assert_equal(here, there, name)
+
+
+def test_a_full_disk_ends_it_and_it_goes_on(there: Backend, tmp_path: Path) -> None:
+    there.faults({"match": "GET /info", "action": "stall", "seconds": 1, "first_n": 1})
+    with filled(tmp_path, examples=20) as here:
+        command = here.start(there)
+        wait_until(lambda: there.fault_report()["rules"][0]["fired"], what="the request")
+        resource.prlimit(command.pid, resource.RLIMIT_FSIZE, (50_000, 50_000))
+        done = command.finish()
+        assert (done.code, done.receipt["exit_code"]) == (3, 3)
+        assert "free some space and push again" in done.receipt["error"]
+        assert here.push(there).code == 0
+        assert_equal(here, there, str(here.project.name))
+
+
 def test_what_is_accepted_and_forgotten_is_named_and_sent_again(here: Here, there: Backend) -> None:
     name = ("--experiment-name", "forgot", "--dataset-name", "forgot")
     there.faults({"match": "POST /runs/multipart", "action": "forget", "first_n": 1})
@@ -393,7 +468,7 @@ def test_bad_input_is_one_sentence(here: Here, there: Backend) -> None:
     assert here.push(there).code == 0
     with Embedded(here.folder / ".evalrunner" / "store.sqlite") as itself:
         local = {"--to": itself.url}
-        env = clean_environment(K=itself.key, WRONG="x" * 12, HOME=str(here.folder))
+        env = clean_environment(K=itself.key, WRONG="x" * 12, ODD="se\ncret", HOME=str(here.folder))
         named = str(here.project.name)
         cases = [
             (
@@ -405,7 +480,11 @@ def test_bad_input_is_one_sentence(here: Here, there: Backend) -> None:
                 [named, "--to", "http://127.0.0.1:9", "--key-env", "K"],
                 "cannot be reached: connection refused",
             ),
-            ([named, "--to", "ftp://x", "--key-env", "K"], "--to takes an http(s) address"),
+            *(
+                ([named, "--to", url, "--key-env", "K"], "--to takes an http(s) address")
+                for url in ("ftp://x", "http://[::1", "http://x:99999", f"{there.url}?x=1")
+            ),
+            ([named, "--to", there.url, "--key-env", "ODD"], "the API key in ODD must be printable"),
             ([named, "--to", there.url, "--key-env", "NO_KEY"], "set NO_KEY"),
         ]
         running = [Command(["push", *words], cwd=here.folder, env=env) for words, _ in cases]
@@ -413,6 +492,7 @@ def test_bad_input_is_one_sentence(here: Here, there: Backend) -> None:
             done = command.finish()
             assert (done.code, done.err.count("\n")) == (2, 1), done.err
             assert sentence in done.err
+            assert "cret" not in done.err
     near = here.push(there, experiment=f"{named}x")
     assert near.code == 2
     assert f"did you mean '{named}'" in near.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -82,13 +83,20 @@ def _pushed(origin: Endpoint, target: Endpoint, options: PushOptions, output: Ou
 
 
 def _target(url: str, key_env: str, workspace: str | None) -> Endpoint:
-    address = urlsplit(url)
-    if address.scheme not in ("http", "https") or not address.hostname:
+    try:
+        address = urlsplit(url.strip())
+        told = address.scheme in ("http", "https") and address.hostname and (address.port or True)
+    except ValueError:  # a port or an IPv6 address that is none
+        told = False
+    if not told or address.query or address.fragment:
         raise ConfigError(f"--to takes an http(s) address, not {url!r}")
     key = os.environ.get(key_env, "").strip()
     if not key:
         raise ConfigError(f"there is no API key for {address.hostname}: set {key_env}, or say --key-env")
-    return Endpoint(url.rstrip("/"), key=key, workspace=workspace)
+    if not re.fullmatch(r"[!-~]+", key):
+        raise ConfigError(f"the API key in {key_env} must be printable characters of ASCII without spaces")
+    # urlsplit has made the scheme lower case, which the SDK wants.
+    return Endpoint(address.geturl().rstrip("/"), key=key, workspace=workspace)
 
 
 def _show(pushed: Pushed, output: Output) -> None:
@@ -98,12 +106,16 @@ def _show(pushed: Pushed, output: Output) -> None:
         output.note(f"warning: {text}")
     holes = _show_holes(pushed, output)
     if pushed.shift:
-        output.detail(f"all times are moved by {timedelta(seconds=pushed.shift)}; its metadata says so")
+        output.detail(f"all times are moved by {_signed(pushed.shift)}; its metadata says so")
     for kind, total in pushed.total.items():
         output.detail(f"{kind}: {total:,}, of them sent now: {pushed.sent[kind]:,}")
     verdict = "all read back" if pushed.complete else f"{holes} not read back; push again"
     name = pushed.experiment["name"]
     output.line(f"experiment {name!r} ({pushed.experiment['id']}) at {pushed.destination}: {verdict}")
+
+
+def _signed(seconds: int) -> str:
+    return f"{'-' if seconds < 0 else ''}{timedelta(seconds=abs(seconds))}"
 
 
 def _show_holes(pushed: Pushed, output: Output) -> int:

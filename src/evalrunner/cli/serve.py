@@ -79,6 +79,8 @@ def command(
     from evalrunner.backend.server import serve  # noqa: PLC0415 - the web framework costs 0.2 s
     from evalrunner.backend.web.door import sign_in_path  # noqa: PLC0415
 
+    if not host:  # sockets take that for every address
+        raise ConfigError("--host needs an address: 127.0.0.1, or 0.0.0.0 for every one")
     path = store.expanduser().absolute()
     given = _given_token(token_file)
     with _looking_on() if read_only else _owned(path) as (make_token, announce):

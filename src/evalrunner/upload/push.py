@@ -26,7 +26,7 @@ from evalrunner.delivery.transport import HttpTransport
 from evalrunner.delivery.wire import takes_multipart, takes_zstd
 from evalrunner.errors import ServiceError
 from evalrunner.upload import push_place as place
-from evalrunner.upload.push_confirm import Confirmation
+from evalrunner.upload.push_confirm import Confirmation, open_runs
 from evalrunner.upload.push_send import Dispatch
 from evalrunner.upload.push_source import Index, Source, get, rows
 from evalrunner.upload.push_state import Accepted, PushFolder
@@ -85,6 +85,7 @@ class _Errand:
     """One push, step by step."""
 
     to: Rewriting
+    _known = False  # an earlier push has made the experiment there
     newer = False  # the destination answers the newer generation of reads only
     _index: Index
     _snapshot: place.Snapshot
@@ -111,10 +112,12 @@ class _Errand:
         experiment = UUID(known["id"]) if known else uuid4()
         facts = known["extra"]["metadata"][FACTS] if known else {}
         shift = timedelta(seconds=facts["time_shift_seconds"]) if known else self._shift()
+        self._known = known is not None
         self.to = Rewriting(experiment, name, self._snapshot.id, shift, self._index.runs)
         if known is None:
             self._make_session()
         self._warn_of_window()
+        self._warn_of_gaps()
 
     def _refuse_itself(self) -> None:
         same = get(self._there, "/sessions", {"id": [self.session["id"]], "limit": 1})
@@ -162,11 +165,26 @@ class _Errand:
                 f"refuse them: {', '.join(self.to.id(trace) for trace in early[:3])}"
             )
 
+    def _warn_of_gaps(self) -> None:
+        index, there = self._index, set(self._snapshot.ids)
+        if index.open:
+            self._warnings.append(
+                f"{len(index.open)} of {len(index.runs)} runs have not ended here; push again when they have"
+            )
+        absent = [one for one in sorted(index.examples) if self.to.example_id(one) not in there]
+        if absent:
+            self._warnings.append(
+                f"there are runs of {len(absent)} example(s) that this version of the dataset does not have, "
+                f"and they are pushed without: {', '.join(absent[:3])}"
+            )
+
     def carry_out(self, accepted: Accepted, dispatch: Dispatch, folder: PushFolder) -> Pushed:
         """Send, read back, account."""
+        with told(self._there):
+            open_there = open_runs(self._there, self.to, self._index, self.newer) if self._known else set()
         dispatch.resume()
         with told(self._here):
-            dispatch.build(self._source, self._index, self.to)
+            dispatch.build(self._source, self._index, self.to, open_there)
         dispatch.finish()
         self._send_session_feedback(dispatch)
         confirmation = Confirmation(self._there, self._index, self.to, self._snapshot.ids, self.newer)
@@ -207,6 +225,10 @@ class _Errand:
             sent={**dispatch.sent, "examples": snapshot.added},
             warnings=self._warnings,
         )  # fmt: skip
+        if dispatch.foreign:
+            pushed.warnings.append(
+                f"{dispatch.foreign} run(s) of these traces are left out: they are in another project, or new"
+            )
         self._add_holes(pushed, confirmation, dispatch.refused)
         return pushed
 
@@ -214,8 +236,9 @@ class _Errand:
         examples = dict.fromkeys(confirmation.examples, "")
         missing = {"run": confirmation.runs, "feedback": confirmation.feedback, "example": examples}
         silence = confirmation.trouble or "accepted, but it does not come back"
+        half = confirmation.trouble or "it is there, but without its end"
         for kind, ids in missing.items():
             for copied, source_id in ids.items():
                 hole = {"kind": kind, "id": copied, "source_id": source_id}
-                hole["reason"] = refused.get(copied, silence)
+                hole["reason"] = refused.get(copied, half if copied in confirmation.unended else silence)
                 (pushed.not_delivered if copied in refused else pushed.not_visible).append(hole)

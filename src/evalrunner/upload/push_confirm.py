@@ -16,6 +16,20 @@ from evalrunner.upload.push_transform import Rewriting
 from evalrunner.verify.run_pages import PAGE, query_runs
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+#: Runs that have ended have another status (success, error).
+_PENDING = 'eq(status, "pending")'
+
+
+def open_runs(client: Client, to: Rewriting, index: Index, newer: bool) -> set[str]:
+    """Return the runs that the projects of the copy show without an end, others' runs among them."""
+    sessions = [str(to.experiment)]
+    for name in dict.fromkeys(index.projects.values()):
+        sessions += [row["id"] for row in get(client, "/sessions", {"name": name, "limit": 1})]
+    return {
+        run["id"]
+        for one in sessions
+        for run in query_runs(client, one, ["id"], newer=newer, matching=_PENDING)
+    }
 
 
 class Confirmation:
@@ -25,6 +39,7 @@ class Confirmation:
         runs: ids that have not come back yet, with the original's id.
         feedback: likewise.
         examples: ids that have not come back yet.
+        unended: of `runs`, those that are there without the end that the original has.
         trouble: why the destination could not be read the last time, or "".
     """
 
@@ -34,6 +49,8 @@ class Confirmation:
         self._asked: dict[str, tuple[str | None, str]] = {}
         self._rated: dict[str, list[str]] = {}
         self.trouble = ""
+        self.unended: set[str] = set()
+        self._open = index.open
         self.examples = dict.fromkeys(examples)
         self.runs: dict[str, str] = {}
         self.feedback = {to.id(row["id"]): row["id"] for row in index.session_feedback}
@@ -85,8 +102,16 @@ class Confirmation:
 
     def _find_runs(self, session: str, runs: Sequence[str]) -> None:
         for some in parts(runs, PAGE):
-            for found in query_runs(self._client, session, ["id"], newer=self._newer, ids=some):
-                self.runs.pop(found["id"], None)
+            wanted = ["id", "end_time"]
+            for found in query_runs(self._client, session, wanted, newer=self._newer, ids=some):
+                self._found(found["id"], bool(found.get("end_time")))
+
+    def _found(self, run: str, ended: bool) -> None:
+        if ended or self.runs.get(run) in self._open:
+            self.runs.pop(run, None)
+            self.unended.discard(run)
+        else:
+            self.unended.add(run)
 
     def _session(self, project: str | None) -> str | None:
         """Return the id of a project there; None while there is none of this name."""

@@ -6,6 +6,7 @@ saying that is left alone.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -115,7 +116,9 @@ def copy_examples(
 
 def _add(client: Client, source: Source, dataset: UUID, lacking: dict[str, dict[str, Any]]) -> None:
     made = [example(row, key, source.files(row.get("attachment_urls"))) for key, row in lacking.items()]
-    client.create_examples(dataset_id=dataset, examples=made)
+    # A conflict: the answer to the first try was lost, or another push was faster. What is there is asked next.
+    with contextlib.suppress(sdk.LangSmithConflictError):
+        client.create_examples(dataset_id=dataset, examples=made)
 
 
 def _compare(wanted: dict[str, dict[str, Any]], there: dict[str, dict[str, Any]], name: str) -> None:
@@ -137,12 +140,15 @@ def present(client: Client, dataset: UUID, ids: list[str]) -> dict[str, dict[str
 
 
 def post(client: Client, path: str, body: Mapping[str, Any]) -> Any:
-    """Return what a POST answers; ServiceError if somebody else made the same in the meantime."""
+    """Return what was made under an id of ours; ServiceError if somebody else took its name in the meantime."""
     try:
         return client.request_with_retries(
             "POST", path, request_kwargs={"json": dict(body)}, stop_after_attempt=3
         ).json()
     except sdk.LangSmithConflictError:
+        # The SDK tries again when an answer is lost, and then its own first try is in its way.
+        with contextlib.suppress(sdk.LangSmithNotFoundError):
+            return get(client, f"{path}/{body['id']}")
         raise ServiceError(
             f"{body.get('name')!r} has just been made by somebody else at {host(client.api_url)}; push again"
         ) from None

@@ -6,7 +6,7 @@ What lies in a spool of an earlier push is not built again; what the ledger has 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 
 from evalrunner.clock import SYSTEM
@@ -15,7 +15,7 @@ from evalrunner.delivery.sender import Sender
 from evalrunner.delivery.spool import Entry, SpoolWriter, read, read_body
 from evalrunner.delivery.traces import Operation
 from evalrunner.delivery.transport import HttpTransport
-from evalrunner.errors import RunFolderError, SpoolError
+from evalrunner.errors import RunBroken, SpoolError
 from evalrunner.upload.push_source import Index, Source, Trace
 from evalrunner.upload.push_state import Accepted, PushFolder
 from evalrunner.upload.push_transform import Rewriting
@@ -34,6 +34,7 @@ class Dispatch:
     Attributes:
         sent: records, runs and scores that the destination accepted from this push.
         refused: what it did not take: id -> why.
+        foreign: how many runs of the traces are no part of what is pushed.
     """
 
     def __init__(
@@ -53,6 +54,8 @@ class Dispatch:
         self.known = accepted.ids()
         self.sent: dict[str, int] = {"traces": 0, "runs": 0, "feedback": 0}
         self.refused: dict[str, str] = {}
+        self.foreign = 0
+        self._ended: set[str] = set()
 
     def resume(self) -> None:
         """Send on what earlier pushes left in their spools."""
@@ -64,18 +67,23 @@ class Dispatch:
             if left:
                 self._sender(path, spool.boundary).offer(left)
 
-    def build(self, source: Source, index: Index, to: Rewriting) -> None:
-        """Build and send what neither the ledger nor a spool knows.
+    def build(self, source: Source, index: Index, to: Rewriting, open_there: Container[str]) -> None:
+        """Build and send what neither the ledger nor a spool knows, and the end of what has ended since.
+
+        Args:
+            open_there: runs of the copy that the destination shows without an end.
 
         Raises:
-            RunFolderError: the disk is full, or cannot be written.
+            RunBroken: the disk is full, or cannot be written.
         """
+        self._ended = {one for run in index.runs - index.open if (one := to.id(run)) in open_there}
+        self.known -= self._ended
         wanted = [trace for trace in index.traces if self._lacking(index, trace, to)]
         try:
             if wanted:
                 self._build(source, index, to, wanted)
         except SpoolError as error:
-            raise RunFolderError(f"the push cannot go on: {error}; free some space and push again") from error
+            raise RunBroken(f"the push cannot go on: {error}; free some space and push again") from error
 
     def _build(self, source: Source, index: Index, to: Rewriting, wanted: list[str]) -> None:
         path, troubles = self._folder.new_spool(), list[Exception]()
@@ -104,12 +112,20 @@ class Dispatch:
 
     def _operations(self, source: Source, index: Index, to: Rewriting, trace: Trace) -> list[Operation]:
         project = index.projects.get(trace.id)
+        ours = [run for run in trace.runs if run["id"] in to.known]
+        self.foreign += len(trace.runs) - len(ours)
         made = [
-            to.run(run, project, source.files(run.get("s3_urls")))
-            for run in trace.runs
+            to.run(
+                run,
+                project,
+                source.files(run.get("s3_urls")),
+                "patch" if to.id(run["id"]) in self._ended else "post",
+            )
+            for run in ours
             if to.id(run["id"]) not in self.known
         ]
-        fresh = [row for row in trace.feedback if to.id(row["id"]) not in self.known]
+        rows = [row for row in trace.feedback if row["run_id"] in to.known]
+        fresh = [row for row in rows if to.id(row["id"]) not in self.known]
         return made + [to.feedback_operation(row, trace.id) for row in fresh]
 
     @staticmethod

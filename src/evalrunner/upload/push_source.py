@@ -18,7 +18,7 @@ from evalrunner.upload.push_transform import FIELDS, FIELDS_APART, Files, evalua
 PAGE, ASK = 100, 50
 #: Traces that are read at once, and held in memory.
 _TOGETHER = 10
-_INDEX = ["id", "trace_id", "start_time", "end_time", "session_id"]
+_INDEX = ["id", "trace_id", "start_time", "end_time", "session_id", "reference_example_id"]
 _WHOLE = [*FIELDS, *FIELDS_APART, "id", "trace_id", "parent_run_id", "dotted_order", "session_id",
           "reference_example_id", "s3_urls"]  # fmt: skip
 T = TypeVar("T")
@@ -35,6 +35,8 @@ class Index:
         projects: of traces that are no part of the experiment (its evaluators'): their project.
         session_feedback: of the experiment itself, whole.
         newest: the last time of a run.
+        open: runs that have not ended.
+        examples: what runs are of.
     """
 
     traces: dict[str, list[str]] = field(default_factory=dict)
@@ -43,6 +45,8 @@ class Index:
     projects: dict[str, str] = field(default_factory=dict)
     session_feedback: list[dict[str, Any]] = field(default_factory=list)
     newest: datetime | None = None
+    open: set[str] = field(default_factory=set)
+    examples: set[str] = field(default_factory=set)
 
     @property
     def runs(self) -> frozenset[str]:
@@ -148,6 +152,10 @@ def _note(index: Index, run: dict[str, Any]) -> None:
     index.traces.setdefault(trace, []).append(run["id"])
     index.starts[trace] = min(start, index.starts.get(trace, start))
     last = max(start, read_time(run["end_time"])) if run.get("end_time") else start
+    if not run.get("end_time"):
+        index.open.add(run["id"])
+    if run.get("reference_example_id"):
+        index.examples.add(run["reference_example_id"])
     index.newest = max(last, index.newest or last)
 
 

@@ -13,7 +13,7 @@ import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from evalrunner.delivery.record import Part
@@ -96,23 +96,30 @@ class Rewriting:
         moved = (datetime.strptime(when, _SEGMENT) + self.shift).strftime(_SEGMENT)
         return moved + self.id(run_id)
 
-    def run(self, run: Mapping[str, Any], project: str | None, files: Files) -> Operation:
+    def run(
+        self,
+        run: Mapping[str, Any],
+        project: str | None,
+        files: Files,
+        kind: Literal["post", "patch"] = "post",
+    ) -> Operation:
         """Return the operation that creates the copy of a run.
 
         Args:
             run: as it is read.
             project: of an evaluator's run; None for one of the experiment.
             files: its attachments.
+            kind: "patch" if it is there already, without its end.
         """
         run_id = self.id(run["id"])
         main = self._main(run, run_id, project or self.name)
-        parts: list[Part] = [(f"post.{run_id}", JSON, dumps_json(main))]
+        parts: list[Part] = [(f"{kind}.{run_id}", JSON, dumps_json(main))]
         for name in FIELDS_APART:
             value = self._events(run[name]) if name == "events" and run.get(name) else run.get(name)
             if value is not None:
-                parts.append((f"post.{run_id}.{name}", JSON, strict(value)))
+                parts.append((f"{kind}.{run_id}.{name}", JSON, strict(value)))
         parts += [(f"attachment.{run_id}.{name}", mime, data) for name, (mime, data) in files.items()]
-        return "post", run_id, parts
+        return kind, run_id, parts
 
     def _main(self, run: Mapping[str, Any], run_id: str, project: str) -> dict[str, Any]:
         main = {name: run[name] for name in FIELDS if run.get(name) is not None}

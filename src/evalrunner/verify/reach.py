@@ -79,7 +79,7 @@ def _get(session: requests.Session, client: Client, path: str, where: str) -> An
         raise ServiceError(f"the certificate of LangSmith at {where} is not trusted here") from None
     except requests.exceptions.ProxyError:
         raise ServiceError(f"the proxy on the way to LangSmith at {where} cannot be used") from None
-    except (requests.exceptions.RequestException, UnicodeError) as error:
+    except (requests.exceptions.RequestException, ValueError) as error:  # a name that is none, say
         raise ServiceError(f"LangSmith at {where} cannot be reached: {cause(error)}") from None
     if response.status_code >= 300:
         raise ServiceError(_refusal(response, path, where))

@@ -36,6 +36,7 @@ def query_runs(
     newer: bool,
     is_root: bool | None = None,
     ids: Sequence[str] | None = None,
+    matching: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Return runs of a project, latest start first.
 
@@ -44,11 +45,16 @@ def query_runs(
         newer: ask `/api/v2`.
         is_root: only root runs, or only others.
         ids: only these runs.
+        matching: only what this filter says, in the language of both generations.
 
     Raises:
         LangSmithError: the service refuses, or cannot be reached.
     """
-    narrowed = {"is_root": is_root, "ids" if newer else "id": list(ids) if ids is not None else None}
+    narrowed = {
+        "is_root": is_root,
+        "ids" if newer else "id": list(ids) if ids is not None else None,
+        "filter": matching,
+    }
     body = {name: value for name, value in narrowed.items() if value is not None}
     if newer:
         return _newer(client, {**body, "project_ids": [session], "selects": [one.upper() for one in select]})
