@@ -464,6 +464,13 @@ def test_what_is_accepted_and_forgotten_is_named_and_sent_again(here: Here, ther
     assert_equal(here, there, "forgot")
 
 
+def test_what_the_destination_answers_is_told(here: Here, there: Backend) -> None:
+    there.faults({"match": "POST /datasets", "action": "status", "status": 403})
+    done = here.push(there, "--experiment-name", "forbidden", "--dataset-name", "forbidden")
+    assert (done.code, done.err.count("\n")) == (2, 1), done.err
+    assert 'answers 403 to POST /datasets: {"detail":"a fault of the plan"}' in done.err
+
+
 def test_bad_input_is_one_sentence(here: Here, there: Backend) -> None:
     assert here.push(there).code == 0
     with Embedded(here.folder / ".evalrunner" / "store.sqlite") as itself:

@@ -154,7 +154,16 @@ def told(client: Client) -> Iterator[None]:
     except sdk.LangSmithRateLimitError:
         raise ServiceError(f"LangSmith at {where} answers 429 (too many requests); try again later") from None
     except (sdk.LangSmithError, requests.exceptions.RequestException) as error:
-        raise ServiceError(f"LangSmith at {where} failed: {_first_line(error)}") from None
+        raise ServiceError(f"LangSmith at {where} {_failure(error)}") from None
+
+
+def _failure(error: BaseException) -> str:
+    """Say what was answered: the SDK's own words put addresses before it, and are long."""
+    answer = getattr(error.__context__, "response", None)
+    if not isinstance(answer, requests.Response):
+        return f"failed: {_first_line(error)}"
+    path = urlsplit(answer.url).path
+    return f"answers {answer.status_code} to {answer.request.method} {path}: {answer.text[:200]}"
 
 
 def _either(client: Client, named: str, by_id: Callable[[], T], by_name: Callable[[], T]) -> T | None:
