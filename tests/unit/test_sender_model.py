@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
@@ -63,9 +64,11 @@ class Service:
     batch: bool = False
     stuck: bool = False
     kept: Counter[str] = field(default_factory=Counter)
+    requests: int = 0
 
     def post_multipart(self, body: bytes, boundary: str, *, compress: bool, limit: float) -> Answer:
         names = [word.rstrip(".") for word in body.decode().split("|")[:-1]]
+        self.requests += 1
         mood = self._mood({int(name.split("-")[0]) for name in names})
         self.clock.now += min(limit, 30.0) if mood == "hang" else min(limit, 0.5)
         if mood in ("cut before", "hang"):
@@ -96,10 +99,11 @@ class Service:
 
 @dataclass
 class World:
-    """One record per number of operations given, a sender, and what was said of each record."""
+    """One record per list of sizes, a sender that puts `most` operations into a request, and what it said."""
 
     service: Service
     sizes: Sequence[Sequence[int]]
+    most: int = 6
     accepted: Counter[int] = field(default_factory=Counter)
     refused: Counter[int] = field(default_factory=Counter)
     untrue: list[int] = field(default_factory=list)
@@ -116,7 +120,7 @@ class World:
             on_refused=self._on_refused,
             on_note=lambda text: None,
             clock=self.service.clock,
-            max_batch_ops=6,
+            max_batch_ops=self.most,
             linger=0.0,
             deadline=DEADLINE,
             probe_interval=0.0,
@@ -226,3 +230,26 @@ def test_what_is_pending_when_it_is_stopped_stays_so(
     assert ended | pending == set(range(1, len(sizes) + 1))
     assert not ended & pending
     assert world.sender.wait_idle() == (not pending), "it does not wait for what will never come"
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_records_that_it_fails_at_for_ever_may_lie_side_by_side(status: int) -> None:
+    poison: dict[int, str | int] = dict.fromkeys(range(1, 21), status)
+    world = World(Service(FakeClock(), [], poison), [[8, 8]] * 60, most=1000)
+    run(world, [])
+    world.settled_once()
+    assert set(world.refused) == set(poison)
+
+
+@pytest.mark.parametrize("status", [500, 503])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_service_that_fails_at_four_requests_in_five_is_not_sent_smaller_and_smaller_ones(
+    status: int, seed: int
+) -> None:
+    lot = random.Random(seed)
+    script: list[str | int] = [status if lot.random() < 0.8 else "ok" for _ in range(10_000)]
+    world = World(Service(FakeClock(), script), [[8, 8, 8]] * 600, most=300)
+    run(world, [])
+    world.settled_once()
+    assert not world.refused
+    assert world.service.requests < 600, "six would do if none of them failed"

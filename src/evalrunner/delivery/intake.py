@@ -95,8 +95,10 @@ class Intake:
             self._due = 0.0  # what is left has waited already
             return batch
 
-    def one(self) -> list[Entry]:
-        """Take the first record of the queue, if there is one."""
+    def company(self, first: bool) -> list[Entry]:
+        """Take a batch off the queue, and where that has been tried, one record, if there is any."""
+        if first and (batch := self.batch()):
+            return batch
         with self._lock:
             return [self._dequeue()] if self._queue else []
 

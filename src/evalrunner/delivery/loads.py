@@ -4,11 +4,13 @@
                  ▲                                             │ fails IN_PLACE times
                  │                                             ▼
                  │        it is a suspect: its turns alternate with one of the others, tried once
-                 │                                             │ another was answered, it fails again
-                 │  divisible: its pieces                      ▼
+                 │                                             │ another was answered, it fails again,
+                 │  divisible: its pieces                      ▼ and more often than chance would have it
                  └───────────────────────────── guilty: an indivisible one steps aside, and comes again by itself
 
-In an outage no other is answered, so that nobody is guilty and the order stays as it was. What steps aside
+In an outage no other is answered, so that nobody is guilty and the order stays as it was. Where the service takes
+the very bytes that it failed at before, it fails at random: then guilt needs as many failures in a row as chance
+would hardly bring, and what was divided on suspicion alone is joined again. What steps aside
 keeps the order within itself; a record behind it may arrive first, which the service must take in any case
 (the SDK sends from several threads: a patch can come before its post).
 
@@ -17,6 +19,7 @@ Pure: no clock, no network, no lock; one thread uses a line.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -27,8 +30,9 @@ from evalrunner.delivery.spool import Entry
 #: Failures in a row after which a load lets others have a turn, and is sent in smaller pieces if it can be: a
 #: proxy may cut what is too large for it without an answer, and a line may be too slow for it.
 IN_PLACE = 3
-#: With how many others a suspect alternates, at most.
-COMPANY = 8
+#: How likely its failures in a row may be mere chance, where the service fails at others too, for a load to be
+#: guilty.
+CHANCE = 0.01
 
 
 @dataclass(eq=False)
@@ -40,8 +44,10 @@ class Load:
         refusals: what was said of operations that will never be taken.
         failures: in this shape; counted anew once it has stepped aside.
         since: when the first try began that failed, in this shape or an earlier one; monotonic seconds.
-        answered: how many final answers there had been by then, to whomever.
+        answered: how many final answers there had been by then, or when it was divided, to whomever.
         suspect: it lets others pass.
+        piece: of a guilty one.
+        reshaped: it has lost a record since it first failed.
         due: when it is tried again, once it has stepped aside.
     """
 
@@ -52,6 +58,8 @@ class Load:
     since: float | None = None
     answered: int = 0
     suspect: bool = False
+    piece: bool = False
+    reshaped: bool = False
     due: float = 0.0
 
     @property
@@ -64,23 +72,42 @@ class Load:
         """Whether smaller pieces of it could be sent."""
         return len(self.entries) > 1 or (self.at is None and len(self.entries[0].header.ops) > 1)
 
+    @property
+    def ops(self) -> int:
+        """How many operations it has."""
+        return sum(len(entry.header.ops) for entry in self.entries)
+
+    @property
+    def acquitted(self) -> bool:
+        """Whether an answer to it now proves that earlier failures were none of its fault."""
+        return self.failures > 0 and not self.reshaped
+
+    @property
+    def may_be_joined(self) -> bool:
+        """Whether it was divided on suspicion alone, and is hardly suspicious itself."""
+        return self.at is None and not self.piece and self.failures < IN_PLACE
+
     def failed(self, began: float, answered: int) -> None:
         """Note a failure of the kind that may be its own fault."""
         if self.since is None:
             self.since = began
-        if not self.failures:
+        if not self.failures and not self.piece:
             self.answered = answered
         self.failures += 1
         self.suspect = self.suspect or self.failures >= IN_PLACE
 
-    def is_guilty(self, answered: int) -> bool:
-        """Whether others have been answered since it first failed, so that it is no outage."""
-        return self.suspect and answered > self.answered
+    def is_guilty(self, answered: int, failing: float) -> bool:
+        """Whether others have been answered since it first failed, so that it is no outage, nor bad luck.
+
+        Args:
+            failing: how likely the service is to fail at anything.
+        """
+        return self.suspect and answered > self.answered and failing**self.failures < CHANCE
 
     def pieces(self, verdict: Verdict) -> list[Load]:
         """Divide it: one by one where it must be known which record was taken, else into halves."""
         if len(self.entries) == 1:
-            return [Load(self.entries, at=0, since=self.since, suspect=self.suspect)]
+            return [Load(self.entries, at=0, since=self.since, suspect=self.suspect, piece=self.piece)]
         if verdict is Verdict.CONFLICT:
             return [Load([entry]) for entry in self.entries]
         return self.cut(len(self.entries) // 2)
@@ -88,14 +115,25 @@ class Load:
     def cut(self, at: int) -> list[Load]:
         """Divide it before its record `at`."""
         parts = self.entries[:at], self.entries[at:]
-        return [Load(part, since=self.since, suspect=self.suspect) for part in parts]
+        return [Load(part, since=self.since, suspect=self.suspect, piece=self.piece) for part in parts]
 
-    def apart(self) -> list[Load]:
+    def without(self, at: int) -> list[Load]:
+        """Take its record `at` out; return the rest and, as somebody new, that one."""
+        entries = list(self.entries)
+        one = Load([entries.pop(at)], since=self.since)
+        self.entries, self.reshaped = entries, True
+        return [self, one]
+
+    def apart(self, answered: int) -> list[Load]:
         """Divide a guilty one: its first record alone may be taken, even where each half has a culprit."""
         if len(self.entries) < 3:
-            return self.pieces(Verdict.TRANSIENT)
-        first, rest = self.cut(1)
-        return [first, *rest.cut(len(rest.entries) // 2)]
+            parts = self.pieces(Verdict.TRANSIENT)
+        else:
+            first, rest = self.cut(1)
+            parts = [first, *rest.cut(len(rest.entries) // 2)]
+        for part in parts:
+            part.piece, part.answered = True, answered
+        return parts
 
     def advance(self) -> bool:
         """Go on to the next operation; return whether there is one."""
@@ -107,17 +145,24 @@ class Load:
 class Line:
     """The loads that are under way, in order, and those that have stepped aside."""
 
-    def __init__(self) -> None:
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
         self.ready: list[Load] = []
         self.aside: list[Load] = []
         self._last: Load | None = None  # of those in the line
         self._called = False  # the last turn was that of one aside
+        self._most = 0  # operations that the service has taken in one request
 
     @property
     def wants_company(self) -> bool:
-        """Whether a suspect has tried all the others there are; one record more would be somebody new."""
+        """Whether a suspect has tried all the others there are."""
         others = self.ready[1:]
-        return self._lets_pass() and len(others) < COMPANY and all(other.failures for other in others)
+        return self._lets_pass() and all(other.failures or other.piece for other in others)
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is one load only."""
+        return len(self.ready) == 1
 
     @property
     def next_due(self) -> float | None:
@@ -139,7 +184,7 @@ class Line:
         if self._called:
             return min(due, key=lambda load: load.due)
         if len(self.ready) > 1 and self._lets_pass():
-            self._last = min(self.ready[1:], key=lambda load: load.failures)
+            self._last = min(self.ready[1:], key=lambda load: load.failures + load.piece)
         else:
             self._last = self.ready[0] if self.ready else None
         return self._last
@@ -156,12 +201,33 @@ class Line:
             at = self.ready.index(load)
             self.ready[at : at + 1] = pieces
 
-    def behead(self) -> None:
-        """Divide the first load of several records into its first and the rest, so that there is somebody new."""
-        for load in self.ready:
-            if len(load.entries) > 1:
-                self.replace(load, load.cut(1))
-                return
+    def pick(self) -> None:
+        """Take a record out of the largest load, so that there is somebody new.
+
+        Any one: those that the service fails at may lie side by side.
+        """
+        load = max(self.ready, key=lambda load: len(load.entries))
+        if len(load.entries) > 1:
+            self.replace(load, load.without(self._rng.randrange(len(load.entries))))
+
+    def taken(self, load: Load) -> None:
+        """Be done with a load that the service has taken."""
+        self.replace(load)
+        self._most = max(self._most, load.ops)
+        if load.acquitted:
+            self._join()
+
+    def _join(self) -> None:
+        """Join neighbours that were divided on suspicion alone, to as many operations as have been taken before."""
+        joined = self.ready[:1]
+        for load in self.ready[1:]:
+            last = joined[-1]
+            if last.may_be_joined and load.may_be_joined and last.ops + load.ops <= self._most:
+                since = min((one.since for one in (last, load) if one.since is not None), default=None)
+                joined[-1] = Load([*last.entries, *load.entries], since=since)
+            else:
+                joined.append(load)
+        self.ready[:] = joined
 
     def step_aside(self, load: Load) -> None:
         """Let everybody else pass a load."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Callable
 
 from evalrunner.clock import Clock
 
 #: Seconds that a request gets at least, however near the deadline is.
 SHORTEST_TRY = 1.0
+#: From how many of the latest requests the likelihood of a failure is told.
+SAMPLE = 20
 #: Seconds between two notes of the same kind.
 NOTE_INTERVAL = 1.0
 
@@ -30,11 +34,29 @@ class Patience:
         self.answered = 0
         self.gave_up = False
         self._since: float | None = None
+        self._sample: deque[bool] = deque(maxlen=SAMPLE)
+        self._changed_its_mind = -math.inf  # after how many final answers
 
-    def succeeded(self) -> None:
-        """Note a final answer."""
+    @property
+    def failing(self) -> float:
+        """How likely the service is to fail at anything: Laplace's rule of succession over the sample.
+
+        0 unless it has of late taken the very bytes that it had failed at before.
+        """
+        if self.answered - self._changed_its_mind > SAMPLE:
+            return 0.0
+        return (self._sample.count(False) + 1) / (len(self._sample) + 2)
+
+    def sample(self, final: bool) -> None:
+        """Note whether something got a final answer of which nothing is known yet."""
+        self._sample.append(final)
+
+    def succeeded(self, *, again: bool = False) -> None:
+        """Note a final answer; `again` says that the service had failed at the very same bytes."""
         self.failures, self.gave_up, self._since = 0, False, None
         self.answered += 1
+        if again:
+            self._changed_its_mind = self.answered
 
     def failed(self, began: float) -> None:
         """Note that a request which began at the monotonic second `began` got none."""

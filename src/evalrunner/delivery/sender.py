@@ -71,7 +71,7 @@ class Sender:
         self._rng = rng or random.Random()  # noqa: S311  (scatters delays, guards nothing)
         self._notes = Notes(on_note, clock)
         self._intake = Intake(clock, max_bytes=max_batch_bytes, max_ops=max_batch_ops, linger=linger)
-        self._line = Line()
+        self._line = Line(self._rng)
         self._exchange = Exchange(transport, boundary, compress=compress)
         self._patience = Patience(deadline)
         self._thread = threading.Thread(target=self._run, name="evalrunner-sender", daemon=True)
@@ -124,8 +124,8 @@ class Sender:
         while not self._intake.closed.is_set():
             if not self._line.ready:
                 self._line.add(self._intake.batch())
-            elif self._line.wants_company and not self._line.add(self._intake.one()):
-                self._line.behead()
+            elif self._line.wants_company and not self._line.add(self._intake.company(self._line.alone)):
+                self._line.pick()
             if load := self._line.take_turn(self._clock.monotonic()):
                 return load
             self._intake.wait(self._line.next_due)
@@ -143,10 +143,12 @@ class Sender:
         began = self._clock.monotonic()
         own = load.since if load in self._line.aside else None
         reply = self._exchange.post(load, bodies, self._patience.limit(began, own))
+        if not load.suspect and not load.failures:
+            self._patience.sample(reply.final)
         if not reply.final:
             self._failed(load, reply, began)
             return
-        self._patience.succeeded()
+        self._patience.succeeded(again=load.acquitted)
         if not self._line.aside:
             self._notes.say("")
         self._judge(load, reply)
@@ -164,7 +166,7 @@ class Sender:
 
     def _judge(self, load: Load, reply: Reply) -> None:
         if load.at is None and reply.verdict is Verdict.ACCEPTED:
-            self._line.replace(load)
+            self._line.taken(load)
             self._accepted(load.entries)
         elif load.at is None and reply.verdict is Verdict.REFUSED and len(load.entries) == 1:
             self._line.replace(load)
@@ -188,7 +190,7 @@ class Sender:
     def _failed(self, load: Load, reply: Reply, began: float) -> None:
         if reply.blames_the_load:
             load.failed(began, self._patience.answered)
-            if load in self._line.aside or load.is_guilty(self._patience.answered):
+            if load in self._line.aside or load.is_guilty(self._patience.answered, self._patience.failing):
                 self._set_apart(load, reply)
                 return
         self._patience.failed(began)
@@ -202,10 +204,10 @@ class Sender:
     def _set_apart(self, load: Load, reply: Reply) -> None:
         """Divide what the service fails at while it takes others, or let the others pass it."""
         if load.divisible:
-            self._line.replace(load, load.apart())
+            self._line.replace(load, load.apart(self._patience.answered))
             return
         now = self._clock.monotonic()
-        left = (load.since or now) + self._patience.deadline - now
+        left = self._patience.deadline - (now - (now if load.since is None else load.since))
         if left <= 0:
             self._line.replace(load)
             self._refused(load.entries[0], self._patience.too_late(reply.text))
