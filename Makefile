@@ -16,7 +16,7 @@ demo: setup ## run the quickstart with 4 workers, kill one on purpose, see that 
 	@$(BIN)/python scripts/demo.py
 
 test: lint browser ## the gates, then every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 browser: ## chromium for the tests of the pages, where it may be installed
 	@sh scripts/browser.sh
