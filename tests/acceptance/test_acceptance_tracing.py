@@ -45,7 +45,7 @@ def leaf(x: int) -> int:
 
 @traceable(name="branch")
 async def branch(x: int) -> int:
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # waits for nothing: the traced task is to be resumed once by the loop
     return sum(await asyncio.gather(*(asyncio.to_thread(leaf, x + n) for n in range(3))))
 
 

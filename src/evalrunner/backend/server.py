@@ -58,6 +58,7 @@ def serve(
         raise
     config = uvicorn.Config(
         app,
+        # uvicorn only ever calls it, and its annotation names a class.
         http=partial(Connection, places=Places(limits)),  # type: ignore[arg-type]
         backlog=BACKLOG,
         ws="none",

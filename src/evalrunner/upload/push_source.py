@@ -13,9 +13,10 @@ from langsmith import Client
 
 from evalrunner.errors import ServiceError
 from evalrunner.upload.push_transform import FIELDS, FIELDS_APART, Files, evaluator_run, read_time
+from evalrunner.verify.run_pages import PAGE, older_pages
 
-#: The page size that the service allows; ids stand in the address of a GET, 40 bytes each.
-PAGE, ASK = 100, 50
+#: Ids at once in the address of a GET, 40 bytes each.
+ASK = 50
 #: Traces that are read at once, and held in memory.
 _TOGETHER = 10
 _INDEX = ["id", "trace_id", "start_time", "end_time", "session_id", "reference_example_id"]
@@ -79,7 +80,7 @@ class Source:
     def index(self) -> Index:
         """Look at every id and time of the experiment, and at the evaluators' traces that it leads to."""
         index, owner, evaluators = Index(), {}, dict[str, None]()
-        for run in query(self._client, {"session": [self._experiment], "select": _INDEX}):
+        for run in older_pages(self._client, {"session": [self._experiment], "select": _INDEX}):
             _note(index, run)
             owner[run["id"]] = run["trace_id"]
         for row in rows(self._client, "/feedback", {"session": [self._experiment]}):
@@ -96,11 +97,12 @@ class Source:
         found: dict[str, None] = {}
         for some in parts(run_ids, PAGE):
             found |= {
-                run["trace_id"]: None for run in query(self._client, {"id": some, "select": ["trace_id"]})
+                run["trace_id"]: None
+                for run in older_pages(self._client, {"id": some, "select": ["trace_id"]})
             }
         names: dict[str, str] = {}
         for some in parts([trace for trace in found if trace not in index.traces], PAGE):
-            for run in query(self._client, {"trace": some, "select": _INDEX}):
+            for run in older_pages(self._client, {"trace": some, "select": _INDEX}):
                 session = run["session_id"]
                 if session not in names:
                     names[session] = get(self._client, f"/sessions/{session}")["name"]
@@ -116,7 +118,7 @@ class Source:
         for some in parts(trace_ids, _TOGETHER):
             found = {trace: Trace(trace, [], []) for trace in some}
             owner = {}
-            for run in query(self._client, {"trace": some, "select": _WHOLE}):
+            for run in older_pages(self._client, {"trace": some, "select": _WHOLE}):
                 found[run["trace_id"]].runs.append(run)
                 owner[run["id"]] = run["trace_id"]
             for row in self._feedback([run for run, trace in owner.items() if trace in rated]):
@@ -172,20 +174,6 @@ def examples(client: Client, dataset_id: str, as_of: str | None) -> Iterator[lis
             page = []
     if page:
         yield page
-
-
-def query(client: Client, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Return runs."""
-    body = {"limit": PAGE, **body}
-    while True:
-        answer = client.request_with_retries(
-            "POST", "/runs/query", request_kwargs={"json": body}, stop_after_attempt=3
-        ).json()
-        yield from answer["runs"]
-        cursor = (answer.get("cursors") or {}).get("next")
-        if not answer["runs"] or not cursor:
-            return
-        body = {**body, "cursor": cursor}
 
 
 def rows(client: Client, path: str, params: dict[str, Any]) -> Iterator[dict[str, Any]]:

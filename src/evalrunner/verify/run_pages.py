@@ -58,11 +58,12 @@ def query_runs(
     body = {name: value for name, value in narrowed.items() if value is not None}
     if newer:
         return _newer(client, {**body, "project_ids": [session], "selects": [one.upper() for one in select]})
-    return _older(client, {**body, "session": [session], "select": list(select)})
+    return older_pages(client, {**body, "session": [session], "select": list(select)})
 
 
-def _older(client: Client, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    body["limit"] = PAGE
+def older_pages(client: Client, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Return what a query of the older generation finds, over all its pages; LangSmithError as `query_runs`."""
+    body = {**body, "limit": PAGE}
     while True:
         answer = _ask(client, "/runs/query", body)
         yield from answer["runs"]

@@ -45,11 +45,15 @@ _SUMS = {
 _TRACE_WORDS = {"LATENCY": "LATENCY_SECONDS"}  # what a thread's trace calls otherwise than a run does
 
 
-async def _query(request: Request) -> Response:
-    body = await body_object(request)
+def _told(body: dict[str, Any], served: frozenset[str]) -> dict[str, Any]:
     if body.get("thread_filter") is not None:
         raise HttpError(501, "thread_filter is not served by this backend")
-    told = given(body, _QUERY)
+    return given(body, served)
+
+
+async def _query(request: Request) -> Response:
+    body = await body_object(request)
+    told = _told(body, _QUERY)
     roots = _roots(told)
     roots.limit = page_size(told, 20, 100)
     roots.cursor = text(told["cursor"], "cursor") if "cursor" in told else None
@@ -58,9 +62,7 @@ async def _query(request: Request) -> Response:
 
 async def _project_stats(request: Request) -> Response:
     body = await body_object(request)
-    if body.get("thread_filter") is not None:
-        raise HttpError(501, "thread_filter is not served by this backend")
-    told = given(body, _TOTALS)
+    told = _told(body, _TOTALS)
     roots = _roots(told)
     selects = [text(one, "select").upper() for one in as_list(told.get("select"))]
     if not selects or not set(selects) <= _SUMS.keys():

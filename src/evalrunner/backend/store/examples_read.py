@@ -133,7 +133,7 @@ def has_runs(
             condition += f" AND {more}"
             args += values
         example = f"reference_example_id = {examples}.example_id"
-        conditions.append(f"EXISTS (SELECT 1 FROM runs WHERE {example} AND {condition})")  # noqa: S608
+        conditions.append(f"EXISTS (SELECT 1 FROM runs WHERE {example} AND {condition})")  # noqa: S608  our words and ? only
     return conditions, args
 
 

@@ -69,6 +69,7 @@ def _bounded(kind: type[Validator]) -> type[Validator]:
     keywords = {**kind.VALIDATORS, "pattern": _pattern, "uniqueItems": _unique}
     keywords |= {"patternProperties": _of_pattern, "additionalProperties": _additional}
     known = {name: _timed(check) for name, check in keywords.items() if name in kind.VALIDATORS}
+    # jsonschema gives `extend` no types.
     bounded: type[Validator] = extend(kind, known)  # type: ignore[no-untyped-call]
     return bounded
 

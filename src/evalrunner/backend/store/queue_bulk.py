@@ -48,7 +48,7 @@ def remove_runs(
     wanted = "1" if runs is None else "run_id IN (SELECT value FROM json_each(?))"
     args = [orjson.dumps(one).decode() for one in ([] if runs is None else [runs]) + [spared]]
     connection.execute(
-        f"DELETE FROM annotation_queue_runs WHERE queue_id = ? AND run_id IS NOT NULL AND {wanted} "  # noqa: S608
+        f"DELETE FROM annotation_queue_runs WHERE queue_id = ? AND run_id IS NOT NULL AND {wanted} "  # noqa: S608  our words and ? only
         "AND run_id NOT IN (SELECT value FROM json_each(?))",
         (queue_id, *args),
     )
@@ -63,7 +63,7 @@ def export(reader: RunReader, queue_id: str, body: dict[str, Any]) -> list[dict[
         if (bound := optional_time(body.get(name), name)) is not None:
             where += f" AND completed_at {sign} ?"
             args.append(bound)
-    sql = f"SELECT run_id FROM annotation_queue_runs WHERE {where} ORDER BY completed_at, position"  # noqa: S608
+    sql = f"SELECT run_id FROM annotation_queue_runs WHERE {where} ORDER BY completed_at, position"  # noqa: S608  our words and ? only
     ids = [row[0] for row in connection.execute(sql, args)]
     found: list[dict[str, Any]] = []
     for at in range(0, len(ids), _AT_ONCE):
@@ -75,7 +75,7 @@ def _with_feedback(reader: RunReader, ids: list[str]) -> list[dict[str, Any]]:
     runs = {run["id"]: run for run in reader.select(f"WHERE id IN ({marks(ids)}) AND post_n > 0", ids, None)}
     for run in runs.values():
         run["feedback"] = []
-    sql = f"SELECT run_id, body FROM feedback WHERE run_id IN ({marks(ids)}) ORDER BY created_at, id"  # noqa: S608
+    sql = f"SELECT run_id, body FROM feedback WHERE run_id IN ({marks(ids)}) ORDER BY created_at, id"  # noqa: S608  our words and ? only
     for run_id, body in reader.connection.execute(sql, ids):
         if run_id in runs:
             runs[run_id]["feedback"].append(orjson.Fragment(body))

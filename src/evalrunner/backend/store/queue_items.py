@@ -31,7 +31,7 @@ _COLUMNS = {
     "source_proposed_example_id": "q.source_proposed_example_id",
     "item_type": "CASE WHEN q.run_id IS NULL THEN 'THREAD' ELSE 'RUN' END",
 }  # fmt: skip
-_SELECT = f"SELECT {', '.join(_COLUMNS.values())}, q.position FROM annotation_queue_runs q"  # noqa: S608
+_SELECT = f"SELECT {', '.join(_COLUMNS.values())}, q.position FROM annotation_queue_runs q"  # noqa: S608  our words and ? only
 _THERE = "(q.run_id IS NULL OR EXISTS (SELECT 1 FROM runs WHERE runs.id = q.run_id AND runs.post_n > 0))"
 
 
@@ -101,7 +101,7 @@ def _start(connection: sqlite3.Connection, item: NewItem) -> str:
         sql, args = "SELECT start_time FROM runs WHERE id = ? AND post_n > 0", (item.run_id,)
     else:
         sql = (
-            "SELECT MIN(start_time) FROM runs WHERE session_id = ? AND parent_run_id IS NULL AND post_n > 0 "  # noqa: S608
+            "SELECT MIN(start_time) FROM runs WHERE session_id = ? AND parent_run_id IS NULL AND post_n > 0 "  # noqa: S608  our words and ? only
             f"AND CAST({THREAD_ID} AS TEXT) = ?"
         )
         args = (item.project_id, item.thread_id)  # type: ignore[assignment]
