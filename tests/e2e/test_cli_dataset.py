@@ -82,7 +82,12 @@ def test_a_csv_and_the_list(tmp_path: Path) -> None:
         listed = run(tmp_path, "list")
         assert [line.split()[0] for line in listed.stdout.splitlines()] == ["name", "cards"]
         (row,) = json.loads(run(tmp_path, "list", "--json").stdout)
-        assert (row["name"], row["examples"]) == ("cards", 2)
+        assert (row["name"], row["examples"], row["splits"]) == ("cards", 2, ["base"])
+        lines(tmp_path, 4)
+        assert run(tmp_path, "push", "a.jsonl", "--name", "numbers").returncode == 0
+        named = {one.split()[0]: one for one in run(tmp_path, "list").stdout.splitlines()}
+        assert "even, odd" in named["numbers"]
+        assert "splits" in named["name"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,7 +39,60 @@ def test_help_says_the_main_use_the_commands_and_the_exit_codes(tmp_path: Path) 
         assert f" {command} " in done.stdout
     for code, text in TEXTS.items():
         assert f"{int(code)}  {text}" in done.stdout
-    assert "completion" not in done.stdout
+    assert "--install-completion" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "",
+        "run",
+        "resume",
+        "report",
+        "config",
+        "init",
+        "serve",
+        "push",
+        "dataset",
+        "dataset push",
+        "dataset list",
+    ],
+)
+def test_the_help_of_a_switch_names_no_value(tmp_path: Path, command: str) -> None:
+    done = run(tmp_path, *command.split(), "--help")
+    assert done.returncode == 0
+    assert "bool" not in done.stdout.lower()
+    for line in done.stdout.splitlines():
+        assert not re.search(r" -.*<(str|int|float|path)", line), line
+
+
+def complete(folder: Path, line: str, *flags: str) -> subprocess.CompletedProcess[str]:
+    """Ask as bash does when the tabulator is pressed at the end of `line`."""
+    words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
+    return run(folder, *flags, _EVALRUNNER_COMPLETE="complete_bash", **words)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("evalrunner ru", ["run"]),
+        ("evalrunner --wor", ["--workers"]),
+        ("evalrunner --workers 3 --exp", ["--experiment"]),
+        ("evalrunner dataset pu", ["push"]),
+        ("evalrunner dataset push --keep", ["--keep-ids"]),
+        ("evalrunner run --start-method sp", ["spawn"]),
+    ],
+)
+def test_the_shell_completes(tmp_path: Path, line: str, found: list[str]) -> None:
+    done = complete(tmp_path, line)
+    assert (done.stdout.split(), done.stderr) == (found, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_completion_loads_no_sdk_and_no_backend(tmp_path: Path) -> None:
+    done = run(tmp_path, "--show-completion", SHELL="/bin/bash", PYTHONPROFILEIMPORTTIME="1")
+    for name in ("langsmith", "starlette", "evalrunner.supervisor", "multiprocess"):
+        assert not re.search(rf"\| +{name}", done.stderr), f"{name} is imported for a press of a key"
 
 
 def test_without_anything_it_is_the_help(tmp_path: Path) -> None:

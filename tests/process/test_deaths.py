@@ -205,7 +205,8 @@ def test_one_signal_ends_the_run_in_order(
     command = start("deadly.py:waits", experiment, "--workers", "2", GATE=str(gate))
     log.reach(7, command=command)
     command.signal(number)
-    wait_until(lambda: "stopping" in command.said(), what="a word that it heard")
+    wait_until(lambda: "Z stopping: produced" in command.said(), what="a word that it heard")
+    assert "a second Ctrl-C kills what is in flight" in command.said()
     gate.touch()
     done = command.finish()
     assert done.code == 4, done.err

@@ -171,6 +171,118 @@ def test_rows_without_a_column(tmp_path: Path) -> None:
     assert "line 2: no column 'a'" in words
 
 
+@pytest.mark.parametrize(
+    ("text", "sign", "column", "words"),
+    [
+        ("q;a\n1,5;2\n", ";", "q", "separated by semicolons, not commas: say --delimiter ';'"),
+        ('"question, long";a\n1;2\n', ";", "question, long", "separated by semicolons"),
+        ("\ufeffsep=;\r\nq;a\r\n1;2\r\n", ";", "q", "separated by semicolons"),
+        ("q\ta\n1\t2\n", "\t", "q", "separated by tabs, not commas: say --delimiter $'\\t'"),
+        ("q|a\n1|2\n", "|", "q", "separated by bars, not commas: say --delimiter '|'"),
+    ],
+)
+def test_another_separator_is_named_with_what_to_do(
+    tmp_path: Path, text: str, sign: str, column: str, words: str
+) -> None:
+    assert words in sentence(tmp_path, "a.csv", text, FLAT)
+    (row,) = rows(tmp_path, "a.csv", text, Columns((column,), ("a",), delimiter=sign))
+    assert row.outputs == {"a": "2"}, "what it says works"
+
+
+def test_a_sign_inside_a_name_or_a_cell_separates_nothing(tmp_path: Path) -> None:
+    (row,) = rows(tmp_path, "a.csv", 'q;w,a\n"1;2",3;4\n', Columns(("q;w",), ("a",)))
+    assert (row.inputs, row.outputs) == ({"q;w": "1;2"}, {"a": "3;4"})
+    (row,) = rows(tmp_path, "a.csv", "q;w\n1;2\n", Columns(("q;w",), delimiter=","))
+    assert row.inputs == {"q;w": "1;2"}
+    assert "--delimiter takes one character" in sentence(
+        tmp_path, "a.csv", "q\n1\n", Columns(("q",), delimiter="ab")
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("q,a,,\n1,2,,\n3,4,,\n", 0),
+        ("q,a\n1,2,,\n3,4\n", 0),
+        ("q,a, , \r\n1,2, ,\r\n3,4,,\r\n,,,\r\n,,,\r\n", 2),
+    ],
+)
+def test_trailing_commas_and_empty_lines_are_left_out_and_said(tmp_path: Path, text: str, lines: int) -> None:
+    (tmp_path / "a.csv").write_bytes(text.encode())
+    notes: list[str] = []
+    found = read(tmp_path / "a.csv", "ds", FLAT, notes)
+    assert [(row.inputs, row.outputs) for row in found] == [
+        ({"q": "1"}, {"a": "2"}),
+        ({"q": "3"}, {"a": "4"}),
+    ]
+    assert "2 columns without a name or a value (trailing commas, as Excel writes them) left out" in notes[0]
+    assert len(notes) == 1 + bool(lines)
+    if lines:
+        assert "lines with nothing in any cell left out (2): 4, 5" in notes[1]
+
+
+def test_what_stands_under_no_name_is_not_left_out(tmp_path: Path) -> None:
+    words = sentence(tmp_path, "a.csv", "q,a,,\n1,2,,x\n3,4,,\n", FLAT)
+    assert "line 2: column 4 has no name in the first line, and 'x' stands in it" in words
+
+
+def test_nothing_is_said_of_a_file_without_peculiarities(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("q,a\n1,\n,2\n\n")
+    notes: list[str] = []
+    assert len(read(tmp_path / "a.csv", "ds", FLAT, notes)) == 2
+    assert notes == []
+
+
+@pytest.mark.parametrize("coding", ["utf-16", "utf-16-be", "utf-16-le", "utf-8-sig"])
+@pytest.mark.parametrize(("name", "text"), [("a.csv", "q,a\nü,2\n"), ("a.jsonl", '{"q": "ü", "a": "2"}\n')])
+def test_files_with_a_mark_are_read(tmp_path: Path, name: str, text: str, coding: str) -> None:
+    mark = "\ufeff" if coding.endswith("e") else ""
+    (row,) = rows(tmp_path, name, (mark + text).encode(coding), FLAT)
+    assert (row.inputs, row.outputs) == ({"q": "ü"}, {"a": "2"})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.csv", "q,a\n1,2\n".encode("utf-16-le"), "looks like UTF-16 without a mark: save it as UTF-8"),
+        (
+            "a b.csv",
+            b"q,a\ncaf\xe9,2\n",
+            "line 2: not UTF-8: save it as 'CSV UTF-8', or say iconv -f WINDOWS-1252",
+        ),
+        ("a.jsonl", b'{"q": "caf\xe9"}\n', "line 1: not UTF-8: if it is Western text, say iconv"),
+        ("a.tsv", b"q\ta\n", "call it .csv and say --delimiter $'\\t'"),
+        ("a.xlsx", b"PK", "save it as 'CSV UTF-8'"),
+    ],
+)
+def test_other_codings_are_named_with_what_to_do(tmp_path: Path, name: str, text: bytes, words: str) -> None:
+    assert words in sentence(tmp_path, name, text, FLAT)
+
+
+def test_whole_numbers_as_ids_are_kept_as_metadata(tmp_path: Path) -> None:
+    lines = [{"inputs": {"q": "x"}, "id": 7}, {"inputs": {"q": "x"}, "id": 8, "metadata": {"m": 1}}]
+    lines += [{"inputs": {"q": "y"}}]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    notes: list[str] = []
+    found = read(tmp_path / "a.jsonl", "ds", NONE, notes)
+    assert [row.metadata for row in found] == [{"id": 7}, {"m": 1, "id": 8}, None]
+    assert notes == [
+        f"{tmp_path / 'a.jsonl'}: 2 row(s) have an id that is no UUID; it is kept as metadata 'id'"
+    ]
+    again = read(tmp_path / "a.jsonl", "ds", NONE)
+    assert [row.id for row in again] == [row.id for row in found]
+    clash = json.dumps({"inputs": {}, "id": 7, "metadata": {"id": 8}})
+    assert "its metadata has another 'id' already" in sentence(tmp_path, "b.jsonl", clash)
+
+
+def test_other_ids_are_kept_when_asked_to(tmp_path: Path) -> None:
+    line = json.dumps({"inputs": {}, "id": "q-17"})
+    assert "is not a UUID; --keep-ids keeps such ids as metadata" in sentence(tmp_path, "a.jsonl", line)
+    (row,) = rows(tmp_path, "a.jsonl", line, Columns(keep_ids=True))
+    assert row.metadata == {"id": "q-17"}
+    assert "id 'True' is not" in sentence(tmp_path, "a.jsonl", json.dumps({"inputs": {}, "id": True}))
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read: No such file"):
         read(tmp_path / "none.jsonl", "ds", NONE)

@@ -102,7 +102,8 @@ def test_documented_defaults_are_the_defaults() -> None:
 
 
 def test_every_flag_in_the_readme_exists() -> None:
-    known = set().union(*map(flags, commands().values())) | {"--help", "--version", "--no-"}
+    known = set().union(*map(flags, commands().values())) | {"--help", "--no-"}
+    known |= flags(typer.main.get_command(build()))
     known |= {f"--no-{flag[2:]}" for flag in known}
     for flag in set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README)):
         assert flag in known, flag

@@ -189,6 +189,32 @@ def test_the_live_view_shows_the_books_and_every_worker() -> None:
     assert rows[6] == "  server answers 503"
 
 
+@pytest.mark.parametrize("phase", ["starting", "running", "draining"])
+def test_after_ctrl_c_it_says_stopping_and_what_a_second_one_does(phase: str) -> None:
+    asked = view(phase=phase, produced=40, stops=1, workers=(worker(0),), note="server answers 503")
+    for shown in (plain_lines(asked)[0], dashboard(asked, 100).plain):
+        assert "stopping" in shown
+        assert "left" not in shown, "nobody waits for the rest of the plan"
+        assert "a second Ctrl-C kills what is in flight" in shown
+        assert "server answers 503" in shown
+        assert phase not in shown
+    twice = view(phase=phase, stops=2, workers=(worker(0),))
+    alone = view(phase="confirming", stops=1)
+    for shown in (plain_lines(twice)[0], dashboard(twice, 100).plain, plain_lines(alone)[0]):
+        assert "stopping" in shown
+        assert "Ctrl-C" not in shown, "there is nothing (more) that it could kill"
+    assert "done" in plain_lines(view(phase="done", stops=1))[0]
+
+
+def test_a_stop_is_shown_at_once(drawn: tuple[LiveObserver, io.StringIO, HandClock]) -> None:
+    observer, stream, _ = drawn
+    observer.live.start()
+    observer.snapshot(view(workers=(worker(0),)))
+    observer.snapshot(view(stops=1, workers=(worker(0),)))
+    assert "stopping" in stream.getvalue()
+    assert len(plain_lines(view(), view(stops=1))) == 2
+
+
 def test_many_workers_do_not_fill_the_screen() -> None:
     page = dashboard(view(workers=tuple(worker(slot) for slot in range(64))), 100).plain
     assert len(page.splitlines()) == 3 + MANY_WORKERS + 1

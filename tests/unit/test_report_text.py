@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,26 @@ def test_a_missing_score_is_in_the_row_of_its_evaluator() -> None:
     assert "good: 5, bad: 2" in text
     assert "macro_f1     0.500  over the whole experiment" in text
     assert "best       billing  over the whole experiment" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+def test_no_name_of_an_evaluator_is_cut(width: int) -> None:
+    keys = [f"{'k' * length}_end" for length in (1, 20, 60, 108, 200)]
+    entries = [EvaluatorEntry(key, 1, 0.5, 0, 0, 1) for key in keys]
+    shown = receipt([item(1)], evaluators=entries, summary={"s" * 130 + "_end": 0.25})
+    text = plain(shown, width)
+    for key in (*keys, *shown.summary):
+        assert key in text.split(), "whole"
+    assert text.count("    0.500        1        0        0        1") == len(keys)
+    # Where there is room, the figures stand beside the name.
+    beside = sum(line.split()[:2] == [key, "0.500"] for key in keys for line in text.splitlines())
+    assert beside == sum(len(key) + 48 <= width for key in keys)
+
+
+def test_a_wide_terminal_is_room() -> None:
+    key = "k" * 108
+    shown = receipt([item(1)], evaluators=[EvaluatorEntry(key, 1, 0.5, 0, 0, 1)])
+    assert f"{key}    0.500" in re.sub(r"\x1b\[[0-9;]*m", "", on_terminal(shown, 160))
 
 
 def test_every_open_item_is_named_with_its_reason() -> None:
@@ -274,7 +295,7 @@ def test_a_very_long_text_is_cut() -> None:
 def test_lines_fit_the_terminal(width: int) -> None:
     shown = receipt(
         [item(1, "failed", reason="why " * 60), item(2, error="because " * 60)],
-        evaluators=[EvaluatorEntry("k\N{HANGUL SYLLABLE HAN}" * 40, 1, 1.0, 0, 0, 1)],
+        evaluators=[EvaluatorEntry("k\N{HANGUL SYLLABLE HAN}" * 18, 1, 1.0, 0, 0, 1)],
         warnings=["take care " * 30],
     )
     assert not [row for row in plain(shown, width).splitlines() if cell_len(row) > width]

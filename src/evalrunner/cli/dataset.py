@@ -21,7 +21,7 @@ def push(
         Path, typer.Argument(metavar="FILE", help="A .jsonl, .ndjson, .json (a list) or .csv file.")
     ],
     *,
-    name: Annotated[str, typer.Option(help="The dataset; made if missing.")],
+    name: Annotated[str, typer.Option(metavar="NAME", help="The dataset; made if missing.")],
     inputs: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="Column that is an input. Repeatable.")
     ] = None,
@@ -33,7 +33,15 @@ def push(
         list[str] | None, typer.Option(metavar="COLUMN", help="Column that is metadata. Repeatable.")
     ] = None,
     split: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column that names the split.")] = None,
-    description: Annotated[str | None, typer.Option(help="Description of a new dataset.")] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(metavar="CHAR", help="What separates the cells of a CSV, if no comma.")
+    ] = None,
+    keep_ids: Annotated[
+        bool, typer.Option("--keep-ids", help="Keep ids that are no UUIDs as metadata 'id', texts too.")
+    ] = False,
+    description: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Description of a new dataset.")
+    ] = None,
     local: Annotated[bool, _LOCAL] = False,
     store: Annotated[str | None, _STORE] = None,
     json: Annotated[bool, _JSON] = False,
@@ -42,15 +50,20 @@ def push(
 
     Rows are either objects with inputs and, as wanted, outputs, metadata, split and id, or flat: then
     --inputs, --outputs, --metadata and --split say which column is what. An example's id follows from the
-    dataset's name and the row's content, unless the row names one. What a CSV holds is text.
+    dataset's name and the row's content, unless the row names one, a UUID; an id that is a whole number is
+    kept as metadata. What a CSV holds is text.
     """
     from evalrunner.cli.dataset_file import Columns, read  # noqa: PLC0415
 
     output = Output(json=json)
     # The file is judged before any server is started or asked.
-    examples = read(
-        file, name, Columns(tuple(inputs or ()), tuple(outputs or ()), tuple(metadata or ()), split)
+    notes: list[str] = []
+    columns = Columns(
+        tuple(inputs or ()), tuple(outputs or ()), tuple(metadata or ()), split, delimiter, keep_ids
     )
+    examples = read(file, name, columns, notes)
+    for note in notes:
+        output.note(note)
     from evalrunner.cli.endpoint import opened  # noqa: PLC0415
 
     with opened(gather({"local": local or None, "store": store}), output) as endpoint:
@@ -69,7 +82,7 @@ def show(
     store: Annotated[str | None, _STORE] = None,
     json: Annotated[bool, _JSON] = False,
 ) -> ExitCode:
-    """List the datasets: name, id, examples, when last modified."""
+    """List the datasets: name, id, examples, splits, when last modified."""
     from evalrunner.cli.endpoint import opened  # noqa: PLC0415
 
     output = Output(json=json)
@@ -81,8 +94,13 @@ def show(
         output.document(rows)
     elif rows:
         output.table(
-            ("name", "id", "examples", "modified"), [[str(cell) for cell in row.values()] for row in rows]
+            ("name", "id", "examples", "splits", "modified"),
+            [[_cell(value) for value in row.values()] for row in rows],
         )
     else:
         output.line("there are no datasets yet")
     return ExitCode.COMPLETE
+
+
+def _cell(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from evalrunner.cli.dataset_formats import BadRow, Placed, rows_of
+from evalrunner.cli.dataset_formats import rows_of
+from evalrunner.cli.dataset_rows import BadRow, Placed
 from evalrunner.errors import DataError
 from evalrunner.protocol.ids import example_id
 
@@ -20,12 +21,19 @@ _SHAPE = frozenset({"inputs", "outputs", "metadata", "split", "id"})
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of flat rows are what."""
+    """Which columns of flat rows are what, and how a file is to be taken.
+
+    Attributes:
+        delimiter: what separates the cells of a CSV, where that is no comma.
+        keep_ids: ids that are no UUIDs are kept as metadata; whole numbers are in any case.
+    """
 
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     metadata: tuple[str, ...] = ()
     split: str | None = None
+    delimiter: str | None = None
+    keep_ids: bool = False
 
     @property
     def any(self) -> bool:
@@ -49,23 +57,28 @@ class Row:
     split: list[str] | None
 
 
-def read(path: Path, dataset: str, columns: Columns) -> list[Row]:
+def read(path: Path, dataset: str, columns: Columns, notes: list[str] | None = None) -> list[Row]:
     """Return every example of a file.
 
     Args:
         path: a .jsonl, .ndjson, .json or .csv file.
         dataset: the name of the dataset that the ids are for.
         columns: which columns are what; none for rows that have inputs, outputs, metadata, split.
+        notes: is told what was left out, or taken otherwise than it stands there.
 
     Raises:
         DataError: the file cannot be read, is empty, or has rows that cannot be used, by line.
     """
     if not dataset.strip():
         raise DataError("the dataset's --name is empty")
-    placed = rows_of(path)
+    notes = [] if notes is None else notes
+    placed = rows_of(path, notes, columns.delimiter)
     if not placed:
         raise DataError(f"{path} is empty: nothing to push")
-    return _judge(path, dataset, placed, columns)
+    rows = _judge(path, dataset, placed, columns)
+    if kept := sum(isinstance(raw, dict) and _foreign_id(raw) for _, raw in placed) if not columns.any else 0:
+        notes.append(f"{path}: {kept} row(s) have an id that is no UUID; it is kept as metadata 'id'")
+    return rows
 
 
 def _judge(path: Path, dataset: str, placed: list[Placed], columns: Columns) -> list[Row]:
@@ -103,7 +116,12 @@ def _expanded(columns: Columns, known: set[str]) -> Columns:
             found += [one] if one in known or not all(part in known for part in parts) else parts
         return tuple(found)
 
-    return Columns(names(columns.inputs), names(columns.outputs), names(columns.metadata), columns.split)
+    return replace(
+        columns,
+        inputs=names(columns.inputs),
+        outputs=names(columns.outputs),
+        metadata=names(columns.metadata),
+    )
 
 
 def _row(raw: Any, dataset: str, columns: Columns, seen: Counter[bytes]) -> Row:
@@ -113,6 +131,7 @@ def _row(raw: Any, dataset: str, columns: Columns, seen: Counter[bytes]) -> Row:
         raise BadRow("not an object")
     shaped = _flat(raw, columns) if columns.any else raw
     _check_shape(shaped)
+    shaped = _with_foreign_id(shaped, keep=columns.keep_ids)
     content = _canonical({name: shaped.get(name) for name in ("inputs", "outputs", "metadata")})
     named = shaped.get("id")
     if named is None:
@@ -156,11 +175,31 @@ def _texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
+def _with_foreign_id(row: dict[str, Any], *, keep: bool) -> dict[str, Any]:
+    """Move an id of somebody else's, a number say, to where the service takes it: an example's is a UUID."""
+    named = row.get("id")
+    if not _foreign_id(row) or not (keep or (isinstance(named, int) and not isinstance(named, bool))):
+        return row
+    metadata = row.get("metadata") or {}
+    if metadata.get("id", named) != named:
+        raise BadRow(f"id {str(named)[:60]!r} is not a UUID, and its metadata has another 'id' already")
+    return {**row, "id": None, "metadata": {**metadata, "id": named}}
+
+
+def _foreign_id(row: dict[str, Any]) -> bool:
+    named = row.get("id")
+    try:
+        UUID(named)
+    except (ValueError, TypeError, AttributeError):
+        return named is not None
+    return False
+
+
 def _uuid(named: Any) -> UUID:
     try:
         return UUID(named)
     except (ValueError, TypeError, AttributeError):
-        raise BadRow(f"id {str(named)[:60]!r} is not a UUID") from None
+        raise BadRow(f"id {str(named)[:60]!r} is not a UUID; --keep-ids keeps such ids as metadata") from None
 
 
 def _canonical(content: dict[str, Any]) -> bytes:

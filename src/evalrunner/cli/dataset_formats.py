@@ -1,4 +1,4 @@
-"""Rows out of a file, each with the line it starts on: JSON lines, a JSON list, CSV.
+"""Rows out of a file, each with the line it starts on: JSON lines, a JSON list, CSV (dataset_csv.py).
 
 What JSON cannot say, or what would arrive as something else, makes a bad row: NaN, a number too large for the
 wire, a name given twice.
@@ -6,49 +6,74 @@ wire, a name given twice.
 
 from __future__ import annotations
 
-import csv
-import io
+import codecs
 import json
 import math
-import sys
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from evalrunner.cli.dataset_csv import table
+from evalrunner.cli.dataset_rows import BadRow, Placed
 from evalrunner.errors import DataError
 
 
-class BadRow(Exception):
-    """A row cannot be used; says why."""
-
-
-#: Where a row is ("line 7", "item 7"), and the row or why there is none.
-Placed = tuple[str, Any]
-
-
-def rows_of(path: Path) -> list[Placed]:
+def rows_of(path: Path, notes: list[str], delimiter: str | None = None) -> list[Placed]:
     """Return every row of a file, good or bad.
+
+    Args:
+        notes: is told what was left out, or taken otherwise than it stands there.
+        delimiter: what separates the cells of a CSV, where that is no comma.
 
     Raises:
         DataError: the file as a whole cannot be read.
     """
-    readers = {".jsonl": _lines, ".ndjson": _lines, ".json": _items, ".csv": _table}
-    reader = readers.get(path.suffix.lower())
+    kind = path.suffix.lower()
+    if delimiter is not None and (kind != ".csv" or len(delimiter) != 1):
+        raise DataError("--delimiter takes one character, and is for .csv files")
+    if kind == ".csv":
+        return list(table(path, _text(path), delimiter, notes))
+    reader = {".jsonl": _lines, ".ndjson": _lines, ".json": _items}.get(kind)
     if reader is None:
-        raise DataError(f"{path}: the kinds of files are .jsonl, .ndjson, .json and .csv")
+        raise DataError(f"{path}: the kinds of files are .jsonl, .ndjson, .json and .csv{_as_csv(path)}")
     return list(reader(path, _text(path)))
+
+
+def _as_csv(path: Path) -> str:
+    """Say what to do with what a spreadsheet writes."""
+    hints = {
+        ".tsv": "; call it .csv and say --delimiter $'\\t'",
+        ".xlsx": "; save it as 'CSV UTF-8'",
+        ".xls": "; save it as 'CSV UTF-8'",
+        ".parquet": "; write it as .jsonl, with pandas: df.to_json('rows.jsonl', orient='records', lines=True)",
+    }
+    return hints.get(path.suffix.lower(), "")
 
 
 def _text(path: Path) -> str:
     try:
+        raw = path.read_bytes()
+        if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return raw.decode("utf-16")  # Excel's "Unicode text", and what PowerShell writes
+        if b"\0" in raw[:1000]:
+            raise DataError(f"{path}: not UTF-8; it looks like UTF-16 without a mark: save it as UTF-8")
         # utf-8-sig: what Excel writes starts with a mark that would become part of the first name.
-        return path.read_bytes().decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise DataError(f"{path}, line {line}: not UTF-8") from None
+        raise DataError(f"{path}, line {line}: not UTF-8{_recode(path)}") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def _recode(path: Path) -> str:
+    quoted = shlex.quote(str(path))
+    excel = (
+        "save it as 'CSV UTF-8', or say" if path.suffix.lower() == ".csv" else "if it is Western text, say"
+    )
+    return f": {excel} iconv -f WINDOWS-1252 -t UTF-8 {quoted} > utf8{path.suffix}"
 
 
 def _loads(text: str) -> Any:
@@ -139,34 +164,3 @@ def _try_decode(decoder: json.JSONDecoder, text: str, start: int) -> Any:
         return decoder.raw_decode(text, start)[0]
     except BadRow as why:
         return why
-
-
-def _table(path: Path, text: str) -> Iterator[Placed]:
-    csv.field_size_limit(sys.maxsize)
-    # newline="" leaves the line ends to the reader: quoted cells may hold some.
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    header: list[str] | None = None
-    line = 1
-    try:
-        for cells in reader:
-            place, line = f"line {line}", reader.line_num + 1
-            if not cells:
-                continue
-            if header is None:
-                header = _header(path, cells)
-            elif len(cells) == len(header):
-                yield place, dict(zip(header, cells, strict=True))
-            else:
-                yield place, BadRow(f"{len(cells)} cells under {len(header)} columns")
-    except csv.Error as error:
-        raise DataError(f"{path}, line {line}: not CSV ({error})") from None
-
-
-def _header(path: Path, cells: list[str]) -> list[str]:
-    names = [cell.strip() for cell in cells]
-    if "" in names:
-        raise DataError(f"{path}: column {names.index('') + 1} has no name in the first line")
-    if len(set(names)) < len(names):
-        twice = next(name for name, count in Counter(names).items() if count > 1)
-        raise DataError(f"{path}: two columns are called {twice!r}")
-    return names

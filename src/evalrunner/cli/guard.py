@@ -20,8 +20,20 @@ LOG = Path(".evalrunner") / "internal-errors.log"
 _SECRETS = ("LANGSMITH_API_KEY", "LANGCHAIN_API_KEY", "EVALRUNNER_TOKEN")
 
 
+def plain_flags(params: list[Any]) -> list[Any]:
+    """Return a command's parameters, a switch without the type that typer would print behind it: it takes none."""
+    for param in params:
+        if getattr(param, "is_flag", False) and param.metavar is None:
+            param.metavar = ""
+    return params
+
+
 class Guarded(TyperCommand):
     """A command that returns its exit code."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return its parameters as the help shows them."""
+        return plain_flags(super().get_params(ctx))
 
     def invoke(self, ctx: Any) -> Any:
         """Run it; whatever it raises ends in a sentence on stderr."""

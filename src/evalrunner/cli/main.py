@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from evalrunner import __version__
 from evalrunner.cli import config, dataset, init, push, report, resume, run, serve
 from evalrunner.cli.exit_codes import ExitCode
-from evalrunner.cli.guard import Evaluating, Guarded, failure, print_exit_codes
+from evalrunner.cli.guard import Evaluating, Guarded, failure, plain_flags, print_exit_codes
 
 HELP = """Run a LangSmith evaluation in many processes, into one experiment, and prove that nothing was lost.
 
@@ -27,10 +27,18 @@ run --help.)
 [bold]evalrunner init DIR[/bold] writes a small evaluation to try it on. With no LangSmith configured,
 everything works against a local backend that evalrunner starts itself."""
 
-_OWN = ("--help", "-h", "--version")
+_OWN = ("--help", "-h", "--version", "--install-completion", "--show-completion")
 
 
-class DefaultRun(TyperGroup):
+class Plain(TyperGroup):
+    """A group whose help shows switches as what they are."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return its parameters as the help shows them."""
+        return plain_flags(super().get_params(ctx))
+
+
+class DefaultRun(Plain):
     """A group that takes options without a command for those of `run`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -38,6 +46,16 @@ class DefaultRun(TyperGroup):
         if args and args[0].startswith("-") and args[0] not in _OWN:
             args = ["run", *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Offer the options of `run` beside the group's own: the command need not be said."""
+        found: list[Any] = super().shell_complete(ctx, incomplete)
+        run_command = self.get_command(ctx, "run")
+        if incomplete.startswith("-") and run_command is not None:
+            inner = run_command.make_context("run", [], parent=ctx, resilient_parsing=True)
+            known = {one.value for one in found}
+            found += [one for one in run_command.shell_complete(inner, incomplete) if one.value not in known]
+        return found
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help, and the exit codes below it."""
@@ -62,15 +80,16 @@ def top(
 def build() -> typer.Typer:
     """Put the commands together."""
     looks: dict[str, Any] = {
-        "add_completion": False,
         "pretty_exceptions_enable": False,
         "no_args_is_help": True,
         "rich_markup_mode": "rich",
         "context_settings": {"help_option_names": ["-h", "--help"]},
     }
-    app = typer.Typer(cls=DefaultRun, help=_folded(HELP), **looks)
+    app = typer.Typer(cls=DefaultRun, add_completion=True, help=_folded(HELP), **looks)
     app.callback()(top)
-    datasets = typer.Typer(help="Push examples from a file; list what is there.", **looks)
+    datasets = typer.Typer(
+        cls=Plain, add_completion=False, help="Push examples from a file; list what is there.", **looks
+    )
     for group, name, command, kind in (
         (app, "run", run.command, Evaluating),
         (app, "resume", resume.command, Evaluating),

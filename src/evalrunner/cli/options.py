@@ -166,9 +166,15 @@ def _parameter(option: Option) -> inspect.Parameter:
         rich_help_panel=option.panel,
         show_default=False,
         metavar=option.metavar,
+        autocompletion=(lambda incomplete: _beginning(option, incomplete)) if option.choices else None,
     )
     annotation = Annotated[option.kind.annotation, info]  # type: ignore[name-defined]
     return inspect.Parameter(option.key, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _beginning(option: Option, incomplete: str) -> list[str]:
+    """Return the choices that a shell may complete to."""
+    return [choice for choice in option.choices if choice.startswith(incomplete)]
 
 
 def _declarations(option: Option) -> list[str]:

@@ -104,8 +104,8 @@ class Output:
         from rich.console import Console  # noqa: PLC0415
 
         stream = sys.stderr if self.json else sys.stdout
-        # In a pipe nobody sees the right margin: a width that cuts nothing lets grep find whole names.
-        width = None if stream.isatty() else 160
+        # In a pipe nobody sees the right margin: a width that breaks nothing lets grep find whole names.
+        width = None if stream.isatty() else 10_000
         return Console(
             file=cast(TextIO, _Stream(stream)),
             width=width,

@@ -89,10 +89,10 @@ class PlainObserver:
     def snapshot(self, view: Snapshot) -> None:
         """Write a line if the phase changed, a tenth was done, or ten seconds have gone by."""
         tenth = 10 * view.produced // view.planned if view.planned else 0
-        due = view.phase != self._phase or tenth > self._tenth or view.elapsed >= self._told + EVERY
+        due = word(view) != self._phase or tenth > self._tenth or view.elapsed >= self._told + EVERY
         if self._quiet or not due:
             return
-        self._phase, self._tenth, self._told = view.phase, tenth, view.elapsed
+        self._phase, self._tenth, self._told = word(view), tenth, view.elapsed
         self._write(counts_line(view))
 
     def line(self, text: str) -> None:
@@ -112,14 +112,25 @@ def writable(text: str, encoding: str) -> str:
     return text.encode(encoding, "replace").decode(encoding)
 
 
+def word(view: Snapshot) -> str:
+    """Return what the run is at: its phase, or that it has been asked to end."""
+    return "stopping" if view.stops and view.phase != "done" else view.phase
+
+
+def _hint(view: Snapshot) -> str:
+    """Say what another Ctrl-C does; without workers there is nothing that it could kill."""
+    return "a second Ctrl-C kills what is in flight" if view.stops == 1 and view.workers else ""
+
+
 def counts_line(view: Snapshot) -> str:
     """Return a snapshot as one line."""
-    parts = [f"{view.phase}: produced {view.produced} of {view.planned}"]
+    parts = [f"{word(view)}: produced {view.produced} of {view.planned}"]
     parts += [f"accepted {view.accepted}", f"visible {view.visible}"]
     parts += _troubles(view)
-    if view.phase == "running":
+    if word(view) == "running":
         parts += [f"{view.rate:.1f}/s"] + ([] if view.eta is None else [f"{seconds(view.eta)} left"])
-    return ", ".join(parts) + (f" ({clean(view.note)})" if view.note else "")
+    said = "; ".join(filter(None, (_hint(view), clean(view.note))))
+    return ", ".join(parts) + (f" ({said})" if said else "")
 
 
 def _troubles(view: Snapshot) -> list[str]:
@@ -145,7 +156,7 @@ class LiveObserver:
 
     def snapshot(self, view: Snapshot) -> None:
         """Draw it, unless something was drawn less than an eighth of a second ago."""
-        changed = self._view is None or view.phase != self._view.phase
+        changed = self._view is None or word(view) != word(self._view) or view.phase != self._view.phase
         self._view = view
         if changed or self._clock.monotonic() >= self._drawn + PAUSE:
             self.draw()
@@ -177,8 +188,7 @@ def dashboard(view: Snapshot, width: int, encoding: str = "ascii") -> Text:
         rows.append([(f"  {'  '.join(_troubles(view))}", "bold red")])
     if view.workers and view.phase in SHOW_WORKERS:
         rows += _workers(view.workers)
-    if view.note:
-        rows.append([("  " + clean(view.note), "yellow")])
+    rows += [[(f"  {clean(said)}", "yellow")] for said in (_hint(view), view.note) if said]
     page = Text(no_wrap=True, overflow="ellipsis", end="")
     for place, row in enumerate(rows):
         page.append("\n" if place else "")
@@ -191,11 +201,11 @@ def _overall(view: Snapshot, width: int, fill: str) -> Line:
     share = min(1.0, view.produced / view.planned) if view.planned else 1.0
     room = max(10, width - 52)
     done = int(share * room)
-    running = view.phase == "running"
+    running = word(view) == "running"
     pace = f"{view.rate:.1f}/s" if running else seconds(view.elapsed)
     left = f"{seconds(view.eta)} left" if running and view.eta is not None else ""
     bar = [(fill * done, "green"), ("-" * (room - done), "dim")]
-    return [(f"{clean(view.phase):<11}", "bold"), *bar, (f" {int(share * 100):3d} %  {pace}  {left}", "")]
+    return [(f"{clean(word(view)):<11}", "bold"), *bar, (f" {int(share * 100):3d} %  {pace}  {left}", "")]
 
 
 def _counts(view: Snapshot) -> Line:

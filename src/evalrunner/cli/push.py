@@ -31,18 +31,26 @@ def command(
     key_env: Annotated[
         str, typer.Option(metavar="NAME", help="Environment variable that holds its API key.")
     ] = "LANGSMITH_API_KEY",
-    dataset_name: Annotated[str | None, typer.Option(help="Name of the dataset there.")] = None,
-    experiment_name: Annotated[str | None, typer.Option(help="Name of the experiment there.")] = None,
+    dataset_name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the dataset there.")
+    ] = None,
+    experiment_name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the experiment there.")
+    ] = None,
     workspace: Annotated[str | None, typer.Option(metavar="ID", help="Workspace there.")] = None,
     store: Annotated[Path, typer.Option(metavar="FILE", help="The local backend's file.")] = _STORE,
     no_time_shift: Annotated[
         bool, typer.Option("--no-time-shift", help="Leave times as they are, however old.")
     ] = False,
     delivery_deadline: Annotated[
-        float, typer.Option(min=0, help="Seconds without any success after which the rest stays on disk.")
+        float,
+        typer.Option(
+            min=0, metavar="SECONDS", help="Seconds without any success after which the rest stays on disk."
+        ),
     ] = 900.0,
     visible_deadline: Annotated[
-        float, typer.Option(min=0, help="Seconds to wait for accepted runs to become readable.")
+        float,
+        typer.Option(min=0, metavar="SECONDS", help="Seconds to wait for accepted runs to become readable."),
     ] = 60.0,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON document.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict only.")] = False,

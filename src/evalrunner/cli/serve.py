@@ -50,14 +50,17 @@ _FLAGS = {
 
 def command(
     *,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 0,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 takes a free one.")] = 0,
     store: Annotated[Path, typer.Option(metavar="FILE", help="The SQLite file.")] = _STORE,
     token_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File with the token that clients must send.")
     ] = None,
     query: Annotated[
-        Query, typer.Option(help="Which reads of runs are said to be there: the SDK goes by that.")
+        Query,
+        typer.Option(
+            metavar="legacy|both|v2", help="Which reads of runs are said to be there: the SDK goes by that."
+        ),
     ] = Query.LEGACY,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Show the store and take in nothing; a writer may be at work.")

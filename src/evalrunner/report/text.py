@@ -30,6 +30,8 @@ from evalrunner.report.receipt import EvaluatorEntry, Receipt
 from evalrunner.report.troubles import CAP, GOOD, STATES, is_plan, troubles
 
 NARROW, WIDE = 60, 100
+#: Columns that an evaluator's figures take, with the indent before its name.
+_FIGURES = 48
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class _Page:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = max(NARROW, min(options.max_width, WIDE))
-        for line in _lines(self.receipt, width):
+        for line in _lines(self.receipt, width, max(width, options.max_width)):
             yield Text.assemble(*line, overflow="fold")
 
 
@@ -51,15 +53,16 @@ def render(receipt: Receipt) -> RenderableType:
 
 def plain(receipt: Receipt, width: int = 80) -> str:
     """Return the receipt as plain lines, for logs and files."""
-    rows = ("".join(text for text, _ in line).rstrip() for line in _lines(receipt, width))
+    rows = ("".join(text for text, _ in line).rstrip() for line in _lines(receipt, width, width))
     return "\n".join(rows) + "\n"
 
 
-def _lines(receipt: Receipt, width: int) -> Iterator[Line]:
+def _lines(receipt: Receipt, width: int, room: int) -> Iterator[Line]:
+    """Yield every line; sentences are wrapped at `width`, and a table may use the whole `room`."""
     sections = (
         _head(receipt, width),
         _books(receipt),
-        _evaluators(receipt, width),
+        _evaluators(receipt, room),
         *troubles(receipt, width),
         _foot(receipt, width),
     )
@@ -129,19 +132,21 @@ def _evaluators(receipt: Receipt, width: int) -> Iterator[Line]:
     keys = [clean(key) for key in (*(entry.key for entry in receipt.evaluators), *receipt.summary)]
     if not keys:
         return
-    room = min(max(map(cell_len, [*keys, "evaluator"])), width - 48)
+    room = max(cell_len(key) for key in [*keys, "evaluator"] if cell_len(key) <= max(width - _FIGURES, 9))
     yield [("  " + "evaluator".ljust(room) + columns("mean", "n", "errors", "missing", "of"), "dim")]
     for entry in receipt.evaluators:
         yield from _evaluator(entry, room, width)
     for key, value in receipt.summary.items():
-        score = [("  " + fit(clean(key), room), ""), (number(value).rjust(9), "bold")]
+        yield from _alone(key, room)
+        score = [(_named(key, room), ""), (number(value).rjust(9), "bold")]
         yield [*score, ("  over the whole experiment", "dim")]
 
 
 def _evaluator(entry: EvaluatorEntry, room: int, width: int) -> Iterator[Line]:
     mean = "-" if entry.mean is None else number(entry.mean)
+    yield from _alone(entry.key, room)
     yield [
-        ("  " + fit(clean(entry.key), room), ""),
+        (_named(entry.key, room), ""),
         (mean.rjust(9), "bold"),
         (columns(entry.n), ""),
         (columns(entry.errors, entry.missing), "red" if entry.errors or entry.missing else ""),
@@ -151,6 +156,17 @@ def _evaluator(entry: EvaluatorEntry, room: int, width: int) -> Iterator[Line]:
         ranked = sorted(entry.values.items(), key=lambda pair: (-pair[1], pair[0]))
         told = ", ".join(f"{clean(value)}: {quantity}" for value, quantity in ranked[:CAP])
         yield from block(told, width, indent=4, style="dim")
+
+
+def _alone(key: str, room: int) -> Iterator[Line]:
+    """Yield a name that is longer than its column: it is not cut, its figures stand in the next line."""
+    if cell_len(clean(key)) > room:
+        yield [("  " + clean(key), "")]
+
+
+def _named(key: str, room: int) -> str:
+    name = clean(key)
+    return "  " + fit(name if cell_len(name) <= room else "", room)
 
 
 def _foot(receipt: Receipt, width: int) -> Iterator[Line]:

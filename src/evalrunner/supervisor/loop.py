@@ -211,7 +211,6 @@ class Supervisor:
         asked = self._stop_asked()
         if asked and self._stopped_at is None:
             self._stopped_at = self._p.clock.monotonic()
-            self._p.observer.line("stopping: items in flight are finished, nothing new is begun")
             self._handle(ev.StopAsked())
         if asked > 1:
             self._p.crew.kill_all("was killed: the run was stopped twice")
@@ -224,5 +223,7 @@ class Supervisor:
                 self._p.crew.kill(number, "was killed: it had been stopped (SIGSTOP)")
         if force or now - self._shown > SNAPSHOT:
             self._shown = now
-            view = self._tally.snapshot(phase, self._state, self._p.crew, self._p.note(), now)
+            view = self._tally.snapshot(
+                phase, self._state, self._p.crew, self._p.note(), now, self._stop_asked()
+            )
             self._p.observer.snapshot(view)

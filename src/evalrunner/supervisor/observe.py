@@ -35,6 +35,7 @@ class Snapshot:
         rate: items produced per second, over the last seconds.
         eta: seconds left, or None while it cannot be told.
         errors: items whose target raised.
+        stops: how often the user has asked for an end.
         note: one short sentence about what holds things up ("server answers 503; next try in 4 s"), or "".
     """
 
@@ -51,6 +52,7 @@ class Snapshot:
     eta: float | None
     elapsed: float
     note: str = ""
+    stops: int = 0
     workers: tuple[WorkerView, ...] = field(default_factory=tuple)
 
 

@@ -109,7 +109,7 @@ def run_session(
         stack.callback(folder.close)
         ledger = Ledger(folder.ledger)
         stack.callback(ledger.close)
-        stops = stack.enter_context(counted_signals())
+        stops = stack.enter_context(counted_signals(observer.line))
         session = _Session(
             config, endpoint, observer, clock, engine, client, scope, folder, ledger, info, stops
         )

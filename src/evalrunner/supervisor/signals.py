@@ -9,10 +9,17 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+STOPPING = (
+    "stopping: what has begun is finished, nothing new is begun; a second Ctrl-C kills what is in flight"
+)
+KILLING = "killing what is in flight; what was finished is safe on disk"
+
 
 @contextlib.contextmanager
-def counted_signals() -> Iterator[Callable[[], int]]:
+def counted_signals(say: Callable[[str], None]) -> Iterator[Callable[[], int]]:
     """Yield how often the user has asked for an end; in another than the main thread, never.
+
+    Whoever asks first after a signal lets `say` answer it: not the handler, which may have interrupted it.
 
     Once: finish what is in flight. Twice: kill the workers (what is in their spools is safe). Three times:
     end at once; everything that matters is on disk.
@@ -27,9 +34,18 @@ def counted_signals() -> Iterator[Callable[[], int]]:
         if len(asked) > 2:
             os._exit(128 + number)
 
+    heard = 0
+
+    def asked_so_far() -> int:
+        nonlocal heard
+        for answer in (STOPPING, KILLING)[heard : len(asked)]:
+            heard += 1
+            say(answer)
+        return len(asked)
+
     before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: len(asked)
+        yield asked_so_far
     finally:
         for number, old in before.items():
             signal.signal(number, old)

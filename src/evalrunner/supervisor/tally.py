@@ -36,7 +36,9 @@ class Tally:
         elif write.state is ItemState.FAILED:
             self.failed += 1
 
-    def snapshot(self, phase: str, state: SupervisorState, crew: Crew, note: str, now: float) -> Snapshot:
+    def snapshot(
+        self, phase: str, state: SupervisorState, crew: Crew, note: str, now: float, stops: int = 0
+    ) -> Snapshot:
         """Return the run as it is now."""
         rate = self._rate(now)
         left = state.planned - self.produced
@@ -54,6 +56,7 @@ class Tally:
             eta=left / rate if rate > 0 and left > 0 else None,
             elapsed=now - self._began,
             note=note,
+            stops=stops,
             workers=tuple(self._workers(state, crew)),
         )
 
