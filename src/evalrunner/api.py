@@ -15,6 +15,7 @@ from typing import Any
 from evalrunner.config import Endpoint, RunConfig, TargetSpec, WorkerConfig
 from evalrunner.connect.embedded import Embedded
 from evalrunner.connect.endpoint import configured, resolve
+from evalrunner.importing import refuse
 from evalrunner.pickling import pickle_objects
 from evalrunner.report.account import account
 from evalrunner.report.receipt import Receipt
@@ -71,6 +72,7 @@ def run(
     Raises:
         UsageError: something that was asked for cannot be done; nothing has been executed.
     """
+    refuse("evalrunner.run")
     knobs = worker or WorkerConfig()
     if max_concurrency is not None:
         knobs = replace(knobs, max_concurrency=max_concurrency)

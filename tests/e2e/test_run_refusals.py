@@ -123,6 +123,28 @@ def test_what_goes_wrong_while_loading_has_its_traceback_in_a_log(
     assert experiments(backend, str(dataset.name)) == []
 
 
+@pytest.mark.parametrize("role", ["--target", "--evaluator", "--summary-evaluator"])
+def test_a_script_that_evaluates_when_it_is_imported(
+    backend: Backend, command: Cli, log: ExecutionLog, role: str
+) -> None:
+    dataset = backend.dataset(2)
+    script = TARGETS / "quickstart_script.py"
+    line = script.read_text().splitlines().index('Client().evaluate(target, data=os.environ["DATASET"])') + 1
+    target = () if role == "--target" else TARGET
+    done = command(
+        "--dataset",
+        dataset.name,
+        "--workers",
+        "3",
+        *target,
+        role,
+        f"{script}:target",
+        DATASET=str(dataset.name),
+    )
+    refused(done, log, f"{script}, line {line}: evaluate() is called when", 'if __name__ == "__main__":')
+    assert experiments(backend, str(dataset.name)) == []
+
+
 def test_two_runs_over_one_run_folder(backend: Backend, tmp_path: Path, log: ExecutionLog) -> None:
     dataset = backend.dataset(4)
     name = backend.experiment(dataset)

@@ -85,3 +85,15 @@ def test_one_worker(backend: Backend, run: Run, log: ExecutionLog) -> None:
     assert receipt.exit_code == 0, receipt
     assert_whole(backend.client, receipt.experiment["name"], keys=["right"], children=1)
     assert {line.pid for line in log.lines()} == {receipt.workers[0].pid}
+
+
+@pytest.mark.parametrize("target", ["pools.py:Spawned", "pools.py:Forkserved", "clash/json.py:target"])
+def test_process_pools_of_the_target_find_its_functions(backend: Backend, run: Run, target: str) -> None:
+    dataset = backend.dataset(3)
+    judges = () if "clash" in target else ("pool_judges.py:same_module",)
+    receipt = run(target, *judges, dataset=dataset.name, workers=1)
+    assert (receipt.exit_code, receipt.states) == (0, {"visible": 3})
+    seen = assert_whole(backend.client, receipt.experiment["name"], keys=["same_module"] if judges else [])
+    assert sorted((root.outputs or {})["double"] for root in seen.roots) == [0, 2, 4]
+    if judges:
+        assert [score.score for scores in seen.feedback.values() for score in scores] == [1, 1, 1]

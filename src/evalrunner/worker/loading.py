@@ -1,4 +1,4 @@
-"""Finding what the user named: `module:name`, `path/file.py:name`, or what dill carried.
+"""Finding what the user named: `module:name`, `path/file.py:name`, or what was carried by value.
 
 Runs in the worker, once per process; whatever goes wrong becomes one sentence and, where the user's own
 code raised, a traceback for the log.
@@ -6,18 +6,18 @@ code raised, a traceback for the log.
 
 from __future__ import annotations
 
+import difflib
 import importlib
-import importlib.util
+import pickle
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import dill
-
 from evalrunner.config import TargetSpec
 from evalrunner.errors import TargetError
+from evalrunner.worker.files import import_file
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,11 @@ class Objects:
     summary_evaluators: list[Any]
 
 
-def load(spec: TargetSpec) -> Objects:
+def load(spec: TargetSpec, shims: Path) -> Objects:
     """Load everything that `spec` names.
+
+    Args:
+        shims: folder of files that give a name to what has none (`files.import_file`).
 
     Raises:
         TargetError: a module or name is not there; the message says which and how names are written.
@@ -39,18 +42,25 @@ def load(spec: TargetSpec) -> Objects:
     folder = str(spec.folder)
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    if spec.pickled is not None:
-        # Only ever bytes that our own parent made from the caller's objects; never from disk or network.
-        return Objects(*dill.loads(spec.pickled))  # noqa: S301
-    target = find(spec.target, spec.folder) if spec.target else None
+    target, evaluators, summary_evaluators = _given(spec)
+
+    def found(given: Any) -> Any:
+        return find(given, spec.folder, shims) if isinstance(given, str) else given
+
     return Objects(
-        target,
-        [find(name, spec.folder) for name in spec.evaluators],
-        [find(name, spec.folder) for name in spec.summary_evaluators],
+        found(target), [found(each) for each in evaluators], [found(each) for each in summary_evaluators]
     )
 
 
-def find(name: str, folder: Path) -> Any:
+def _given(spec: TargetSpec) -> tuple[Any, Any, Any]:
+    if spec.pickled is None:
+        return spec.target, spec.evaluators, spec.summary_evaluators
+    # Only ever bytes that our own parent made from the caller's objects; never from disk or network.
+    target, evaluators, summary_evaluators = pickle.loads(spec.pickled)  # noqa: S301
+    return target, evaluators, summary_evaluators
+
+
+def find(name: str, folder: Path, shims: Path) -> Any:
     """Return what `module:attr.attr` or `path/file.py:attr` names.
 
     Raises:
@@ -59,7 +69,7 @@ def find(name: str, folder: Path) -> Any:
     where, colon, attributes = name.rpartition(":")
     if not colon or not where or not attributes:
         raise TargetError(f"{name!r} names nothing: write module:name or path/file.py:name")
-    found: Any = _module(where, folder)
+    found: Any = _module(where, folder, shims)
     for attribute in attributes.split("."):
         try:
             found = getattr(found, attribute)
@@ -69,8 +79,6 @@ def find(name: str, folder: Path) -> Any:
 
 
 def _near(module: Any, attribute: str) -> str:
-    import difflib  # noqa: PLC0415 - only when something is wrong
-
     public = (
         [name for name in vars(module) if not name.startswith("_")] if hasattr(module, "__dict__") else []
     )
@@ -78,9 +86,9 @@ def _near(module: Any, attribute: str) -> str:
     return f"; did you mean {', '.join(close)}?" if close else ""
 
 
-def _module(where: str, folder: Path) -> ModuleType:
+def _module(where: str, folder: Path, shims: Path) -> ModuleType:
     if where.endswith(".py"):
-        return _file(folder / where)
+        return import_file(folder / where, shims)
     try:
         return importlib.import_module(where)
     except ModuleNotFoundError as error:
@@ -89,26 +97,3 @@ def _module(where: str, folder: Path) -> ModuleType:
                 f"there is no module {where!r} (looked in {folder} and the import path)"
             ) from None
         raise
-
-
-def _file(path: Path) -> ModuleType:
-    path = path.resolve()
-    name = f"evalrunner_user_{path.stem}"
-    known = sys.modules.get(name)
-    if known is not None and getattr(known, "__file__", None) == str(path):
-        return known
-    if not path.is_file():
-        raise TargetError(f"there is no file {path}")
-    if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise TargetError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        sys.modules.pop(name, None)
-        raise
-    return module

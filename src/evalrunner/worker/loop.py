@@ -11,10 +11,11 @@ in its spool is durable; what is not will be executed again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -44,12 +45,15 @@ from evalrunner.worker import summary
 from evalrunner.worker.evaluators import TrackedEvaluator
 from evalrunner.worker.inbox import Inbox, sender_of
 from evalrunner.worker.lane import Lane, Workshop
-from evalrunner.worker.loading import load
+from evalrunner.worker.loading import Objects, load
 from evalrunner.worker.prelude import become_worker, die_with_group
+from evalrunner.worker.refusal import no_evaluations
 from evalrunner.worker.reporter import Reporter
 from evalrunner.worker.target import ASYNC_CONCURRENCY, SYNC_CONCURRENCY, Target, set_up
 
 logger = logging.getLogger(__name__)
+
+Send = Callable[[Message], None]
 
 
 def main(connection: Any, order: WorkerOrder) -> None:
@@ -58,9 +62,11 @@ def main(connection: Any, order: WorkerOrder) -> None:
     status = 0
     try:
         if order.role == "summarise":
-            summary.serve(connection, order.spec, order.endpoint)
+            summary.serve(connection, order.spec, order.endpoint, _shims(order))
         else:
-            asyncio.run(_live(connection, order))
+            send = sender_of(connection)
+            named = _load(order, send)
+            asyncio.run(_live(connection, order, send, named))
     except _CouldNotStart:
         status = COULD_NOT_START
     except BaseException:
@@ -75,11 +81,11 @@ class _CouldNotStart(Exception):
     """The supervisor has been told why."""
 
 
-async def _live(connection: Any, order: WorkerOrder) -> None:
-    send = sender_of(connection)
+async def _live(connection: Any, order: WorkerOrder, send: Send, named: Objects) -> None:
     inbox = Inbox(connection)
     stack = AsyncExitStack()
-    target, evaluators = await _start(order, send, stack)
+    with _told_why(order, send):
+        target, evaluators = await _start(order, named, stack)
     concurrency = order.config.max_concurrency or (ASYNC_CONCURRENCY if target.is_async else SYNC_CONCURRENCY)
     target.open_pool(concurrency)
     keys = [key for evaluator in evaluators for key in evaluator.known_keys]
@@ -104,20 +110,38 @@ async def _tear_down(stack: AsyncExitStack) -> str:
     return ""
 
 
+def _load(order: WorkerOrder, send: Send) -> Objects:
+    """Import what the user named: in the main thread and without a running loop, as a script would be.
+
+    A supervisor that dies meanwhile takes this process with it (`prelude`), though nobody reads the pipe yet.
+    """
+    with _told_why(order, send), no_evaluations():
+        return load(order.spec, _shims(order))
+
+
 async def _start(
-    order: WorkerOrder, send: Callable[[Message], None], stack: AsyncExitStack
+    order: WorkerOrder, named: Objects, stack: AsyncExitStack
 ) -> tuple[Target, list[TrackedEvaluator]]:
-    try:
-        named = load(order.spec)
+    with no_evaluations():
         target = await set_up(named.target, factory=order.spec.factory, stack=stack)
         pool = ThreadPoolExecutor(
             max(4, order.config.max_concurrency or ASYNC_CONCURRENCY), thread_name_prefix="evaluator"
         )
         return target, [TrackedEvaluator(evaluator, pool) for evaluator in named.evaluators]
+
+
+@contextlib.contextmanager
+def _told_why(order: WorkerOrder, send: Send) -> Iterator[None]:
+    try:
+        yield
     except BaseException as error:
         logger.exception("could not start")
         send(StartFailed(_why_not(error, order.log), traceback.format_exc()))
         raise _CouldNotStart from error
+
+
+def _shims(order: WorkerOrder) -> Path:
+    return order.log.absolute().parent.parent / "modules"
 
 
 def _why_not(error: BaseException, log: Path) -> str:

@@ -7,6 +7,7 @@ what some process remembers; the user's code, and the runs that it wants in memo
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -18,13 +19,14 @@ from evalrunner.delivery.sdk import call_summary_evaluator, list_root_runs
 from evalrunner.protocol.messages import Summarise, Summarised, decode, encode
 from evalrunner.worker.evaluators import name_of
 from evalrunner.worker.loading import load
+from evalrunner.worker.refusal import no_evaluations
 from evalrunner.worker.target import contained
 
 logger = logging.getLogger(__name__)
 
 
-def serve(connection: Any, spec: TargetSpec, endpoint: Endpoint) -> None:
-    """Take one order, carry it out, answer."""
+def serve(connection: Any, spec: TargetSpec, endpoint: Endpoint, shims: Path) -> None:
+    """Take one order, carry it out, answer; `shims` as for `load`."""
     order = decode(connection.recv_bytes())
     assert isinstance(order, Summarise)
     client = Client(
@@ -33,7 +35,8 @@ def serve(connection: Any, spec: TargetSpec, endpoint: Endpoint) -> None:
         workspace_id=endpoint.workspace or "",
         auto_batch_tracing=False,
     )
-    evaluators = load(spec).summary_evaluators
+    with no_evaluations():
+        evaluators = load(spec, shims).summary_evaluators
     answer = Summarised({}, {})
     if evaluators:
         runs, examples = _read(client, order)
