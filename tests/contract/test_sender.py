@@ -144,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
 def names(body: bytes) -> list[str]:
     """Return the operations' names, and insist that every part is whole and the end is there."""
     found = []
-    mark = f"--{BOUNDARY}".encode()
+    mark = body.partition(b"\r\n")[0]
     while not body.startswith(mark + b"--"):
         head, _, rest = body.removeprefix(mark + b"\r\n").partition(b"\r\n\r\n")
         fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
@@ -152,7 +152,7 @@ def names(body: bytes) -> list[str]:
         assert rest[size : size + 2] == b"\r\n"
         found.append(fields["Content-Disposition"].split('"')[1])
         body = rest[size + 2 :]
-    assert body == closing(BOUNDARY)
+    assert body == closing(mark.decode().removeprefix("--"))
     return found
 
 

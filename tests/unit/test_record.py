@@ -13,7 +13,7 @@ from langsmith._internal._multipart import MultipartPartsAndContext
 from langsmith._internal._operations import encode_multipart_parts_and_context
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from evalrunner.delivery.record import Header, Op, Part, closing, encode_parts
+from evalrunner.delivery.record import Header, Op, Part, closing, encode_parts, rebound
 from evalrunner.errors import SpoolError
 
 BOUNDARY = "evalrunner-0123456789abcdef"
@@ -169,3 +169,22 @@ def test_meta_may_be_what_a_produced_item_is() -> None:
     meta = {"runs": ["a"], "error": None, "seconds": 1.5, "warnings": []}
 
     assert json.loads(Header(1, 2, meta, ()).to_json())[2] == meta
+
+
+@given(ops)
+def test_a_body_changes_its_boundary_and_nothing_else(given_ops: list[tuple[str, str, list[Part]]]) -> None:
+    other = "evalrunner-fedcba9876543210"
+    # Data that holds a delimiter, as a copy of the spool in an attachment would.
+    trap: tuple[str, str, list[Part]] = (
+        "post", "trap", [("attachment.x", "a/b", f"\r\n--{BOUNDARY}\r\n".encode())],
+    )  # fmt: skip
+    found, body = encode_parts(BOUNDARY, [*given_ops, trap])
+    assert encode_parts(other, [*given_ops, trap]) == (found, rebound(body, BOUNDARY, other))
+
+
+@pytest.mark.parametrize("body", [b"junk", b"--evalrunner-0123456789abcdef\r\nno head", b"--x\r\n\r\n"])
+def test_what_is_no_body_does_not_change_its_boundary(body: bytes) -> None:
+    with pytest.raises(SpoolError):
+        rebound(body, BOUNDARY, "evalrunner-fedcba9876543210")
+    with pytest.raises(SpoolError):
+        rebound(body, BOUNDARY, "short")

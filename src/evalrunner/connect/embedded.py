@@ -27,6 +27,7 @@ from evalrunner.config import Endpoint
 from evalrunner.connect.processes import alive
 from evalrunner.connect.state import Server, State
 from evalrunner.errors import RunFolderError, ServiceError
+from evalrunner.shortage import shortage
 
 START_TIMEOUT = 20.0
 _ANSWER_TIMEOUT = 5.0
@@ -51,8 +52,9 @@ class Embedded:
             self._meanwhile()
         except OSError as error:
             self._leave()
+            found = shortage(error, self._state.folder)
             raise RunFolderError(
-                f"cannot work in {self._state.folder}: {error.strerror or error}; --store names another place"
+                f"cannot work in {self._state.folder}: {found.cause}; {found.remedy} (--store names another place)"
             ) from None
         except BaseException:
             self._leave()

@@ -23,6 +23,7 @@ from pathlib import Path
 from evalrunner.clock import SYSTEM
 from evalrunner.connect.processes import alive, born
 from evalrunner.errors import RunFolderError
+from evalrunner.shortage import shortage
 
 _POLL = 0.02
 
@@ -75,7 +76,8 @@ class State:
             if not ignore.exists():
                 ignore.write_text("*\n")
         except OSError as error:
-            raise RunFolderError(f"cannot write in {self.folder}: {error.strerror or error}") from None
+            found = shortage(error, self.folder)
+            raise RunFolderError(f"cannot write in {self.folder}: {found.cause}; {found.remedy}") from None
 
     def _close_to_others(self) -> None:
         facts = self.folder.stat()

@@ -21,6 +21,9 @@ Part = tuple[str, str, bytes]
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f"]')
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_BLANK = b"\r\n\r\n"
+#: The last field of a part's head, see `_part_head`.
+_SIZE = re.compile(rb"\r\nContent-Length: (\d+)$")
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,29 @@ def encode_parts(
 def closing(boundary: str) -> bytes:
     """Return the delimiter that ends a request."""
     return f"--{boundary}--\r\n".encode()
+
+
+def rebound(body: bytes, old: str, new: str) -> bytes:
+    """Return a body under another boundary of the same length, so that records of two spools share a request.
+
+    Only delimiters are exchanged: an attachment may hold a copy of the very spool that it lies in.
+
+    Raises:
+        SpoolError: the boundaries differ in length, or the body is no run of parts.
+    """
+    before, after = f"--{old}\r\n".encode(), f"--{new}\r\n".encode()
+    if len(before) != len(after):
+        raise SpoolError(f"the boundary {old!r} is not of this version of evalrunner")
+    changed = bytearray(body)
+    at = 0
+    while at < len(body):
+        head_end = body.find(_BLANK, at)
+        size = _SIZE.search(body, at, max(head_end, at))
+        if not body.startswith(before, at) or size is None:
+            raise SpoolError(f"no part begins at byte {at} of a record")
+        changed[at : at + len(after)] = after
+        at = head_end + len(_BLANK) + int(size[1]) + 2
+    return bytes(changed)
 
 
 def _part_head(boundary: str, name: str, content_type: str, size: int) -> bytes:

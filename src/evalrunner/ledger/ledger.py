@@ -20,6 +20,7 @@ import orjson
 from evalrunner.errors import RunFolderError
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem
+from evalrunner.shortage import shortage
 
 VERSION = 1
 #: What the events of an execution say; the supervisor's state writes them.
@@ -71,7 +72,10 @@ class Ledger:
         try:
             self._db = _open(path)
         except (sqlite3.Error, OSError) as error:
-            raise RunFolderError(f"the ledger {path} cannot be opened: {error}") from error
+            found = shortage(error, path)
+            raise RunFolderError(
+                f"the ledger {path} cannot be opened: {found.cause}; {found.remedy}"
+            ) from error
 
     def close(self) -> None:
         """Close it; nothing is lost if this is never reached."""

@@ -16,6 +16,7 @@ import os
 from pathlib import Path
 
 from evalrunner.errors import RunFolderError
+from evalrunner.shortage import shortage
 
 #: A disk with less than this cannot hold a run's first segment; better to hear it before the first item.
 NEEDED_BYTES = 16 * 1024 * 1024
@@ -37,7 +38,11 @@ class RunFolder:
                 self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
             )
         except OSError as error:
-            raise RunFolderError(f"the run folder {self.path} cannot be written: {error.strerror}") from error
+            found = shortage(error, self.path)
+            raise RunFolderError(
+                f"the run folder {self.path} cannot be written: {found.cause}; {found.remedy}, or give another "
+                "with --run-dir"
+            ) from error
         self._hold()
         try:
             self._check_space()
@@ -73,7 +78,13 @@ class RunFolder:
     def _hold(self) -> None:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
+            if not isinstance(error, BlockingIOError):  # a file system without locks, say
+                os.close(self._lock)
+                raise RunFolderError(
+                    f"the run folder {self.path} cannot be locked ({error.strerror}), and without a lock two runs "
+                    "might write in it: give a folder on a local disk with --run-dir"
+                ) from error
             holder = os.pread(self._lock, 32, 0).decode("ascii", "replace").strip()
             os.close(self._lock)
             raise RunFolderError(

@@ -1,30 +1,37 @@
-"""Sending on what the dead left in their spools, with the sender that workers use."""
+"""Sending on what the dead left in their spools, with the sender that workers use: one for all of them.
+
+A death must cost this process no thread, no connection and no open file for good: a long run on a bad machine has
+hundreds. The records of all spools therefore travel under one boundary, and one file at a time is open.
+"""
 
 from __future__ import annotations
 
+import itertools
 import os
+import secrets
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evalrunner.delivery.record import Header
+from evalrunner.delivery.record import Header, rebound
 from evalrunner.delivery.sender import Sender
 from evalrunner.delivery.spool import Entry, read, read_body
 from evalrunner.delivery.transport import HttpTransport
 from evalrunner.supervisor.events import Event, SentOn
 
 
-@dataclass
-class _Errand:
-    """One spool on its way."""
+@dataclass(frozen=True)
+class _Place:
+    """Where a record lies: the sender knows it by another number."""
 
-    sender: Sender
-    fd: int
+    path: Path
+    boundary: str
+    entry: Entry
 
 
 class Relay:
-    """Sends spools; each has a sender of its own, because each has a boundary of its own.
+    """Sends spools.
 
     Args:
         post: takes the `SentOn` events, from any thread.
@@ -45,38 +52,37 @@ class Relay:
         self._deadline = deadline
         self._post = post
         self._note = note
-        self._errands: list[_Errand] = []
+        self._boundary = f"evalrunner-{secrets.token_hex(16)}"
+        self._numbers = itertools.count(1)
+        self._places: dict[int, _Place] = {}
+        self._lock = threading.Lock()
+        self._open = _OpenFile()
+        self._sender: Sender | None = None
         #: Some record was refused: its spool must be kept.
         self._refused_any = False
-        self._lock = threading.Lock()
 
     def take(self, path: Path, wanted: Callable[[Header], bool]) -> int:
-        """Send every wanted record of a spool; return how many there are."""
+        """Send every wanted record of a spool; return how many there are.
+
+        Raises:
+            SpoolError: it cannot be read.
+        """
         spool = read(path)
-        entries = [entry for entry in spool.entries if wanted(entry.header)]
-        if not entries:
-            return 0
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        sender = Sender(
-            self._new_transport(),
-            lambda entry: read_body(fd, entry),
-            spool.boundary,
-            on_accepted=self._accepted,
-            on_refused=self._refused,
-            on_note=self._note,
-            compress=self._compress,
-            deadline=self._deadline,
-        )
-        with self._lock:
-            self._errands.append(_Errand(sender, fd))
-        sender.offer(entries)
-        sender.flush()
+        entries = [
+            self._place(_Place(path, spool.boundary, entry))
+            for entry in spool.entries
+            if wanted(entry.header)
+        ]
+        if entries:
+            sender = self._start()
+            sender.offer(entries)
+            sender.flush()
         return len(entries)
 
     @property
     def busy(self) -> bool:
         """Whether something is still on its way."""
-        return any(errand.sender.pending for errand in self._errands)
+        return self._sender is not None and self._sender.pending > 0
 
     @property
     def must_keep(self) -> bool:
@@ -85,17 +91,76 @@ class Relay:
 
     def stop(self) -> None:
         """Stop; what is unsent stays in its spool."""
-        for errand in self._errands:
-            errand.sender.stop()
-            os.close(errand.fd)
-        self._errands.clear()
+        if self._sender is not None:
+            self._sender.stop()
+        self._open.close()
+
+    def _start(self) -> Sender:
+        if self._sender is None:
+            self._sender = Sender(
+                self._new_transport(),
+                self._body,
+                self._boundary,
+                on_accepted=self._accepted,
+                on_refused=self._refused,
+                on_note=self._note,
+                compress=self._compress,
+                deadline=self._deadline,
+            )
+        return self._sender
+
+    def _place(self, place: _Place) -> Entry:
+        entry = replace(place.entry, seq=next(self._numbers))
+        with self._lock:
+            self._places[entry.seq] = place
+        return entry
+
+    def _body(self, entry: Entry) -> bytes:
+        with self._lock:
+            place = self._places[entry.seq]
+        return rebound(self._open.body(place.path, place.entry), place.boundary, self._boundary)
+
+    def _done(self, entry: Entry) -> None:
+        with self._lock:
+            self._places.pop(entry.seq, None)
+            if not self._places:
+                self._open.close()
 
     def _accepted(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            self._done(entry)
         self._post(SentOn(accepted=tuple(names(entries))))
 
     def _refused(self, entry: Entry, reason: str) -> None:
         self._refused_any = True
+        self._done(entry)
         self._post(SentOn(refused=tuple((item, token, reason) for item, token in names([entry]))))
+
+
+class _OpenFile:
+    """The spool that was read last, left open: records come in the order of their files."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._fd = -1
+        self._lock = threading.Lock()
+
+    def body(self, path: Path, entry: Entry) -> bytes:
+        with self._lock:
+            if path != self._path:
+                self._close()
+                self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                self._path = path
+            return read_body(self._fd, entry)
+
+    def close(self) -> None:
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        if self._path is not None:
+            os.close(self._fd)
+            self._path = None
 
 
 def names(entries: list[Entry]) -> list[tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import queue
 import secrets
 import shlex
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from langsmith import Client
+from requests import RequestException
 
 from evalrunner.clock import SYSTEM, Clock
 from evalrunner.config import Endpoint, RunConfig
@@ -23,6 +25,7 @@ from evalrunner.delivery.wire import takes_multipart, takes_zstd
 from evalrunner.engines.local import LocalEngine
 from evalrunner.errors import RunBroken, RunFolderError, ServiceError, TargetError, UsageError
 from evalrunner.ledger.ledger import ItemRow, Ledger
+from evalrunner.shortage import Shortage, shortage
 from evalrunner.supervisor.confirm import Confirmer
 from evalrunner.supervisor.crew import Crew
 from evalrunner.supervisor.dataset import Reading, read_examples
@@ -44,6 +47,7 @@ from evalrunner.supervisor.state import SupervisorState
 from evalrunner.supervisor.summarise import Summary
 from evalrunner.supervisor.tally import Tally
 from evalrunner.verify import service
+from evalrunner.verify.reach import cause
 from evalrunner.verify.readback import ReadBack
 from evalrunner.verify.run_pages import only_newer_reads
 
@@ -121,10 +125,7 @@ def run_session(
                 _remove(folder)
             raise
         except (sqlite3.OperationalError, OSError) as error:
-            raise RunBroken(
-                f"the run folder {folder.path} cannot be written any more ({error}); what was produced is in it: "
-                f"make room, then go on with: evalrunner resume {shlex.quote(scope.name)}"
-            ) from error
+            raise RunBroken(_broken(error, folder, scope)) from error
 
 
 def _folder(config: RunConfig, scope: Scope, stack: contextlib.ExitStack, *, plan_only: bool) -> Path:
@@ -132,6 +133,18 @@ def _folder(config: RunConfig, scope: Scope, stack: contextlib.ExitStack, *, pla
         # A plan reads the experiment, and leaves alone what another run may be writing at this moment.
         return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evalrunner-plan-")))
     return config.run_dir or Path(".evalrunner") / "runs" / str(scope.experiment_id)
+
+
+def _broken(error: Exception, folder: RunFolder, scope: Scope) -> str:
+    """Say why a run ended in the middle, and how it goes on. (Every error of `requests` is an OSError too.)"""
+    if isinstance(error, (RequestException, ConnectionError, TimeoutError)) and error.errno != errno.EPIPE:
+        found = Shortage(f"LangSmith cannot be reached ({cause(error)})", "try again later")
+    else:
+        found = shortage(error, folder.path)
+    return (
+        f"the run had to end: {found.cause}; what was produced is in {folder.path}: {found.remedy}, then go on "
+        f"with: evalrunner resume {shlex.quote(scope.name)}"
+    )
 
 
 def _belongs(ledger: Ledger, folder: RunFolder, scope: Scope) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from evalrunner.errors import RunFolderError
+from evalrunner.shortage import shortage
 
 
 class PushFolder:
@@ -34,12 +35,18 @@ class PushFolder:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self._lock = os.open(self.path / "lock", flags, 0o600)
         except OSError as error:
-            raise RunFolderError(f"the folder {self.path} cannot be written: {error.strerror}") from error
+            found = shortage(error, self.path)
+            raise RunFolderError(
+                f"the folder {self.path} cannot be written: {found.cause}; {found.remedy}"
+            ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             os.close(self._lock)
             raise RunFolderError(f"another push of this experiment is running in {self.path}") from None
+        except OSError as error:
+            os.close(self._lock)
+            raise RunFolderError(f"the folder {self.path} cannot be locked: {error.strerror}") from error
 
     def spools(self) -> list[Path]:
         """Return the spools that are there, oldest first."""
@@ -77,7 +84,10 @@ class Accepted:
             self._db.execute("CREATE TABLE IF NOT EXISTS accepted (id TEXT PRIMARY KEY) WITHOUT ROWID")
             self._db.commit()
         except (sqlite3.Error, OSError) as error:
-            raise RunFolderError(f"the ledger {path} cannot be opened: {error}") from error
+            found = shortage(error, path)
+            raise RunFolderError(
+                f"the ledger {path} cannot be opened: {found.cause}; {found.remedy}"
+            ) from error
 
     def ids(self) -> set[str]:
         """Return all of them."""

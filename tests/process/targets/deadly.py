@@ -93,3 +93,13 @@ def has_children(inputs: dict[str, Any]) -> dict[str, Any]:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
     note(child.pid, "child")
     return waits({"i": inputs["i"] + 5})
+
+
+def waits_the_first_time(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Wait to be killed when an item is begun for the first time; be done with it the second time."""
+    note(inputs["i"])
+    begun = Path(os.environ["CHAOS_LOG"]).read_text().split("\n")
+    if sum(f" {inputs['i']} begin" in line for line in begun) == 1:
+        while not Path(os.environ["GATE"]).exists():
+            time.sleep(0.005)
+    return {"i": inputs["i"]}
