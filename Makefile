@@ -1,7 +1,7 @@
 # evalrunner: everything a clone needs, with nothing but make and a Python >= 3.10.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test browser lint bench-loss bench-overhead bench-memory bench-backend bench-pages chaos clean
+.PHONY: help setup demo test browser lint bench-loss bench-overhead bench-memory bench-growth bench-backend bench-pages chaos clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -35,6 +35,9 @@ bench-overhead: setup ## rate, overhead and time to the first example against pl
 
 bench-memory: setup ## memory of supervisor and workers at 2,000 and at 10,000 examples
 	@$(BIN)/python scripts/bench/memory.py
+
+bench-growth: setup ## how wall, CPU, requests and memory grow with the number of examples
+	@$(BIN)/python scripts/bench/growth.py
 
 bench-backend: setup ## the local backend: runs taken in per second, a page of them, memory
 	@$(BIN)/python scripts/bench/backend.py

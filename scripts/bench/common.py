@@ -32,6 +32,8 @@ HERE = Path(__file__).resolve().parent
 WORKLOAD = HERE / "workload.py"
 BIN = Path(sys.executable).parent
 DATASET = "bench"
+#: Where serve.py tells how many requests there were.
+REQUESTS = "/_bench/requests"
 PUSH = 500
 
 

@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts" / "bench"
 
 
-def bench(name: str, folder: Path, *arguments: str) -> tuple[str, dict[str, Any]]:
+def bench(name: str, folder: Path, *arguments: str, limit: float = 100) -> tuple[str, dict[str, Any]]:
     """Run a bench; return what it printed and the document it wrote."""
     path = folder / "figures.json"
     done = subprocess.run(
@@ -21,7 +23,7 @@ def bench(name: str, folder: Path, *arguments: str) -> tuple[str, dict[str, Any]
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=limit,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 80, done.stdout
@@ -68,3 +70,14 @@ def test_loss_has_a_row_for_every_tool(tmp_path: Path) -> None:
     assert all(tool in out for tool in cells)
     assert cells["evalrunner"]["missing"] == cells["evalrunner"]["scores"] == 0
     assert cells["evalrunner"]["said"] == "exit 0"
+
+
+@pytest.mark.timeout(320)  # six processes start one after the other
+def test_growth_has_a_row_for_every_measure_and_a_slope_over_every_size(tmp_path: Path) -> None:
+    out, document = bench("growth.py", tmp_path, "--sizes", "20,60", "--workers", "1", limit=300)
+    assert "exponent" in out
+    small, large = document["rows"]
+    assert (small["n"], large["n"]) == (20, 60)
+    for name in ("wall", "ready", "cpu command", "requests", "rss command", "plan wall", "plan requests"):
+        assert small[name] > 0, name
+        assert document["exponents"][name]["all"] is not None, name

@@ -8,7 +8,7 @@ from uuid import RFC_4122, UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalrunner.protocol.ids import example_id, feedback_id, root_run_id
+from evalrunner.protocol.ids import example_id, feedback_id, may_be_ours, root_run_id
 
 EXPERIMENT = UUID("3b3b8c22-5c5e-4a09-9d8f-1a3e8a000001")
 EXAMPLE = UUID("3b3b8c22-5c5e-4a09-9d8f-1a3e8a000002")
@@ -33,6 +33,15 @@ def test_a_run_id_is_a_uuid_of_version_7_at_the_epoch(
     assert made == root_run_id(*named, epoch)
     assert (made.version, made.variant) == (7, RFC_4122)
     assert made.int >> 80 == int(epoch.timestamp() * 1000)
+
+
+@given(attempts, epochs, epochs)
+def test_only_an_id_that_begins_at_the_epoch_may_be_ours(
+    named: tuple[UUID, UUID, int, int], epoch: datetime, other: datetime
+) -> None:
+    made = str(root_run_id(*named, epoch))
+    assert may_be_ours(made, epoch)
+    assert may_be_ours(made, other) == (int(epoch.timestamp() * 1000) == int(other.timestamp() * 1000))
 
 
 @given(st.lists(attempts, min_size=2, max_size=20, unique=True))

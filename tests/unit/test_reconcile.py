@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evalrunner.verify.readback import RootRun
-from evalrunner.verify.reconcile import Assignment, assign, required_keys
+from evalrunner.verify.reconcile import Assignment, Trial, assign, required_keys
 
 
-def ours(example: str, repetition: int) -> Sequence[str]:
-    return [f"{example}.{repetition}.{attempt}" for attempt in (1, 2, 3)]
+def ours(example: str) -> Iterator[Trial]:
+    for attempt in (1, 2, 3):
+        for repetition in range(4):
+            yield repetition, (0, attempt), f"{example}.{repetition}.{attempt}"
 
 
 def run(name: str, example: str | None = "a", *, ended: bool = True, error: str | None = None) -> RootRun:
@@ -86,6 +88,57 @@ roots = st.lists(
     max_size=12,
     unique_by=lambda root: root.id,
 )
+
+
+def searched_whole(example: str, repetitions: int, runs: list[RootRun]) -> dict[tuple[str, int], str]:
+    """What is found by whoever works out every id of every attempt, and only then looks."""
+    left = {one.id: one for one in runs}
+    found = {}
+    for repetition in range(repetitions):
+        attempts = [
+            left.pop(name) for _, _, name in sorted(ours(example)) if _of(name) == repetition and name in left
+        ]
+        if attempts:
+            found[(example, repetition)] = sorted(attempts, key=lambda one: one.error is None)[-1].id
+    foreign = sorted(left.values(), key=lambda one: (one.error is not None, one.id))
+    for repetition in range(repetitions):
+        if foreign and (example, repetition) not in found:
+            found[(example, repetition)] = foreign.pop(0).id
+    return found
+
+
+def _of(name: str) -> int:
+    return int(name.split(".")[1])
+
+
+@given(roots, st.integers(1, 4))
+def test_a_search_that_ends_early_finds_what_a_whole_one_finds(
+    found: list[RootRun], repetitions: int
+) -> None:
+    result = assign("ab", repetitions, found, ours, may_be_ours=lambda name: "." in name)
+    whole: dict[tuple[str, int], str] = {}
+    for example in "ab":
+        there = [one for one in found if one.ended and one.example_id == example]
+        whole |= searched_whole(example, repetitions, there)
+    assert ids(result) == whole
+
+
+def test_ids_are_worked_out_only_for_what_needs_them_and_no_more_than_need_be() -> None:
+    worked_out: list[str] = []
+
+    def counted(example: str) -> Iterator[Trial]:
+        for trial in ours(example):
+            worked_out.append(trial[2])
+            yield trial
+
+    assign("ab", 1, [run("a.0.2"), run("x", "b")], counted)
+    assert worked_out == [], "one run for one repetition counts, whoever made it"
+    assign("ab", 2, [run("x"), run("y"), run("z", "b")], counted, may_be_ours=lambda name: "." in name)
+    assert worked_out == [], "none of them can be ours"
+    assign("ab", 2, [run("a.0.1"), run("a.1.1"), run("x")], counted, may_be_ours=lambda name: "." in name)
+    assert worked_out == ["a.0.1", "a.1.1"], (
+        "first attempts are looked for first, and nothing is left to look for"
+    )
 
 
 @given(roots, st.integers(1, 3), st.booleans())

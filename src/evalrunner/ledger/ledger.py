@@ -136,6 +136,10 @@ class Ledger:
         for row in rows:
             yield _item_row(row)
 
+    def highest_token(self) -> int:
+        """Return the highest token that any lease has had, 0 if there was none."""
+        return int(self._db.execute("SELECT coalesce(max(token), 0) FROM items").fetchone()[0])
+
     def ids_of(self, item: int) -> tuple[list[str], list[str]]:
         """Return (runs, feedback) that an item produced."""
         row = self._db.execute("SELECT runs, feedback FROM items WHERE item = ?", (item,)).fetchone()

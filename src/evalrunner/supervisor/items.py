@@ -36,6 +36,8 @@ class ItemBook:
     def __init__(self, items: Iterable[tuple[int, Item]], max_attempts: int, first_token: int) -> None:
         self.items = dict(items)
         self.ready = deque(number for number, item in self.items.items() if item.state is S.AVAILABLE)
+        #: Items that may have killed a worker.
+        self._suspects = {number for number, item in self.items.items() if item.deaths}
         self.out: list[ev.Instruction] = []
         self._max_attempts = max_attempts
         self._token = first_token
@@ -47,10 +49,10 @@ class ItemBook:
 
         Beside it the innocent would die once more, and be given up with it.
         """
-        if any(self.items[number].deaths for number in held):
+        if not self._suspects.isdisjoint(held):
             return None
         for number in self.ready:
-            if not (self.items[number].deaths and held):
+            if not (held and number in self._suspects):
                 self.ready.remove(number)
                 return number
         return None
@@ -119,6 +121,8 @@ class ItemBook:
         item = self.items[number]
         item.state = move(item.state, M.LOSE)
         item.deaths += suspect
+        if suspect:
+            self._suspects.add(number)
         if item.deaths >= self._max_attempts:
             self._give_up(number, worker, how)
             return

@@ -6,17 +6,17 @@ a run that was deleted there is evaluated again, and one that another tool made 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from evalrunner.ledger.ledger import Ledger
-from evalrunner.protocol.ids import KNOWN_ATTEMPTS, root_run_id
+from evalrunner.protocol.ids import KNOWN_ATTEMPTS, may_be_ours, root_run_id
 from evalrunner.protocol.lease import IN_SPOOL, ItemState
 from evalrunner.supervisor.experiment import Scope
 from evalrunner.verify.readback import ReadBack, RootRun
-from evalrunner.verify.reconcile import Assignment, Key, assign, required_keys
+from evalrunner.verify.reconcile import Assignment, Key, Trial, assign, required_keys
 
 S = ItemState
 Attempts = dict[Key, tuple[int, str | None]]
@@ -44,17 +44,21 @@ class Plan:
     used: dict[Key, int] = field(default_factory=dict)
 
 
-def our_ids(
-    scope: Scope, attempts: Attempts, example: str, repetition: int, salts: Sequence[str] | None = None
-) -> Sequence[str]:
-    """Return the ids of every attempt of an item that this folder, or the experiment's own, may have made."""
-    known = max(attempts.get((example, repetition), (0, None))[0], KNOWN_ATTEMPTS)
-    example_id = UUID(example)
-    return [
-        str(root_run_id(scope.experiment_id, example_id, repetition, attempt, scope.epoch, salt))
-        for salt in salts or sorted({"", scope.salt})
-        for attempt in range(1, known + 1)
-    ]
+def trials(scope: Scope, attempts: Attempts, example: str) -> Iterator[Trial]:
+    """Work out the id of every attempt at an example that this folder, or the experiment's own, may have made.
+
+    First attempts first: nearly every run is one, so that whoever looks for known ids stops soon.
+    """
+    salts = sorted({"", scope.salt})
+    known = [attempts.get((example, repetition), (0, None))[0] for repetition in range(scope.repetitions)]
+    for attempt in range(1, max([KNOWN_ATTEMPTS, *known]) + 1):
+        for place, salt in enumerate(salts):
+            for repetition in range(scope.repetitions):
+                yield repetition, (place, attempt), _run_id(scope, example, repetition, attempt, salt)
+
+
+def _run_id(scope: Scope, example: str, repetition: int, attempt: int, salt: str) -> str:
+    return str(root_run_id(scope.experiment_id, UUID(example), repetition, attempt, scope.epoch, salt))
 
 
 def read_assignment(
@@ -65,8 +69,9 @@ def read_assignment(
         examples,
         scope.repetitions,
         roots,
-        lambda example, repetition: our_ids(scope, attempts, example, repetition),
+        lambda example: trials(scope, attempts, example),
         {key: run_id for key, (_, run_id) in attempts.items() if run_id},
+        lambda run_id: may_be_ours(run_id, scope.epoch),
     )
 
 
@@ -99,14 +104,29 @@ def make_plan(
                 plan.why[key] = without[run.id]
             else:
                 plan.complete[key] = run
-    present = {root.id for root in roots}
-    plan.used = {key: _used(scope, attempts, present, *key) for key in plan.missing} if present else {}
+    plan.used = _used(scope, attempts, roots, plan.missing)
     return plan
 
 
-def _used(scope: Scope, attempts: Attempts, present: set[str], example: str, repetition: int) -> int:
-    ids = our_ids(scope, attempts, example, repetition, [scope.salt])
-    return max((attempt for attempt, run_id in enumerate(ids, 1) if run_id in present), default=0)
+def _used(scope: Scope, attempts: Attempts, roots: Sequence[RootRun], missing: list[Key]) -> dict[Key, int]:
+    """Return the highest attempt of each item whose root run is in the experiment, where there is one.
+
+    A root run that has lost its link to the example (a killed worker's, with --live) may be anybody's.
+    """
+    present: dict[str | None, set[str]] = {}
+    for root in roots:
+        if may_be_ours(root.id, scope.epoch):
+            present.setdefault(root.example_id, set()).add(root.id)
+    unlinked = present.pop(None, set())
+    used: dict[Key, int] = {}
+    for example, repetition in missing:
+        ids = present.get(example, set()) | unlinked
+        known = max(attempts.get((example, repetition), (0, None))[0], KNOWN_ATTEMPTS) if ids else 0
+        for attempt in range(known, 0, -1):
+            if _run_id(scope, example, repetition, attempt, scope.salt) in ids:
+                used[(example, repetition)] = attempt
+                break
+    return used
 
 
 def _torn(found: Assignment, ledger: Ledger, readback: ReadBack) -> dict[str, ItemState]:

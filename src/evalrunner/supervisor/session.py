@@ -180,6 +180,17 @@ def _remove(folder: RunFolder) -> None:
             path.unlink()
 
 
+def _missing(ledger: Ledger, plan: Plan) -> list[tuple[int, Item]]:
+    """Return what is to be executed, in the plan's order; not the ledger's rows, of 700 bytes each."""
+    places = {key: place for place, key in enumerate(plan.missing)}
+    rows = (row for row in ledger.items() if (row.example_id, row.repetition) in places)
+    found = [
+        (places[row.example_id, row.repetition], (row.item, Item(row.state, row.attempt, row.token)))
+        for row in rows
+    ]
+    return [item for _, item in sorted(found, key=lambda pair: pair[0])]
+
+
 class _Session:
     """The parts of a session, made in order."""
 
@@ -289,17 +300,16 @@ class _Session:
 
     def _supervise(self, outcome: Outcome) -> None:
         parts = self._parts
-        rows = {(row.example_id, row.repetition): row for row in parts.ledger.items()}
-        missing = [rows[key] for key in outcome.plan.missing]
+        missing = _missing(parts.ledger, outcome.plan)
         state = SupervisorState(
-            ((row.item, Item(row.state, row.attempt, row.token)) for row in missing),
+            missing,
             Policy(
                 self._config.workers,
                 self._config.max_attempts,
                 self._config.worker.item_timeout,
                 end_timeout=180.0 + 2 * self._config.worker.grace,
             ),
-            first_token=max((row.token for row in rows.values()), default=0) + 1,
+            first_token=parts.ledger.highest_token() + 1,
         )
         tally = Tally(len(outcome.plan.complete), self._clock.monotonic())
         supervisor = Supervisor(parts, state, tally, lambda keys: self._begin(outcome, keys), self._stops)

@@ -5,13 +5,15 @@ Runs that another tool made count too: they fill the repetitions that none of ou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from evalrunner.verify.readback import RootRun
 
 Key = tuple[str, int]
 """(example id, repetition)"""
+Trial = tuple[int, tuple[int, int], str]
+"""(repetition, rank, run id) of one attempt: of two attempts of a repetition, the later has the higher rank."""
 
 
 @dataclass
@@ -35,8 +37,9 @@ def assign(
     examples: Collection[str],
     repetitions: int,
     roots: Iterable[RootRun],
-    our_ids: Callable[[str, int], Sequence[str]],
+    trials: Callable[[str], Iterator[Trial]],
     counted: Mapping[Key, str] | None = None,
+    may_be_ours: Callable[[str], bool] = lambda _: True,
 ) -> Assignment:
     """Assign root runs to the plan.
 
@@ -44,9 +47,10 @@ def assign(
         examples: ids of the planned examples.
         repetitions: runs wanted per example.
         roots: every root run of the experiment.
-        our_ids: the ids that attempts 1, 2, ... of an (example, repetition) have.
+        trials: works out, one by one and the likely ones first, the ids that the attempts of an example have.
         counted: the run that counts of each (example, repetition), as far as a ledger knows; it saves
             working out ids where an example has no other runs.
+        may_be_ours: False for a run id that no attempt of ours can have; it saves the same.
     """
     found = Assignment()
     by_example: dict[str, list[RootRun]] = {}
@@ -58,7 +62,8 @@ def assign(
             by_example.setdefault(str(root.example_id), []).append(root)
     for example, runs in by_example.items():
         if not _assign_known(found, example, repetitions, runs, counted or {}):
-            _assign_example(found, example, repetitions, runs, our_ids)
+            ours = _ours(example, repetitions, runs, trials, may_be_ours)
+            _assign_example(found, example, repetitions, runs, ours)
     return found
 
 
@@ -83,21 +88,36 @@ def _strange(root: RootRun, examples: Collection[str]) -> str | None:
     return None
 
 
-def _assign_example(
-    found: Assignment,
+def _ours(
     example: str,
     repetitions: int,
     runs: list[RootRun],
-    our_ids: Callable[[str, int], Sequence[str]],
+    trials: Callable[[str], Iterator[Trial]],
+    may_be_ours: Callable[[str], bool],
+) -> dict[int, list[str]]:
+    """Return the ids of our runs of each repetition, earlier attempts first."""
+    if repetitions == len(runs) == 1:
+        return {}  # whoever made it, it is the one that counts
+    candidates = {run.id for run in runs if may_be_ours(run.id)}
+    found: dict[int, list[tuple[tuple[int, int], str]]] = {}
+    attempts = trials(example)
+    while candidates and (trial := next(attempts, None)) is not None:
+        repetition, rank, run_id = trial
+        if run_id in candidates and repetition < repetitions:
+            candidates.remove(run_id)
+            found.setdefault(repetition, []).append((rank, run_id))
+    return {repetition: [run_id for _, run_id in sorted(ranked)] for repetition, ranked in found.items()}
+
+
+def _assign_example(
+    found: Assignment, example: str, repetitions: int, runs: list[RootRun], our_ids: dict[int, list[str]]
 ) -> None:
     left = {run.id: run for run in runs}
-    for repetition in range(repetitions):
-        ours = [left.pop(run_id) for run_id in our_ids(example, repetition) if run_id in left]
+    for repetition, ids in sorted(our_ids.items()):
         # A run without error counts before one with; then the later attempt.
-        ours.sort(key=lambda run: run.error is None)
-        if ours:
-            found.runs[(example, repetition)] = ours[-1]
-            found.superseded.extend(((example, repetition), run) for run in ours[:-1])
+        ours = sorted((left.pop(run_id) for run_id in ids), key=lambda run: run.error is None)
+        found.runs[(example, repetition)] = ours[-1]
+        found.superseded.extend(((example, repetition), run) for run in ours[:-1])
     foreign = sorted(left.values(), key=lambda run: (run.error is not None, run.id))
     for repetition in range(repetitions):
         if foreign and (example, repetition) not in found.runs:
