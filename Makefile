@@ -1,7 +1,7 @@
 # evalrunner: everything a clone needs, with nothing but make and a Python >= 3.10.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test browser lint bench-loss bench-overhead bench-memory bench-growth bench-backend bench-pages chaos clean
+.PHONY: help setup demo test test-again browser lint bench-loss bench-overhead bench-memory bench-growth bench-backend bench-pages chaos clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -17,6 +17,10 @@ demo: setup ## run the quickstart with 4 workers, kill one on purpose, see that 
 
 test: lint browser ## the gates, then every test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-again: setup browser ## the tests 20 times beside a busy neighbour, and in 20 orders (hours)
+	@$(BIN)/python scripts/again.py --times 20 tests/browser tests/process tests/e2e
+	@$(BIN)/python scripts/again.py --seeds 1-20 tests/unit tests/contract
 
 browser: ## chromium for the tests of the pages, where it may be installed
 	@sh scripts/browser.sh

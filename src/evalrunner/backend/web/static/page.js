@@ -3,7 +3,7 @@
 "use strict";
 
 const SLOWER_MS = 30000; // between two announcements to a screen reader
-let paused = false, timer = 0, told = 0;
+let paused = false, timer = 0, told = 0, asked = 0;
 
 function morph(here, there) {
   if (here.nodeType !== there.nodeType || here.nodeName !== there.nodeName) return here.replaceWith(there.cloneNode(true));
@@ -64,12 +64,15 @@ function state(text, quiet) {
 
 async function again() {
   clearTimeout(timer);
+  const mine = ++asked; // an answer that comes after a pause, or after a later question, changes nothing
   try {
     const answer = await fetch(location.href, { credentials: "same-origin" });
-    if (answer.ok) exchange(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    const text = answer.ok ? await answer.text() : "";
+    if (mine !== asked) return;
+    if (answer.ok) exchange(new DOMParser().parseFromString(text, "text/html"));
     watch(answer.ok ? "" : "The server refused the page; asking again");
   } catch {
-    watch("The server does not answer; asking again");
+    if (mine === asked) watch("The server does not answer; asking again");
   }
 }
 
@@ -104,6 +107,7 @@ document.addEventListener("visibilitychange", () => {
 });
 document.querySelector("#updates button").addEventListener("click", () => {
   paused = !paused;
+  asked += 1;
   if (paused) watch(); else again();
 });
 watch();
