@@ -437,10 +437,32 @@ def test_a_stopped_worker_finishes_what_it_has_begun_and_gives_back_the_rest() -
     desk = Desk(2).begun(1, concurrency=2)
     desk.handle(ev.StopAsked())
     desk.produce(1, 0)
-    out = desk.handle(ev.Acknowledged(1))
+    assert only(ev.Write, desk.handle(ev.Acknowledged(1))) == [], "its spool may know more"
+    out = desk.handle(ev.WorkerGone(1, "exited with status 0"))
     assert [(w.item, w.state) for w in only(ev.Write, out)] == [(1, S.CANCELLED)]
     assert states(desk) == [S.PRODUCED, S.CANCELLED]
     assert not desk.state.executing
+    assert desk.state.restarts == 0
+
+
+def test_what_an_acknowledgment_came_without_is_found_in_the_spool() -> None:
+    desk = Desk(3).begun(1, concurrency=3)
+    desk.handle(ev.StopAsked())
+    grants = [desk.grant(1, number) for number in range(3)]
+    desk.handle(ev.Acknowledged(1))
+    spooled = tuple(made(grant.item, grant.token) for grant in grants[:2])
+    desk.handle(ev.WorkerGone(1, "exited with status 0", spooled=spooled))
+    assert states(desk) == [S.PRODUCED, S.PRODUCED, S.CANCELLED]
+
+
+def test_what_a_worker_acknowledges_and_nobody_finds_is_executed_by_another() -> None:
+    desk = Desk(2).begun(1, concurrency=2)
+    desk.produce(1, 0)
+    desk.state.workers[1].state = W.DRAINING  # by an order that was given on a wrong belief
+    desk.handle(ev.Acknowledged(1))
+    out = desk.handle(ev.WorkerGone(1, "exited with status 0"))
+    assert [(w.item, w.state) for w in only(ev.Write, out)] == [(1, S.AVAILABLE)]
+    assert only(ev.StartWorker, out)
 
 
 def test_a_worker_that_dies_after_the_stop_is_not_replaced() -> None:

@@ -58,6 +58,7 @@ class Process:
     unsynced: list[Lease] = field(default_factory=list)
     spool: list[Lease] = field(default_factory=list)
     unsent: list[Lease] = field(default_factory=list)
+    missing: bool = False
     pipe: deque[ev.Event] = field(default_factory=deque)
 
     def has(self) -> set[int]:
@@ -243,12 +244,20 @@ class World(RuleBasedStateMachine):
             process.pipe.append(ev.Reported(process.number, report))
 
     @precondition(lambda w: any(p.closing and not p.acknowledged for p in w.living()))
-    @rule(pick=picks)
-    def a_worker_acknowledges(self, pick: int) -> None:
+    @rule(pick=picks, overtakes=st.integers(0, 2), swallows=st.booleans())
+    def a_worker_acknowledges(self, pick: int, overtakes: int, swallows: bool) -> None:
+        """Its last word may overtake reports, which then come late, or never."""
         process = self.one(pick, lambda p: p.closing and not p.has() and not p.acknowledged)
         if process:
             process.acknowledged = True
+            ahead = min(overtakes, len(process.pipe))
+            late = [process.pipe.pop() for _ in range(ahead)][::-1]
             process.pipe.append(ev.Acknowledged(process.number))
+            process.missing = bool(late)
+            if swallows:
+                self.lost += late
+            else:
+                process.pipe.extend(late)
 
     @precondition(lambda w: any(p.pipe for p in w.living()))
     @rule(pick=picks, messages=st.integers(1, 4))
@@ -259,12 +268,16 @@ class World(RuleBasedStateMachine):
             for event in heard:
                 self.take(event)
             self.act()  # one commit for all of them
-            if isinstance(heard[-1], ev.Acknowledged) and process.alive:
+            if any(isinstance(event, ev.Acknowledged) for event in heard) and process.alive:
                 self.leave(process)
 
     def leave(self, process: Process) -> None:
+        """It is gone; where less was heard than it acknowledged, its spool is read."""
         process.alive = False
-        self.happen(ev.WorkerGone(process.number, "exited with status 0"))
+        while process.pipe:
+            self.happen(process.pipe.popleft())
+        spooled = tuple(made(lease) for lease in process.spool) if process.missing else ()
+        self.happen(ev.WorkerGone(process.number, "exited with status 0", spooled=spooled))
         self.send_on(process)
 
     @precondition(lambda w: any(p.loaded for p in w.living()))
@@ -282,8 +295,7 @@ class World(RuleBasedStateMachine):
             event = process.pipe.popleft()
             self.happen(event)
             if isinstance(event, ev.Acknowledged):
-                self.happen(ev.WorkerGone(process.number, "exited with status 0"))
-                self.send_on(process)
+                self.leave(process)
                 return
         self.lost += [event for event in process.pipe if isinstance(event, ev.Reported)]
         process.queue.clear()
@@ -404,9 +416,9 @@ class World(RuleBasedStateMachine):
             self.a_worker_loads,
             self.a_worker_begins_an_item,
             self.a_spool_is_synced,
-            self.a_worker_acknowledges,
         ):
             step(0)
+        self.a_worker_acknowledges(0, 0, swallows=False)
         self.a_worker_ends_an_item(0, cleared=True)
         self.a_worker_sends_a_trace(0, "2xx")
         self.the_supervisor_hears(0, 1)

@@ -158,17 +158,28 @@ class Report:
 
 @dataclass(frozen=True)
 class Ack:
-    """Worker: the generators are consumed, queues are drained. Its last word; the books went with the reports.
+    """Worker: the generators are consumed, queues are drained. Its last word, and what it acknowledges.
+
+    Where the supervisor has taken in less than this, it believes the spool instead.
 
     Attributes:
         outside: clients that the target has made for itself; what they sent is in no book.
         undelivered: records that are in the spool and not accepted; the supervisor sends them on.
         trouble: what the target's tear-down raised, one line, or "".
+        produced, accepted, refused: how many it has reported to each book in its life.
     """
 
     outside: int
     undelivered: int
     trouble: str = ""
+    produced: int = 0
+    accepted: int = 0
+    refused: int = 0
+
+    @property
+    def books(self) -> tuple[int, int, int]:
+        """What must have been heard by whoever hears this."""
+        return self.produced, self.accepted, self.refused
 
 
 Message = Union[Begin, Lease, Drain, Stop, Ready, StartFailed, Report, Ack, Summarise, Summarised]

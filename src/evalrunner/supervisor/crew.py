@@ -17,7 +17,7 @@ from evalrunner.delivery.spool import read
 from evalrunner.engines.base import Engine, WorkerProcess
 from evalrunner.errors import RunFolderError, SpoolError
 from evalrunner.ledger.ledger import WorkerRow
-from evalrunner.protocol.messages import Message, ProducedItem
+from evalrunner.protocol.messages import Ack, Message, ProducedItem, Report
 from evalrunner.protocol.worker import WorkerOrder, exit_reason
 
 #: Seconds that a worker gets to write its stacks before it is killed for being stuck.
@@ -34,10 +34,25 @@ class Member:
     facts: psutil.Process | None
     spool: Path
     board: Path
-    undelivered: int | None = None
+    ack: Ack | None = None
+    heard: tuple[int, int, int] = (0, 0, 0)
     killed_for: str | None = None
     rss: int = 0
     seen_stopped: int = 0
+
+    def hear(self, report: Report) -> None:
+        """Count what the worker has said to each book."""
+        produced, accepted, refused = self.heard
+        self.heard = (
+            produced + len(report.produced),
+            accepted + len(report.accepted),
+            refused + len(report.refused),
+        )
+
+    @property
+    def left_in_order(self) -> bool:
+        """Whether it has acknowledged, and all that it acknowledges has been heard."""
+        return self.ack is not None and self.ack.books == self.heard
 
 
 class Crew:

@@ -107,6 +107,7 @@ class Supervisor:
 
     def _hear(self, number: int, message: Message) -> None:
         if isinstance(message, Report):
+            self._p.crew.members[number].hear(message)
             self._p.notes[f"worker {number}"] = message.note
             self._take(ev.Reported(number, message))
         elif isinstance(message, Ready):
@@ -115,7 +116,7 @@ class Supervisor:
         elif isinstance(message, StartFailed):
             self._take(ev.WorkerCouldNotStart(number, message.error))
         elif isinstance(message, Ack):
-            self._p.crew.members[number].undelivered = message.undelivered
+            self._p.crew.members[number].ack = message
             self._heed(self._p.crew.members[number].process.slot, message)
             self._take(ev.Acknowledged(number))
 
@@ -141,14 +142,18 @@ class Supervisor:
             self._hear(number, message)
         member = self._p.crew.members[number]
         how = how_it_ended(member)
-        clean = member.undelivered is not None
+        clean = member.left_in_order
+        if member.ack is not None and not clean:
+            self._p.observer.line(
+                f"worker {member.process.slot}: a report of it is missing; its spool is read"
+            )
         made, suspects = ([], frozenset()) if clean else read_remains(member.spool, member.board)
         self._p.crew.bury(number)
         self._p.notes.pop(f"worker {number}", None)
         with self._p.ledger.transaction():
             self._p.ledger.worker_ended(number, how)
         self._handle(ev.WorkerGone(number, how, suspects, tuple(made)))
-        if not clean or member.undelivered:
+        if not clean or (member.ack is not None and member.ack.undelivered):
             self._send_on(member.spool, how)
 
     def _send_on(self, spool: Path, how: str) -> None:

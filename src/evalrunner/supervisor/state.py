@@ -129,29 +129,30 @@ class SupervisorState:
         )
 
     def _acknowledged(self, event: ev.Acknowledged) -> None:
+        # What it holds is judged when it is gone: a report may be missing, and then its spool knows more.
         worker = self.workers[event.worker]
         worker.state = check(worker.state, W.DRAINED)
-        # A stopped worker forgets what it had not started.
-        for item in sorted(worker.held):
-            self._book.cancel(item, "the run was stopped")
-        worker.held.clear()
 
     def _gone(self, event: ev.WorkerGone) -> None:
         worker = self.workers[event.worker]
+        drained = worker.state is W.DRAINED
         # One that was dismissed while it was loading is missed by nobody.
-        clean = worker.state is W.DRAINED or (worker.state is W.STARTING and worker.dismissed)
-        worker.state = check(worker.state, W.EXITED if worker.state is W.DRAINED else W.LOST)
+        missed = not drained and not (worker.state is W.STARTING and worker.dismissed)
+        worker.state = check(worker.state, W.EXITED if drained else W.LOST)
         for made in event.spooled:
             self._produce(made, event.worker)
         lost = sorted(worker.held)
         worker.held.clear()
         worker.started.clear()
         for item in reversed(lost):
-            if self.stopping:
+            if drained and self.stopping:
+                # A stopped worker forgets what it had not started, and has said so.
+                self._book.cancel(item, "the run was stopped")
+            elif self.stopping:
                 self._book.lose_for_good(item, event.worker)
             else:
                 self._book.lose(item, event.worker, event.how, suspect=item in event.suspects)
-        if not clean:
+        if missed or (lost and not self.stopping):
             self._replace(event, len(lost))
 
     def _replace(self, event: ev.WorkerGone, lost: int) -> None:

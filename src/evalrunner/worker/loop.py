@@ -34,7 +34,6 @@ from evalrunner.delivery.transport import HttpTransport
 from evalrunner.delivery.wire import takes_zstd
 from evalrunner.errors import EvalrunnerError
 from evalrunner.protocol.messages import (
-    Ack,
     Begin,
     Message,
     Ready,
@@ -95,7 +94,7 @@ async def _live(connection: Any, order: WorkerOrder, send: Send, named: Objects)
     shop = _open_shop(order, inbox, begin, reporter, target, evaluators, concurrency)
     await asyncio.gather(*(Lane(number, shop).run() for number in range(concurrency)))
     trouble = await _tear_down(stack)
-    send(await asyncio.to_thread(_drain, order, shop, reporter, trouble))
+    await asyncio.to_thread(_drain, order, shop, reporter, trouble)
     # Not through asyncio's own end: it waits without limit for threads that the target has left behind.
     os._exit(0)
 
@@ -217,11 +216,10 @@ def _spool_failed(error: Exception) -> None:
     die_with_group()
 
 
-def _drain(order: WorkerOrder, shop: Workshop, reporter: Reporter, trouble: str) -> Ack:
-    """Bring everything out of this process, for at most the grace period."""
+def _drain(order: WorkerOrder, shop: Workshop, reporter: Reporter, trouble: str) -> None:
+    """Bring everything out of this process, for at most the grace period, and acknowledge."""
     outside = drain_foreign_clients(order.config.grace)
     shop.book.flush_loose()
     undelivered = shop.outlet.drain(order.config.grace)
     shop.outlet.close()
-    reporter.close()
-    return Ack(outside, undelivered, trouble)
+    reporter.close(outside, undelivered, trouble)

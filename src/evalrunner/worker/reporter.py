@@ -1,16 +1,22 @@
 """What a worker tells the supervisor, gathered for a moment so that fast items share a message.
 
-Its own thread: an async target that blocks the event loop must not silence the books.
+Its own thread: an async target that blocks the event loop must not silence the books. The same thread says the
+last word, so that no report can come after it.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 from evalrunner.delivery.outlet import produced_item
 from evalrunner.delivery.spool import Entry
-from evalrunner.protocol.messages import Message, ProducedItem, Report
+from evalrunner.protocol.messages import Ack, Message, ProducedItem, Report
+from evalrunner.worker.prelude import die_with_group
+
+logger = logging.getLogger(__name__)
 
 #: Seconds that a report waits for company, unless a lane waits for work: a report costs the supervisor a
 #: commit, and it is the report that brings the next lease.
@@ -37,7 +43,8 @@ class Reporter:
         self._refused: list[tuple[int, int, str]] = []
         self._note: str | None = None
         self._last_note = ""
-        self._closing = False
+        self._produced_ever = self._accepted_ever = self._refused_ever = 0  # as reported
+        self._last_word: Ack | None = None
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
         self._thread.start()
 
@@ -75,31 +82,59 @@ class Reporter:
             self._note = text
             self._wake.notify()
 
-    def close(self) -> None:
-        """Send what is left; return when it is on the pipe."""
+    def close(self, outside: int, undelivered: int, trouble: str) -> None:
+        """Send what is left and then, by the same thread, the `Ack`; return when it is on the pipe.
+
+        Without a limit: a supervisor that does not read for a while must not miss anything, and one that reads
+        no more kills us.
+        """
         with self._wake:
-            self._closing = True
+            self._last_word = Ack(outside, undelivered, trouble)
             self._wake.notify()
-        self._thread.join(timeout=10)
+        self._thread.join()
 
     def _anything(self) -> bool:
         return bool(
             self._started or self._produced or self._accepted or self._refused or self._note is not None
         )
 
+    @property
+    def _closing(self) -> bool:
+        return self._last_word is not None
+
     def _run(self) -> None:
-        while True:
-            with self._wake:
-                while not self._anything() and not self._closing:
-                    # With a timeout for the sake of `started` alone: people want to see a slow item.
-                    self._wake.wait(timeout=SHOW)
-                if not self._closing and not self._starving():
-                    self._wake.wait_for(lambda: self._closing or self._starving(), timeout=GATHER)
-                report, more = self._take(), not self._closing
-            if report is not None:
-                self._send(report)
-            if not more:
-                return
+        try:
+            while self._report():
+                pass
+        except BaseException:
+            # A worker that cannot report is no worker: its spool says what it has done.
+            logger.exception("the books cannot be reported, so this worker ends")
+            die_with_group()
+
+    def _report(self) -> bool:
+        """Wait for something to say, and say it; return whether there will be more."""
+        with self._wake:
+            while not self._anything() and not self._closing:
+                # With a timeout for the sake of `started` alone: people want to see a slow item.
+                self._wake.wait(timeout=SHOW)
+            if not self._closing and not self._starving():
+                self._wake.wait_for(lambda: self._closing or self._starving(), timeout=GATHER)
+            report, last = self._take(), self._last_word
+        if report is not None:
+            self._send(report)
+            self._produced_ever += len(report.produced)
+            self._accepted_ever += len(report.accepted)
+            self._refused_ever += len(report.refused)
+        if last is not None:
+            self._send(
+                replace(
+                    last,
+                    produced=self._produced_ever,
+                    accepted=self._accepted_ever,
+                    refused=self._refused_ever,
+                )
+            )
+        return last is None
 
     def _take(self) -> Report | None:
         if not self._anything():
