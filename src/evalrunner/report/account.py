@@ -21,6 +21,7 @@ from evalrunner.verify.reconcile import Assignment
 
 S = ItemState
 _ACCEPTED = frozenset({S.ACCEPTED, S.VISIBLE, S.NOT_VISIBLE})
+_THERE = frozenset({"visible", "failed"})
 _UNREAD = ("not visible", "accepted, and not read back before the run was stopped")
 _UNSENT = ("not delivered", "not sent before the run was stopped")
 _OPEN = {S.ACCEPTED: _UNREAD, S.NOT_VISIBLE: _UNREAD, S.PRODUCED: _UNSENT, S.NOT_DELIVERED: _UNSENT}
@@ -56,7 +57,7 @@ def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
         },
         books=_books(rows),
         states=dict(states),
-        evaluators=[] if found is None else _evaluators(outcome, items),
+        evaluators=[] if found is None else _evaluators(outcome, rows, items),
         summary={key: _value(score) for key, score in outcome.summary.scores.items()},
         items=items,
         strangers=[f"{run_id}: {why}" for run_id, why in found.strangers.items()] if found else [],
@@ -130,18 +131,31 @@ def _books(rows: Iterable[ItemRow]) -> Books:
     )
 
 
-def _evaluators(outcome: Outcome, items: list[ItemEntry]) -> list[EvaluatorEntry]:
+def _evaluators(outcome: Outcome, rows: list[ItemRow], items: list[ItemEntry]) -> list[EvaluatorEntry]:
     """Sum up every key over every planned item: what is missing or failed stays in the denominator."""
-    runs = {item.run_id: index for index, item in enumerate(items) if item.run_id}
     by_key: dict[str, dict[int, list[Score]]] = {}
+    # What came back during this run has been read: by id, and when all of it was there.
+    read = {
+        index: outcome.scores[row.item]
+        for index, (row, item) in enumerate(zip(rows, items, strict=True))
+        if row.item in outcome.scores and item.state in _THERE
+    }
+    for index, scores in read.items():
+        for score in scores:
+            by_key.setdefault(score.key, {}).setdefault(index, []).append(score)
+    runs = {item.run_id: index for index, item in enumerate(items) if item.run_id and index not in read}
     try:
         for score in outcome.readback.scores(list(runs)):
             if score.run_id in runs:
                 by_key.setdefault(score.key, {}).setdefault(runs[score.run_id], []).append(score)
     except Exception as error:
-        # Everything is delivered and was read back; only its summary must wait for the next look.
-        outcome.warnings.append(f"the scores could not be read once more ({type(error).__name__})")
-        return []
+        if not read:
+            # Everything is delivered and was read back; only its summary must wait for the next look.
+            outcome.warnings.append(f"the scores could not be read once more ({type(error).__name__})")
+            return []
+        outcome.warnings.append(
+            f"the scores of up to {len(runs)} item(s) could not be read and count as missing ({type(error).__name__})"
+        )
     known: list[str] = outcome.ledger.get_meta("evaluator_keys") or []
     entries = [_evaluator(key, by_key.get(key, {}), len(items)) for key in sorted({*known, *by_key})]
     outcome.warnings.extend(

@@ -8,47 +8,58 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from langsmith.utils import LangSmithError
 
 from evalrunner.clock import Clock
 from evalrunner.supervisor.events import Event, Missed, Seen
-from evalrunner.verify.readback import ReadBack
+from evalrunner.supervisor.line import Line
+from evalrunner.supervisor.look import Found, Wanted, look
+from evalrunner.verify.readback import IDS, ReadBack, Score
+from evalrunner.verify.service import failure
+
+__all__ = ["Confirmer", "Wanted"]
 
 logger = logging.getLogger(__name__)
 
-#: Items asked for in one pass, and seconds between passes that found nothing new.
-PASS = 400
+#: Items asked for in one pass: whole requests, where each has one run.
+PASS = 4 * IDS
+#: Seconds that an item waits for company; seconds between passes that found nothing, at most.
 PAUSE, LONGEST_PAUSE = 0.5, 5.0
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What must come back for an item to be visible."""
-
-    runs: tuple[str, ...]
-    feedback: tuple[str, ...]
 
 
 class Confirmer:
     """Confirms items in the background.
 
     Args:
-        post: takes `Seen` events, from this thread.
-        note: takes a sentence when the experiment cannot be read at the moment.
+        post: takes `Seen` events, from this thread; must not block, nor call back.
+        note: takes a sentence when the experiment cannot be read at the moment, "" when it can.
+        unseen: called after every pass that found nothing.
     """
 
     def __init__(
-        self, readback: ReadBack, post: Callable[[Event], None], note: Callable[[str], None], clock: Clock
+        self,
+        readback: ReadBack,
+        post: Callable[[Event], None],
+        note: Callable[[str], None],
+        clock: Clock,
+        unseen: Callable[[], None] = lambda: None,
     ) -> None:
         self._readback = readback
         self._post = post
         self._note = note
         self._clock = clock
+        self._unseen = unseen
         self._wanted: dict[int, Wanted] = {}
+        self._line = Line()
         self._holes: dict[int, str] = {}
+        self._trouble = ""
+        self._scores: dict[int, tuple[Score, ...]] = {}
+        self._equal: dict[tuple[Score, ...], tuple[Score, ...]] = {}
         self._wake = threading.Condition()
         self._stopping = False
         self._hurry = False
+        self._pause = PAUSE
         self._thread = threading.Thread(target=self._run, name="confirm", daemon=True)
         self._thread.start()
 
@@ -56,16 +67,17 @@ class Confirmer:
         """Ask for these too."""
         with self._wake:
             self._wanted.update(items)
+            self._line.add(items)
             self._wake.notify()
 
     def forget(self, item: int) -> None:
         """Do not ask for this one any more."""
         with self._wake:
-            self._wanted.pop(item, None)
+            self._remove(item)
 
     @property
     def waiting(self) -> int:
-        """How many items have not come back yet."""
+        """How many items have not come back yet; what came back has been posted before it leaves this number."""
         return len(self._wanted)
 
     def hurry(self) -> None:
@@ -75,9 +87,18 @@ class Confirmer:
             self._wake.notify()
 
     def missed(self) -> Missed:
-        """Return what has not come back, with what is missing of it."""
+        """Return what has not come back, with what is missing of it.
+
+        Whatever is not in it was posted before: what lies in the queue of events is to be heeded first.
+        """
         with self._wake:
-            return Missed({i: self._holes.get(i, "it was not asked for in time") for i in self._wanted})
+            unasked = self._trouble or "it was not asked for in time"
+            return Missed({i: self._holes.get(i, unasked) for i in self._wanted})
+
+    def scores(self) -> dict[int, tuple[Score, ...]]:
+        """Return, for every item that came back with scores, those of its root run, without their ids."""
+        with self._wake:
+            return dict(self._scores)
 
     def stop(self) -> None:
         """End the thread."""
@@ -86,69 +107,79 @@ class Confirmer:
             self._wake.notify()
         self._thread.join(timeout=30)
 
-    def _run(self) -> None:
-        pause = PAUSE
-        while True:
-            with self._wake:
-                # A pass costs two queries: gather, unless this is the end.
-                self._wake.wait_for(lambda: self._stopping or (self._hurry and self._wanted), timeout=pause)
-                if self._stopping:
-                    return
-                batch = dict(list(self._wanted.items())[:PASS])
-            if batch:
-                pause = self._pass(batch, pause)
+    # -- the thread ----------------------------------------------------------------------------------
 
-    def _pass(self, batch: dict[int, Wanted], pause: float) -> float:
+    def _run(self) -> None:
+        while (batch := self._gather()) is not None:
+            if batch:
+                self._pass(batch)
+
+    def _gather(self) -> dict[int, Wanted] | None:
+        """Wait for a full pass, or as long as a part of one waits for company; None at the end."""
+        with self._wake:
+            self._wake.wait_for(self._enough, timeout=PAUSE)
+            if self._stopping:
+                return None
+            taken = self._line.take(PASS, self._wanted.__contains__, self._clock.monotonic())
+            return {item: self._wanted[item] for item in taken}
+
+    def _enough(self) -> bool:
+        ready = self._line.ready(self._clock.monotonic())
+        return self._stopping or ready >= PASS or (self._hurry and ready > 0)
+
+    def _pass(self, batch: dict[int, Wanted]) -> None:
         try:
-            seen = self._look(batch)
+            found = look(self._readback, batch)
         except Exception as error:
-            # An outage; the next pass asks again, and the deadline is the supervisor's.
+            # An outage; another pass asks again, and the deadline is the supervisor's.
             logger.info("read-back failed: %s", error)
-            self._note(f"the experiment cannot be read back at the moment ({type(error).__name__})")
-            self._rest(min(LONGEST_PAUSE, 2 * pause))
-            return min(LONGEST_PAUSE, 2 * pause)
+            found = Found(holes=dict.fromkeys(batch, self._failed(error)))
+        else:
+            self._trouble = ""
+            self._note("")
+        self._heed(batch, found)
+        if found.seen:
+            self._pause = PAUSE
+        else:
+            self._unseen()
+            self._rest()
+
+    def _failed(self, error: Exception) -> str:
+        said = failure(error) if isinstance(error, LangSmithError) else f"failed: {type(error).__name__}"
+        self._trouble = f"accepted, and the experiment cannot be read back: LangSmith {said}"
+        self._note(f"the experiment cannot be read back at the moment ({type(error).__name__})")
+        return self._trouble
+
+    def _heed(self, batch: dict[int, Wanted], found: Found) -> None:
         with self._wake:
             # Forgotten, or wanted anew under other ids, while we looked: then this is no answer.
-            seen = {item for item in seen if self._wanted.get(item) == batch[item]}
-            for item in batch:
-                wanted = self._wanted.pop(item, None)
-                if wanted is not None and item not in seen:
-                    self._wanted[item] = wanted  # to the end of the line
-        if seen:
-            self._note("")
-            self._post(Seen(tuple(sorted(seen))))
-            return PAUSE
-        self._rest(min(LONGEST_PAUSE, pause))
-        return min(LONGEST_PAUSE, 2 * pause)
+            meant = [item for item, wanted in batch.items() if self._wanted.get(item) == wanted]
+            seen = sorted(item for item in meant if item in found.seen)
+            if seen:
+                # Before they leave the table, and under its lock: whoever finds an item gone from the table
+                # finds the answer in the queue.
+                self._post(Seen(tuple(seen)))
+            for item in seen:
+                self._remove(item)
+                if batch[item].feedback:
+                    self._scores[item] = self._one_of_equals(found.seen[item])
+            left = [item for item in meant if item in found.holes]
+            self._holes.update((item, found.holes[item]) for item in left)
+            self._line.again(left, self._clock.monotonic(), alone=found.unreadable.intersection(left))
 
-    def _rest(self, seconds: float) -> None:
+    def _remove(self, item: int) -> None:
+        self._wanted.pop(item, None)
+        self._holes.pop(item, None)
+        self._line.drop(item)
+
+    def _one_of_equals(self, scores: tuple[Score, ...]) -> tuple[Score, ...]:
+        """Return equal scores as one object: most of a hundred thousand are a few numbers under a few keys."""
+        try:
+            return self._equal.setdefault(scores, scores)
+        except TypeError:  # a value that is a list or an object
+            return scores
+
+    def _rest(self) -> None:
         with self._wake:
-            self._wake.wait_for(lambda: self._stopping, timeout=seconds)
-
-    def _look(self, batch: dict[int, Wanted]) -> set[int]:
-        runs = self._readback.seen([run for wanted in batch.values() for run in wanted.runs])
-        scored = [run for w in batch.values() if w.feedback for run in w.runs[:1]]
-        scores = {score.id for score in self._readback.scores(scored)}
-        # Scores of child runs are rare, and asked for only where some are missing.
-        more = [run for w in batch.values() if not scores.issuperset(w.feedback) for run in w.runs[1:]]
-        scores |= {score.id for score in self._readback.scores(more)}
-        seen: set[int] = set()
-        for item, wanted in batch.items():
-            hole = _hole(wanted, runs, scores)
-            if hole:
-                self._holes[item] = hole
-            else:
-                seen.add(item)
-        return seen
-
-
-def _hole(wanted: Wanted, runs: set[str], scores: set[str]) -> str | None:
-    missing = [run for run in wanted.runs if run not in runs]
-    if wanted.runs[0] in missing:
-        return f"accepted, but its root run {wanted.runs[0]} does not come back"
-    if missing:
-        return f"{len(missing)} of {len(wanted.runs)} runs do not come back: {', '.join(missing[:3])}"
-    absent = [score for score in wanted.feedback if score not in scores]
-    if absent:
-        return f"{len(absent)} of {len(wanted.feedback)} scores do not come back: {', '.join(absent[:3])}"
-    return None
+            self._wake.wait_for(lambda: self._stopping, timeout=min(LONGEST_PAUSE, self._pause))
+        self._pause = min(LONGEST_PAUSE, 2 * self._pause)

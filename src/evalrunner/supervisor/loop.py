@@ -87,7 +87,11 @@ class Supervisor:
             self._p.crew.kill_all("was killed at the end of the run")
         if not self._began and not self._state.stopping:
             raise TargetError(f"no worker lived long enough to load the target; see {self._p.folder.logs}")
-        self._handle(self._p.confirmer.missed())
+        missed = self._p.confirmer.missed()
+        # Whatever came back and is not in it lies in the queue by now.
+        while not self._p.events.empty():
+            self._take(self._p.events.get_nowait())
+        self._handle(missed)
         self._show("done", force=True)
 
     # -- one turn ------------------------------------------------------------------------------------

@@ -146,10 +146,13 @@ def _confirm(parts: Parts, stop_asked: Callable[[], int]) -> None:
             left, since = parts.confirmer.waiting, now
         if now - since > parts.config.visible_deadline or stop_asked():
             break
-    for item in parts.confirmer.missed().items:
-        parts.confirmer.forget(item)
-        with parts.ledger.transaction():
-            parts.ledger.move(item, S.NOT_VISIBLE, reason="accepted by an earlier run, never readable")
+    missed = parts.confirmer.missed().items
+    while not parts.events.empty():  # whatever came back and is not in it lies there by now
+        _take_event(parts)
+    with parts.ledger.transaction():
+        for item, reason in missed.items():
+            parts.confirmer.forget(item)
+            parts.ledger.move(item, S.NOT_VISIBLE, reason=f"of an earlier run: {reason}")
 
 
 def _entries(path: Path) -> list[Entry]:

@@ -48,7 +48,7 @@ from evalrunner.supervisor.summarise import Summary
 from evalrunner.supervisor.tally import Tally
 from evalrunner.verify import service
 from evalrunner.verify.reach import cause
-from evalrunner.verify.readback import ReadBack
+from evalrunner.verify.readback import ReadBack, Score
 from evalrunner.verify.run_pages import only_newer_reads
 
 #: Every item has a row in the ledger and a place in memory.
@@ -64,6 +64,7 @@ class Outcome:
         stopped: the user asked for an end.
         seconds: what took how long.
         silence: why the service is asked nothing any more, or "".
+        scores: of every item that came back during this run with scores, those of its root run, without ids.
     """
 
     config: RunConfig
@@ -80,6 +81,7 @@ class Outcome:
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     silence: str = ""
+    scores: dict[int, tuple[Score, ...]] = field(default_factory=dict)
 
     def planned(self) -> list[ItemRow]:
         """Return the ledger's rows of the plan, in the dataset's order."""
@@ -300,9 +302,8 @@ class _Session:
 
     def _supervise(self, outcome: Outcome) -> None:
         parts = self._parts
-        missing = _missing(parts.ledger, outcome.plan)
         state = SupervisorState(
-            missing,
+            _missing(parts.ledger, outcome.plan),
             Policy(
                 self._config.workers,
                 self._config.max_attempts,
@@ -317,6 +318,7 @@ class _Session:
             supervisor.run()
         finally:
             outcome.restarts = state.restarts
+            outcome.scores = parts.confirmer.scores()
 
     def _begin(self, outcome: Outcome, keys: list[str]) -> Scope:
         scope = self._parts.scope
@@ -342,7 +344,9 @@ class _Session:
 
     def _confirmer(self) -> Confirmer:
         # It reads in a thread of its own, so it has a client of its own.
-        reader = ReadBack(service.make_client(self._endpoint), self._experiment_id, newer=self._newer)
+        # It asks again by itself: what cannot be read must not hold up the others meanwhile.
+        client = service.make_client(self._endpoint, retries=0)
+        reader = ReadBack(client, self._experiment_id, newer=self._newer, attempts=1)
         return Confirmer(reader, self._post, self._noting("read-back"), self._clock)
 
     def _relay(self, post: Callable[[Event], None]) -> Relay:

@@ -13,8 +13,11 @@ from typing import Any
 
 from langsmith import Client
 
-from evalrunner.verify.run_pages import PAGE, query_runs
+from evalrunner.verify.run_pages import ATTEMPTS, PAGE, query_runs
 
+#: Ids in one request: one below a page, so that a page that is not full says that there is no other, where every
+#: run has one score. They ride in a query string of 41 bytes each: under every proxy's limit.
+IDS = PAGE - 1
 _SELECT = ["id", "trace_id", "start_time", "end_time", "status", "error", "reference_example_id"]
 
 
@@ -34,7 +37,7 @@ class RootRun:
     error: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Score:
     """One feedback of a run (or, without `run_id`, of the experiment)."""
 
@@ -48,12 +51,20 @@ class Score:
 
 
 class ReadBack:
-    """Reads one experiment; `newer` as for `query_runs`."""
+    """Reads one experiment.
 
-    def __init__(self, client: Client, experiment_id: str, *, newer: bool = False) -> None:
+    Args:
+        newer: as for `query_runs`.
+        attempts: how often a request is tried.
+    """
+
+    def __init__(
+        self, client: Client, experiment_id: str, *, newer: bool = False, attempts: int = ATTEMPTS
+    ) -> None:
         self._client = client
         self._experiment = experiment_id
         self._newer = newer
+        self._attempts = attempts
 
     def roots(self) -> Iterator[RootRun]:
         """Return every root run of the experiment, newest first."""
@@ -68,14 +79,13 @@ class ReadBack:
     def seen(self, run_ids: Sequence[str]) -> set[str]:
         """Return which of these runs the experiment shows, ended."""
         found: set[str] = set()
-        for part in _parts(run_ids, PAGE):
+        for part in _parts(run_ids, IDS):
             found.update(str(run["id"]) for run in self._query(ids=part) if run.get("end_time"))
         return found
 
     def scores(self, run_ids: Sequence[str]) -> Iterator[Score]:
         """Return the feedback of these runs."""
-        # Ids ride in the query string (about 40 bytes each): 50 keep it under every proxy's limit.
-        for part in _parts(run_ids, 50):
+        for part in _parts(run_ids, IDS):
             yield from self._feedback({"run": list(part)})
 
     def session_scores(self) -> Iterator[Score]:
@@ -85,13 +95,18 @@ class ReadBack:
                 yield score
 
     def _query(self, **narrowed: Any) -> Iterator[dict[str, Any]]:
-        return query_runs(self._client, self._experiment, _SELECT, newer=self._newer, **narrowed)
+        return query_runs(
+            self._client, self._experiment, _SELECT, newer=self._newer, attempts=self._attempts, **narrowed
+        )
 
     def _feedback(self, params: dict[str, Any]) -> Iterator[Score]:
         offset = 0
         while True:
             page = self._client.request_with_retries(
-                "GET", "/feedback", params={**params, "limit": PAGE, "offset": offset}, stop_after_attempt=3
+                "GET",
+                "/feedback",
+                params={**params, "limit": PAGE, "offset": offset},
+                stop_after_attempt=self._attempts,
             ).json()
             for row in page:
                 yield _score(row)

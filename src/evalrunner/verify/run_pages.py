@@ -17,6 +17,8 @@ from evalrunner.clock import SYSTEM
 
 #: The page size that the OpenAPI of the older generation allows; the newer one allows ten times that.
 PAGE = 100
+#: How often a request is tried.
+ATTEMPTS = 3
 #: The newer generation looks back one day only, unless it is told where to begin; the SDK says this too
 #: (client.py:5376). It ends at the server's present, and a worker's clock may be ahead of that.
 _BEGINNING, _AHEAD = "2000-01-01T00:00:00+00:00", timedelta(days=1)
@@ -37,6 +39,7 @@ def query_runs(
     is_root: bool | None = None,
     ids: Sequence[str] | None = None,
     matching: str | None = None,
+    attempts: int = ATTEMPTS,
 ) -> Iterator[dict[str, Any]]:
     """Return runs of a project, latest start first.
 
@@ -46,6 +49,7 @@ def query_runs(
         is_root: only root runs, or only others.
         ids: only these runs.
         matching: only what this filter says, in the language of both generations.
+        attempts: how often each request is tried.
 
     Raises:
         LangSmithError: the service refuses, or cannot be reached.
@@ -57,15 +61,16 @@ def query_runs(
     }
     body = {name: value for name, value in narrowed.items() if value is not None}
     if newer:
-        return _newer(client, {**body, "project_ids": [session], "selects": [one.upper() for one in select]})
-    return older_pages(client, {**body, "session": [session], "select": list(select)})
+        selects = [one.upper() for one in select]
+        return _newer(client, {**body, "project_ids": [session], "selects": selects}, attempts)
+    return older_pages(client, {**body, "session": [session], "select": list(select)}, attempts)
 
 
-def older_pages(client: Client, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def older_pages(client: Client, body: dict[str, Any], attempts: int = ATTEMPTS) -> Iterator[dict[str, Any]]:
     """Return what a query of the older generation finds, over all its pages; LangSmithError as `query_runs`."""
     body = {**body, "limit": PAGE}
     while True:
-        answer = _ask(client, "/runs/query", body)
+        answer = _ask(client, "/runs/query", body, attempts)
         yield from answer["runs"]
         cursor = (answer.get("cursors") or {}).get("next")
         if not answer["runs"] or not cursor:
@@ -73,12 +78,12 @@ def older_pages(client: Client, body: dict[str, Any]) -> Iterator[dict[str, Any]
         body["cursor"] = cursor
 
 
-def _newer(client: Client, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _newer(client: Client, body: dict[str, Any], attempts: int) -> Iterator[dict[str, Any]]:
     end = (SYSTEM.utcnow() + _AHEAD).isoformat()
     body |= {"page_size": PAGE, "min_start_time": _BEGINNING, "max_start_time": end}
     while True:
         # The SDK puts /api/v2 beside the /api or /api/v1 that the endpoint may end in (client.py:11403).
-        answer = _ask(client, "/api/v2/runs/query", body)
+        answer = _ask(client, "/api/v2/runs/query", body, attempts)
         for run in answer["items"]:
             yield {**run, "status": str(run["status"]).lower()} if run.get("status") else run
         if not answer["items"] or not answer.get("next_cursor"):
@@ -86,7 +91,7 @@ def _newer(client: Client, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
         body["cursor"] = answer["next_cursor"]
 
 
-def _ask(client: Client, path: str, body: dict[str, Any]) -> Any:
+def _ask(client: Client, path: str, body: dict[str, Any], attempts: int) -> Any:
     return client.request_with_retries(
-        "POST", path, request_kwargs={"json": body}, stop_after_attempt=3
+        "POST", path, request_kwargs={"json": body}, stop_after_attempt=attempts
     ).json()

@@ -24,7 +24,7 @@ from evalrunner.config import Endpoint
 from evalrunner.errors import ServiceError
 from evalrunner.verify.reach import cause, check, host
 
-__all__ = ["check", "find_dataset", "find_experiment", "look_for_dataset", "make_client", "told"]
+__all__ = ["check", "failure", "find_dataset", "find_experiment", "look_for_dataset", "make_client", "told"]
 
 #: Names looked through when one is not known.
 _NAMES = 300
@@ -43,9 +43,10 @@ class _Retry(Retry):
         return None if asked is None else min(asked, _LONGEST_RETRY_AFTER)
 
 
-def _retries() -> Retry:
+def _retries(status: int) -> Retry:
     return _Retry(
-        total=3,
+        total=max(1, status),
+        status=status,
         # A connection that has grown stale gets a second try; a service that never answers costs 30 s each time.
         read=1,
         status_forcelist=(408, 425, 429, 500, 502, 503, 504),
@@ -56,8 +57,11 @@ def _retries() -> Retry:
     )
 
 
-def make_client(endpoint: Endpoint) -> Client:
+def make_client(endpoint: Endpoint, *, retries: int = 3) -> Client:
     """Return an SDK client for the supervisor's own calls; it sends no traces.
+
+    Args:
+        retries: after an answer such as 500, within each attempt at a request; 0 for whoever asks again by himself.
 
     Raises:
         ServiceError: the SDK refuses its environment.
@@ -72,7 +76,7 @@ def make_client(endpoint: Endpoint) -> Client:
             workspace_id=endpoint.workspace or "",
             auto_batch_tracing=False,
             timeout_ms=(5_000, 30_000),
-            retry_config=_retries(),
+            retry_config=_retries(retries),
             disable_prompt_cache=True,
         )
     except sdk.LangSmithUserError as error:
@@ -154,11 +158,11 @@ def told(client: Client) -> Iterator[None]:
     except sdk.LangSmithRateLimitError:
         raise ServiceError(f"LangSmith at {where} answers 429 (too many requests); try again later") from None
     except (sdk.LangSmithError, requests.exceptions.RequestException) as error:
-        raise ServiceError(f"LangSmith at {where} {_failure(error)}") from None
+        raise ServiceError(f"LangSmith at {where} {failure(error)}") from None
 
 
-def _failure(error: BaseException) -> str:
-    """Say what was answered: the SDK's own words put addresses before it, and are long."""
+def failure(error: BaseException) -> str:
+    """Say what LangSmith did: the SDK's own words put addresses before what was answered, and are long."""
     answer = getattr(error.__context__, "response", None)
     if not isinstance(answer, requests.Response):
         return f"failed: {_first_line(error)}"
