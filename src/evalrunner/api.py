@@ -17,6 +17,7 @@ from evalrunner.connect.embedded import Embedded
 from evalrunner.connect.endpoint import configured, resolve
 from evalrunner.importing import refuse
 from evalrunner.pickling import pickle_objects
+from evalrunner.protocol.evaluated import object_name
 from evalrunner.report.account import account
 from evalrunner.report.receipt import Receipt
 from evalrunner.supervisor.observe import Observer, Silent
@@ -80,6 +81,7 @@ def run(
         spec=TargetSpec(
             factory=factory,
             pickled=pickle_objects(target, list(evaluators), list(summary_evaluators)),
+            named=(tuple(map(object_name, evaluators)), tuple(map(object_name, summary_evaluators))),
             folder=Path.cwd(),
         ),
         dataset=dataset,

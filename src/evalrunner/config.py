@@ -5,11 +5,14 @@ How values come together (defaults, file, environment, flags) is the command lin
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 START_METHODS = ("forkserver", "spawn")
+EVALUATOR_ERRORS = ("fail", "warn")
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class TargetSpec:
         factory: the target is called once per worker, without arguments, and returns the real one.
         pickled: dill bytes of (target, evaluators, summary evaluators), from the Python API only;
             they go through the pipe that starts our own child, never to a disk or a network.
+        named: what evaluators and summary evaluators in `pickled` are called.
         folder: put first on the import path, as `python -m` does with the current folder.
     """
 
@@ -31,7 +35,31 @@ class TargetSpec:
     summary_evaluators: tuple[str, ...] = ()
     factory: bool = False
     pickled: bytes | None = None
+    named: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     folder: Path = field(default_factory=Path.cwd)
+
+    @property
+    def evaluator_names(self) -> tuple[str, ...]:
+        """What the evaluators are called, here and in every folder: the name behind the colon, each once."""
+        return unique(self.named[0] if self.pickled is not None else map(_name, self.evaluators))
+
+    @property
+    def summary_names(self) -> tuple[str, ...]:
+        """What the summary evaluators are called, likewise."""
+        return unique(self.named[1] if self.pickled is not None else map(_name, self.summary_evaluators))
+
+
+def _name(spec: str) -> str:
+    return spec.rpartition(":")[2]
+
+
+def unique(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names so that no two are the same: the second `judge` is `judge 2`."""
+    found: list[str] = []
+    for name in names:
+        numbered = (name if count == 1 else f"{name} {count}" for count in itertools.count(1))
+        found.append(next(one for one in numbered if one not in found))
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -90,6 +118,7 @@ class RunConfig:
         env: further environment of every worker.
         max_attempts: how many workers may die with one item before it is failed.
         retry_errors: take up items whose run ended in an error.
+        evaluator_errors: `fail`, an evaluator that raised is an exit code of its own; or `warn`, it is said only.
         visible_deadline: seconds to wait for accepted runs to become readable.
         run_dir: folder of the run; None means `.evalrunner/runs/<experiment id>` in the current folder.
     """
@@ -110,6 +139,7 @@ class RunConfig:
     env: dict[str, str] = field(default_factory=dict)
     max_attempts: int = 2
     retry_errors: bool = False
+    evaluator_errors: str = "fail"
     visible_deadline: float = 60.0
     run_dir: Path | None = None
     worker: WorkerConfig = field(default_factory=WorkerConfig)

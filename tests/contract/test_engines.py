@@ -126,7 +126,7 @@ def test_a_worker_loads_works_acknowledges_and_leaves(room: Room) -> None:
     worker = room.start()
     assert (worker.worker_id, worker.slot) == (7, 2)
     ready = hear(worker)
-    assert ready == Ready(worker.pid, 1, ["exact"], ["exact"])
+    assert ready == Ready(worker.pid, 1, {"exact": ["exact"]})
     assert worker.pid != os.getpid()
     assert worker.exitcode() is None
     assert worker.receive() == []
@@ -223,7 +223,7 @@ def test_a_lambda_is_carried_by_value(room: Room) -> None:
     )
     ready = hear(worker)
     assert isinstance(ready, Ready)
-    assert ready.evaluators == ["<lambda>"]
+    assert list(ready.evaluators) == ["<lambda>"]
     assert Path(note).read_text() == str(worker.pid)
 
 

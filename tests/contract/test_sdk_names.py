@@ -46,7 +46,7 @@ class Sink:
     def patch(self, run: dict[str, Any]) -> None:
         self.patches.append(run)
 
-    def name_feedback(self, run_id: UUID | None, key: str) -> UUID | None:
+    def name_feedback(self, run_id: UUID | None, key: str, *, judged: bool, failed: bool) -> UUID | None:
         return None
 
     def feedback(self, body: bytes, feedback_id: str, run_id: UUID | None, trace_id: UUID | None) -> bool:

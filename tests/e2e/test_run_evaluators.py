@@ -43,7 +43,7 @@ def test_those_that_fail_are_counted_and_cost_no_item(backend: Backend, run: Run
         *(f"judges.py:{name}" for name in ("raises", "leaves", "silent", "right")),
         dataset=backend.dataset(COUNT).name,
     )
-    assert receipt.exit_code == 0, receipt
+    assert receipt.exit_code == 5, receipt
     # An evaluator's failure is feedback under its key, and to give nothing is one: the SDK's own rule.
     keys = ["raises", "leaves", "silent", "right"]
     seen = assert_whole(backend.client, receipt.experiment["name"], keys=keys, children=1)
@@ -73,7 +73,8 @@ def test_summary_evaluators_run_once_over_the_whole_experiment(backend: Backend,
     )
     assert receipt.summary["total"] == sum(range(1, COUNT + 1))
     assert receipt.summary["share"] == 1.0
-    assert any("summary_that_raises" in text and "no summary today" in text for text in receipt.warnings)
+    (failed,) = receipt.evaluator_errors
+    assert (failed.evaluator, failed.error) == ("summary_that_raises", "RuntimeError('no summary today')")
     name = receipt.experiment["name"]
     assert_whole(backend.client, name, keys=["right"], children=1)
     project = backend.client.read_project(project_name=name, include_stats=True)

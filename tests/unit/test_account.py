@@ -18,7 +18,7 @@ from evalrunner.protocol.ids import root_run_id
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem
 from evalrunner.report.account import account
-from evalrunner.report.receipt import Receipt
+from evalrunner.report.receipt import EvaluatorErrors, Receipt
 from evalrunner.supervisor.dataset import Reading
 from evalrunner.supervisor.experiment import Scope
 from evalrunner.supervisor.folder import RunFolder
@@ -203,7 +203,7 @@ def test_an_item_whose_target_raised_is_failed_and_visible(make: Make) -> None:
 
 def test_a_mean_never_leaves_out_what_is_missing_or_failed_from_the_count(make: Make) -> None:
     run = make(S.VISIBLE, S.VISIBLE, S.VISIBLE, S.ACCEPTED, S.AVAILABLE, before=1)
-    run.ledger.set_meta("evaluator_keys", ["exact", "never"])
+    run.ledger.set_meta("evaluators", {"judge": ["exact", "never"]})
     run.score(1, "exact", 1.0)
     run.score(2, "exact", 0.0)
     run.score(3, "exact", failed=True, comment="boom")
@@ -211,10 +211,9 @@ def test_a_mean_never_leaves_out_what_is_missing_or_failed_from_the_count(make: 
     run.score(2, "word", value="good")
     run.score(3, "word", value="bad")
     entries = {entry.key: entry for entry in run.receipt().evaluators}
-    assert set(entries) == {"exact", "never", "word"}
-    exact, never, word = entries["exact"], entries["never"], entries["word"]
+    assert set(entries) == {"exact", "word"}, "a key that was only guessed makes no row"
+    exact, word = entries["exact"], entries["word"]
     assert (exact.n, exact.errors, exact.missing, exact.of, exact.mean) == (2, 1, 2, 5, 0.5)
-    assert (never.n, never.errors, never.missing, never.of, never.mean) == (0, 0, 5, 5, None)
     assert (word.n, word.missing, word.of, word.mean) == (3, 2, 5, None)
     assert word.values == {"good": 2, "bad": 1}
     for entry in entries.values():
@@ -269,10 +268,9 @@ def test_summary_scores_that_do_not_come_back_are_said(make: Make) -> None:
     }
     receipt = run.receipt(summary=Summary(scores, {"bad": "ValueError: no"}))
     assert receipt.summary == {"total": 3, "word": "good"}
-    assert receipt.warnings == [
-        "summary evaluator bad failed: ValueError: no",
-        "the summary score word does not come back",
-    ]
+    assert receipt.warnings == ["the summary score word does not come back"]
+    assert receipt.evaluator_errors == [EvaluatorErrors("bad", "ValueError: no", [], summary=True)]
+    assert receipt.exit_code == 5
 
 
 def test_a_receipt_is_json_that_says_the_same(make: Make) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from evalrunner.errors import RunFolderError
 from evalrunner.ledger.ledger import VERSION, Ledger, WorkerRow
+from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem
 
@@ -80,9 +81,27 @@ def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(path: Path) -> No
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
     db.close()
     before = path.read_bytes()
-    with pytest.raises(RunFolderError, match=r"newer evalrunner \(format 2\)"):
+    with pytest.raises(RunFolderError, match=rf"newer evalrunner \(format {VERSION + 1}\)"):
         Ledger(path)
     assert path.read_bytes() == before
+
+
+def test_a_ledger_of_an_earlier_version_is_brought_up_to_date(path: Path) -> None:
+    ledger = Ledger(path)
+    fill(ledger, 1)
+    ledger.close()
+    with sqlite3.connect(path) as db:
+        db.execute("ALTER TABLE items DROP COLUMN evaluated")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    ledger = Ledger(path)
+    (row,) = ledger.items()
+    assert (row.example_id, row.evaluated) == ("e0", [])
+    judged = [Evaluated("judge", ("a", "a"), None), Evaluated("other", (), "ValueError('no')")]
+    with ledger.transaction():
+        ledger.produced(made(row.item, evaluated=judged), 1)
+    assert next(ledger.items()).evaluated == judged
+    ledger.close()
 
 
 @pytest.mark.parametrize("damage", ["not sqlite", "header", "pages", "cut"])
@@ -137,6 +156,7 @@ _WRITER = """
 import sys
 from pathlib import Path
 from evalrunner.ledger.ledger import Ledger
+from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.lease import ItemState
 ledger = Ledger(Path(sys.argv[1]))
 with ledger.transaction():

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.messages import (
     Ack,
     Begin,
@@ -45,15 +46,27 @@ ids = st.lists(st.uuids().map(str), max_size=3)
 seconds = st.floats(0, 1e6)
 
 leased = st.builds(LeasedItem, numbers, numbers, bodies, numbers, numbers, texts)
+evaluated = st.builds(Evaluated, texts, st.lists(texts, max_size=3).map(tuple), st.none() | texts)
 produced = st.builds(
-    ProducedItem, numbers, numbers, ids, ids, ids, st.none() | texts, st.lists(texts, max_size=2), seconds
+    ProducedItem,
+    numbers,
+    numbers,
+    ids,
+    ids,
+    ids,
+    st.none() | texts,
+    st.lists(texts, max_size=2),
+    seconds,
+    st.lists(evaluated, max_size=2),
 )
 BY_KIND: dict[type[object], st.SearchStrategy[Message]] = {
     Begin: st.builds(Begin, bodies, texts, texts, numbers, bodies),
     Lease: st.builds(Lease, st.lists(leased, max_size=3)),
     Drain: st.just(Drain()),
     Stop: st.just(Stop()),
-    Ready: st.builds(Ready, numbers, numbers, st.lists(texts, max_size=3), st.lists(texts, max_size=3)),
+    Ready: st.builds(
+        Ready, numbers, numbers, st.dictionaries(texts, st.lists(texts, max_size=3), max_size=3)
+    ),
     StartFailed: st.builds(StartFailed, texts, texts),
     Report: st.builds(
         Report,

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from evalrunner.report.receipt import ItemEntry
+from evalrunner.report.receipt import EvaluatorErrors, ItemEntry
 from evalrunner.report.verdict import Exit, Verdict, judge
 from evalrunner.supervisor.session import Outcome
 
@@ -19,12 +19,12 @@ class Ended:
 
     stopped: bool = False
     scope: Any = field(default_factory=lambda: SimpleNamespace(name="desk of mine"))
-    config: Any = field(default_factory=lambda: SimpleNamespace(run_dir=None))
+    config: Any = field(default_factory=lambda: SimpleNamespace(run_dir=None, evaluator_errors="fail"))
 
 
 def verdict(*states: str, stopped: bool = False, plan_only: bool = False) -> Verdict:
     items = [ItemEntry(f"e{n}", 0, 1, f"r{n}", state) for n, state in enumerate(states)]
-    return judge(items, cast(Outcome, Ended(stopped)), plan_only=plan_only)
+    return judge(items, [], cast(Outcome, Ended(stopped)), plan_only=plan_only)
 
 
 @pytest.mark.parametrize("stopped", [False, True])
@@ -72,10 +72,43 @@ def test_a_plan_is_no_failure() -> None:
     assert verdict("already complete", plan_only=True).complete
 
 
+QUOTA = EvaluatorErrors("judge", "RuntimeError('quota')", ["e0", "e1"])
+SUMMARY = EvaluatorErrors("total", "ValueError('no')", [], summary=True)
+
+
+@pytest.mark.parametrize(
+    ("states", "stopped", "code"),
+    [
+        (["visible", "visible"], False, 5),
+        (["already complete", "already complete"], False, 5),
+        (["visible", "failed"], False, 1),
+        (["visible", "not visible"], False, 3),
+        (["visible", "not run"], True, 4),
+    ],
+)
+def test_evaluators_that_failed_are_in_every_sentence_and_decide_last(
+    states: list[str], stopped: bool, code: int
+) -> None:
+    items = [ItemEntry(f"e{n}", 0, 1, f"r{n}", state) for n, state in enumerate(states)]
+    found = judge(items, [QUOTA, SUMMARY], cast(Outcome, Ended(stopped)), plan_only=False)
+    assert found.exit_code == code
+    assert found.sentence.endswith("Evaluators failed: judge on 2 items, total on the whole experiment.")
+    assert "nothing was lost" not in found.sentence
+    assert found.command is not None
+
+
+def test_a_warning_is_what_it_was_asked_to_be() -> None:
+    ended = Ended(config=SimpleNamespace(run_dir=None, evaluator_errors="warn"))
+    found = judge([ItemEntry("e", 0, 1, "r", "visible")], [QUOTA], cast(Outcome, ended), plan_only=False)
+    assert (found.complete, found.exit_code) == (True, 0)
+    assert found.sentence == "All 1 items are visible. Evaluators failed: judge on 2 items."
+
+
 def test_the_numbers_are_those_of_the_documentation() -> None:
     assert {each.name: int(each) for each in Exit} == {
         "COMPLETE": 0,
         "FAILED": 1,
         "INCOMPLETE": 3,
         "STOPPED": 4,
+        "EVALUATORS": 5,
     }

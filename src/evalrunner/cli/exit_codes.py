@@ -13,6 +13,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     INCOMPLETE = 3
     INTERRUPTED = 4
+    EVALUATORS = 5
     INTERNAL = 70
 
 
@@ -22,6 +23,7 @@ TEXTS: dict[ExitCode, str] = {
     ExitCode.USAGE: "usage or configuration error; nothing was executed",
     ExitCode.INCOMPLETE: "not everything was delivered or visible; the same command goes on",
     ExitCode.INTERRUPTED: "interrupted; the same command goes on",
+    ExitCode.EVALUATORS: "evaluators failed; every item is visible, and the same command scores them again",
     ExitCode.INTERNAL: "internal error of evalrunner; the message names the traceback's file",
 }
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from evalrunner.cli.kinds import JSON_TABLE, LIST, NUMBER, SWITCH, TEXT, TEXT_TABLE, WHOLE, Kind
-from evalrunner.config import START_METHODS, RunConfig, TargetSpec, WorkerConfig
+from evalrunner.config import EVALUATOR_ERRORS, START_METHODS, RunConfig, TargetSpec, WorkerConfig
 
 _RUN = RunConfig(TargetSpec())
 _WORKER = WorkerConfig()
@@ -104,6 +104,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("trace-evaluators", SWITCH, CODE,
            "Trace the evaluators to the project 'evaluators', as the SDK does.",
            default=_WORKER.trace_evaluators),
+    Option("evaluator-errors", TEXT, CODE,
+           "What an evaluator that raised does to the exit code: fail makes it 5, warn leaves it alone.",
+           default=_RUN.evaluator_errors, metavar="fail|warn", choices=EVALUATOR_ERRORS),
     Option("workers", WHOLE, HOW, "Worker processes.", default=_RUN.workers, short="w", metavar="N", least=1),
     Option("max-concurrency", WHOLE, HOW, "Items at once in each worker.", metavar="N", least=1,
            shown="1 for a sync target, 8 for an async one"),

@@ -13,7 +13,15 @@ from evalrunner.cli.exit_codes import ExitCode
 from evalrunner.cli.output import Output
 from evalrunner.cli.run import show
 from evalrunner.errors import ConfigError
-from evalrunner.report.receipt import FORMAT, Books, EvaluatorEntry, ItemEntry, Receipt, WorkerEntry
+from evalrunner.report.receipt import (
+    FORMAT,
+    Books,
+    EvaluatorEntry,
+    EvaluatorErrors,
+    ItemEntry,
+    Receipt,
+    WorkerEntry,
+)
 
 
 def command(
@@ -68,13 +76,15 @@ def load(path: Path) -> Receipt:
 def _receipt(data: dict[str, Any]) -> Receipt:
     if data["format"] != FORMAT:
         raise ValueError
-    known = {one.name: data[one.name] for one in fields(Receipt)}
+    # What a receipt of an earlier evalrunner does not have yet has a default.
+    known = {one.name: data[one.name] for one in fields(Receipt) if one.name in data}
     known["books"] = Books(**data["books"])
     for name, kind in (
         ("evaluators", EvaluatorEntry),
         ("items", ItemEntry),
         ("duplicates", ItemEntry),
         ("workers", WorkerEntry),
+        ("evaluator_errors", EvaluatorErrors),
     ):
-        known[name] = [kind(**one) for one in data[name]]
+        known[name] = [kind(**one) for one in data.get(name, ())]
     return Receipt(**known)

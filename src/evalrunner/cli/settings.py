@@ -71,6 +71,7 @@ class Settings:
             env=self["env"],
             max_attempts=self["max_attempts"],
             retry_errors=self["retry_errors"],
+            evaluator_errors=self["evaluator_errors"],
             visible_deadline=self["visible_deadline"],
             run_dir=self.path("run_dir"),
             worker=self._worker(),

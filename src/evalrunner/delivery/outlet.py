@@ -94,4 +94,4 @@ def produced_item(header: Header) -> ProducedItem | None:
     """Read an item's report out of its spool record; None for a record that is no item's."""
     if header.item is None or header.token is None:
         return None
-    return ProducedItem(item=header.item, token=header.token, **header.meta)
+    return ProducedItem.from_json({"item": header.item, "token": header.token, **header.meta})

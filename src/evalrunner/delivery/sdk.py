@@ -27,7 +27,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID, uuid4
 
 from langsmith import Client
@@ -53,6 +53,7 @@ __all__ = [
     "dumps_json",
     "list_root_runs",
     "mark_traceable",
+    "select_results",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -89,6 +90,15 @@ def call_summary_evaluator(
     return client._select_eval_results(answer, fn_name=name)
 
 
+def select_results(answer: Any) -> list[EvaluationResult]:
+    """Return what an evaluator gave as the SDK sees it (client.py:7659).
+
+    Raises:
+        Exception: the SDK's refusal of it.
+    """
+    return Client._select_eval_results(cast(Client, None), answer)
+
+
 def list_root_runs(client: Client, project_id: str) -> list[Run]:
     """Return the root runs of a project, read in the generation that the service answers."""
     if get_query_backend(client.info.instance_flags) is not QueryBackend.SMITHDB_ONLY:
@@ -116,8 +126,13 @@ class OperationSink(Protocol):
     def patch(self, run: dict[str, Any]) -> None:
         """Take a run that ends or changes."""
 
-    def name_feedback(self, run_id: UUID | None, key: str) -> UUID | None:
-        """Return the id of the next score under `key`, or None for one at random."""
+    def name_feedback(self, run_id: UUID | None, key: str, *, judged: bool, failed: bool) -> UUID | None:
+        """Return the id of the next score under `key`, or None for one at random.
+
+        Args:
+            judged: it is what an evaluator gave, and not what some code posts by itself.
+            failed: it records that the evaluator raised.
+        """
 
     def feedback(self, body: bytes, feedback_id: str, run_id: UUID | None, trace_id: UUID | None) -> bool:
         """Take a score as JSON; False if it cannot ride with the runs and must be sent by itself."""
@@ -148,14 +163,21 @@ class RecordingClient(Client):
         self._sink.patch(run_update)
 
     def _log_evaluation_feedback(self, *args: Any, _executor: Any = None, **kwargs: Any) -> Any:
-        return super()._log_evaluation_feedback(*args, **kwargs)
+        self._here.judging = True
+        try:
+            return super()._log_evaluation_feedback(*args, **kwargs)
+        finally:
+            self._here.judging = False
 
     def create_feedback(self, run_id: Any = None, key: str = "unnamed", **kwargs: Any) -> Any:
         """Record a score under an id that a second execution of the same attempt would give it too."""
         trace_id = _uuid(kwargs.get("trace_id"))
         run = _uuid(run_id) or trace_id
         if kwargs.get("feedback_id") is None:
-            kwargs["feedback_id"] = self._sink.name_feedback(run, key) or uuid4()
+            judged, failed = getattr(self._here, "judging", False), bool(kwargs.get("error"))
+            kwargs["feedback_id"] = (
+                self._sink.name_feedback(run, key, judged=judged, failed=failed) or uuid4()
+            )
         self._here.recording = (str(kwargs["feedback_id"]), run, trace_id)
         try:
             return super().create_feedback(run_id, key, **kwargs)

@@ -21,7 +21,8 @@ import orjson
 
 from evalrunner.delivery.record import Part
 from evalrunner.delivery.runs import JSON, RunBuffer
-from evalrunner.protocol.ids import feedback_id
+from evalrunner.protocol.evaluated import Evaluated
+from evalrunner.protocol.ids import failure_id, feedback_id
 
 Operation = tuple[str, str, list[Part]]
 
@@ -37,7 +38,9 @@ class ItemTrace:
         self.feedback: list[Operation] = []
         #: Ids of the scores of its own runs: those that the experiment can be asked for.
         self.scores: list[str] = []
+        #: The evaluator whose turn it is, or was last.
         self.evaluator = ""
+        self.evaluated: list[Evaluated] = []
         self._named: dict[tuple[UUID, str, str], int] = {}
 
     def own(self) -> list[RunBuffer]:
@@ -52,12 +55,18 @@ class ItemTrace:
         """Return the runs that have not ended."""
         return [run for run in self.runs.values() if not run.ended]
 
-    def name_feedback(self, run_id: UUID, key: str) -> UUID:
-        """Name the next score of the current evaluator for `run_id` under `key`."""
-        place = (run_id, self.evaluator, key)
+    def name_feedback(self, run_id: UUID, key: str, *, judged: bool, failed: bool) -> UUID:
+        """Name the next score for `run_id` under `key`: the current evaluator's if it was `judged`.
+
+        What code posts by itself (a target, or an evaluator beside its result) is nobody's.
+        """
+        evaluator = self.evaluator if judged else ""
+        if judged and failed:
+            return failure_id(run_id, evaluator, key)
+        place = (run_id, evaluator, key)
         index = self._named.get(place, 0)
         self._named[place] = index + 1
-        return feedback_id(run_id, self.evaluator, key, index)
+        return feedback_id(run_id, evaluator, key, index)
 
 
 #: The item in whose context code runs: set by the worker, inherited by tasks and executor threads.
@@ -172,10 +181,12 @@ class TraceBook:
         buffer.patch(run)
         return [buffer.operation()]
 
-    def name_feedback(self, run_id: UUID | None, key: str) -> UUID | None:
+    def name_feedback(self, run_id: UUID | None, key: str, *, judged: bool, failed: bool) -> UUID | None:
         """Name a score if it belongs to an item."""
         item = CURRENT.get()
-        return None if item is None or run_id is None else item.name_feedback(run_id, key)
+        if item is None or run_id is None:
+            return None
+        return item.name_feedback(run_id, key, judged=judged, failed=failed)
 
     def feedback(self, body: bytes, feedback_id: str, run_id: UUID | None, trace_id: UUID | None) -> bool:
         """Take a score; False if it has no run that the multipart endpoint could file it under."""

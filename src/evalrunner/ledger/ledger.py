@@ -18,11 +18,14 @@ from typing import Any
 import orjson
 
 from evalrunner.errors import RunFolderError
+from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem
 from evalrunner.shortage import shortage
 
-VERSION = 1
+VERSION = 2
+#: What brings a ledger of an earlier format to the next one: format -> statements.
+_UPDATES = {1: "ALTER TABLE items ADD COLUMN evaluated TEXT"}
 #: What the events of an execution say; the supervisor's state writes them.
 EXECUTED = ("produced", "lost, to be executed again", "given up")
 
@@ -46,6 +49,7 @@ class ItemRow:
     error: str | None
     reason: str | None
     warnings: list[str]
+    evaluated: list[Evaluated]
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ class Ledger:
         """Return every item, in the dataset's order."""
         rows = self._db.execute(
             "SELECT item, id, repetition, state, attempt, token, deaths, session, worker, run_id, runs,"
-            " feedback, error, reason, warnings FROM items JOIN examples USING (example)"
+            " feedback, error, reason, warnings, evaluated FROM items JOIN examples USING (example)"
             " ORDER BY repetition, example"
         )
         for row in rows:
@@ -176,6 +180,7 @@ class Ledger:
             reason=None,
             warnings=orjson.dumps(made.warnings).decode(),
             seconds=made.seconds,
+            evaluated=orjson.dumps([each.to_json() for each in made.evaluated]).decode(),
         )
 
     def tell(self, rows: Sequence[tuple[float, int | None, int | None, int | None, str]]) -> None:
@@ -252,11 +257,11 @@ def peek(path: Path, key: str) -> Any:
 
 def _item_row(row: tuple[Any, ...]) -> ItemRow:
     item, example_id, repetition, state, attempt, token, deaths, session, worker, run_id, *rest = row
-    runs, feedback, error, reason, warnings = rest
+    runs, feedback, error, reason, warnings, evaluated = rest
     return ItemRow(
         item, example_id, repetition, ItemState(state), attempt, token, deaths, session, worker, run_id,
         orjson.loads(runs or b"[]"), orjson.loads(feedback or b"[]"), error, reason,
-        orjson.loads(warnings or b"[]"),
+        orjson.loads(warnings or b"[]"), [Evaluated.from_json(each) for each in orjson.loads(evaluated or b"[]")],
     )  # fmt: skip
 
 
@@ -280,4 +285,7 @@ def _open(path: Path) -> sqlite3.Connection:
             f"the ledger {path} is damaged ({answer.splitlines()[-1]}); move the folder away and run the same "
             "command again: what is visible in the experiment counts, the rest is evaluated again"
         )
+    for old in range(version, VERSION):
+        # One transaction a step: after a death in between the next opening goes on from there.
+        db.executescript(f"BEGIN IMMEDIATE;\n{_UPDATES[old]};\nPRAGMA user_version = {old + 1};\nCOMMIT;")
     return db

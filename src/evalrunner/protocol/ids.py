@@ -65,6 +65,11 @@ def feedback_id(run_id: UUID, evaluator: str, key: str, index: int) -> UUID:
     return uuid5(run_id, f"evalrunner:{evaluator}:{key}:{index}")
 
 
+def failure_id(run_id: UUID, evaluator: str, key: str) -> UUID:
+    """Name the record, under `key`, that `evaluator` raised on `run_id`; never a score's name."""
+    return uuid5(run_id, f"evalrunner:{evaluator}:{key}:error")
+
+
 def example_id(dataset: str, content: bytes, occurrence: int) -> UUID:
     """Name a pushed example by its dataset and content, so that pushing a file twice adds nothing.
 

@@ -11,6 +11,8 @@ from typing import Any, Union, get_args
 
 import orjson
 
+from evalrunner.protocol.evaluated import Evaluated
+
 
 @dataclass(frozen=True)
 class LeasedItem:
@@ -103,14 +105,12 @@ class Ready:
     Attributes:
         pid: process id.
         concurrency: how many items it executes at once.
-        evaluator_keys: feedback keys the evaluators are known to give, as the SDK infers them.
-        evaluators: the evaluators' names.
+        evaluators: name -> feedback keys that it may give, as the SDK infers them from its source: a guess.
     """
 
     pid: int
     concurrency: int
-    evaluator_keys: list[str] = field(default_factory=list)
-    evaluators: list[str] = field(default_factory=list)
+    evaluators: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,7 @@ class ProducedItem:
         error: the target's error, one line, or None.
         warnings: sentences about it that belong in the receipt (children that outlived their root, ...).
         seconds: from the target's start to the last evaluator's end.
+        evaluated: what became of each evaluator, in the order of their turns.
     """
 
     item: int
@@ -143,6 +144,13 @@ class ProducedItem:
     error: str | None
     warnings: list[str]
     seconds: float
+    evaluated: list[Evaluated] = field(default_factory=list)
+
+    @classmethod
+    def from_json(cls, facts: dict[str, Any]) -> ProducedItem:
+        """Read what `orjson.dumps` wrote, in a report or in a spool record's header."""
+        evaluated = [Evaluated.from_json(each) for each in facts.get("evaluated", ())]
+        return cls(**{**facts, "evaluated": evaluated})
 
 
 @dataclass(frozen=True)
@@ -212,7 +220,7 @@ def decode(data: bytes) -> Message:
 def _report(body: dict[str, Any]) -> Report:
     return Report(
         started=[(i, t) for i, t in body["started"]],
-        produced=[ProducedItem(**p) for p in body["produced"]],
+        produced=[ProducedItem.from_json(p) for p in body["produced"]],
         accepted=[(i, t) for i, t in body["accepted"]],
         refused=[(i, t, why) for i, t, why in body["refused"]],
         note=body["note"],

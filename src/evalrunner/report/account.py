@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 from evalrunner import __version__
 from evalrunner.ledger.ledger import ItemRow
 from evalrunner.protocol.lease import IN_SPOOL, ItemState
-from evalrunner.report.receipt import Books, EvaluatorEntry, ItemEntry, Receipt, WorkerEntry
+from evalrunner.report.evaluators import Judged, Scoreboard
+from evalrunner.report.receipt import Books, EvaluatorErrors, ItemEntry, Receipt, WorkerEntry
 from evalrunner.report.verdict import judge
 from evalrunner.supervisor.plan import read_assignment
 from evalrunner.supervisor.session import Outcome
-from evalrunner.verify.readback import Score
 from evalrunner.verify.reconcile import Assignment
 
 S = ItemState
@@ -34,7 +34,9 @@ def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
     before = set(outcome.plan.complete)
     items = [_entry(row, found, before, plan_only=plan_only) for row in rows]
     states = Counter(item.state for item in items)
-    verdict = judge(items, outcome, plan_only=plan_only)
+    board, read = (None, False) if plan_only else _scoreboard(outcome, items, rows)
+    errors = _evaluator_errors(outcome, board)
+    verdict = judge(items, errors, outcome, plan_only=plan_only)
     workers = outcome.ledger.workers(outcome.session)
     return Receipt(
         experiment={
@@ -57,7 +59,7 @@ def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
         },
         books=_books(rows),
         states=dict(states),
-        evaluators=[] if found is None else _evaluators(outcome, rows, items),
+        evaluators=board.entries() if board is not None and read else [],
         summary={key: _value(score) for key, score in outcome.summary.scores.items()},
         items=items,
         strangers=[f"{run_id}: {why}" for run_id, why in found.strangers.items()] if found else [],
@@ -80,6 +82,8 @@ def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
         verdict=verdict.sentence,
         command=verdict.command,
         run_dir="" if plan_only else str(outcome.folder.path),
+        evaluator_errors=errors,
+        other_feedback=dict(board.other) if board is not None else {},
     )
 
 
@@ -131,55 +135,46 @@ def _books(rows: Iterable[ItemRow]) -> Books:
     )
 
 
-def _evaluators(outcome: Outcome, rows: list[ItemRow], items: list[ItemEntry]) -> list[EvaluatorEntry]:
-    """Sum up every key over every planned item: what is missing or failed stays in the denominator."""
-    by_key: dict[str, dict[int, list[Score]]] = {}
+def _scoreboard(outcome: Outcome, items: list[ItemEntry], rows: list[ItemRow]) -> tuple[Scoreboard, bool]:
+    """Sum up every key over every planned item; False beside it if no score could be read."""
+    ours = {row.run_id: row.evaluated for row in rows if row.run_id}
+    judged = [Judged(one.run_id, _label(one), ours.get(one.run_id, ())) for one in items if one.run_id]
+    guessed: dict[str, list[str]] = outcome.ledger.get_meta("evaluators") or {}
+    names = dict.fromkeys(outcome.config.spec.evaluator_names, ())
+    board = Scoreboard(judged, len(items), {**names, **guessed})
     # What came back during this run has been read: by id, and when all of it was there.
     read = {
-        index: outcome.scores[row.item]
-        for index, (row, item) in enumerate(zip(rows, items, strict=True))
+        item.run_id or "": outcome.scores[row.item]
+        for row, item in zip(rows, items, strict=True)
         if row.item in outcome.scores and item.state in _THERE
     }
-    for index, scores in read.items():
-        for score in scores:
-            by_key.setdefault(score.key, {}).setdefault(index, []).append(score)
-    runs = {item.run_id: index for index, item in enumerate(items) if item.run_id and index not in read}
+    board.add((run_id, score) for run_id, scores in read.items() for score in scores)
+    left = [one.run_id for one in judged if one.run_id not in read]
     try:
-        for score in outcome.readback.scores(list(runs)):
-            if score.run_id in runs:
-                by_key.setdefault(score.key, {}).setdefault(runs[score.run_id], []).append(score)
+        board.add((score.run_id or "", score) for score in outcome.readback.scores(left))
     except Exception as error:
         if not read:
             # Everything is delivered and was read back; only its summary must wait for the next look.
             outcome.warnings.append(f"the scores could not be read once more ({type(error).__name__})")
-            return []
+            return board, False
         outcome.warnings.append(
-            f"the scores of up to {len(runs)} item(s) could not be read and count as missing ({type(error).__name__})"
+            f"the scores of up to {len(left)} item(s) could not be read and count as missing ({type(error).__name__})"
         )
-    known: list[str] = outcome.ledger.get_meta("evaluator_keys") or []
-    entries = [_evaluator(key, by_key.get(key, {}), len(items)) for key in sorted({*known, *by_key})]
-    outcome.warnings.extend(
-        f"evaluator {entry.key} failed on {entry.errors} of {entry.of} item(s); the workers' logs say why"
-        for entry in entries
-        if entry.errors
-    )
-    return entries
+        return board, True
+    outcome.warnings.extend(f"evaluator {name} gave no score on any item" for name in board.speechless())
+    return board, True
 
 
-def _evaluator(key: str, by_item: dict[int, list[Score]], planned: int) -> EvaluatorEntry:
-    good = [score for scores in by_item.values() for score in scores if not score.failed]
-    scored = {item for item, scores in by_item.items() if any(not score.failed for score in scores)}
-    numbers = [score.score for score in good if score.score is not None]
-    values = Counter(str(score.value) for score in good if score.score is None and score.value is not None)
-    return EvaluatorEntry(
-        key=key,
-        n=len(scored),
-        mean=sum(numbers) / len(numbers) if numbers else None,
-        errors=len(by_item) - len(scored),
-        missing=planned - len(by_item),
-        of=planned,
-        values=dict(values),
-    )
+def _label(item: ItemEntry) -> str:
+    return item.example_id + (f" #{item.repetition}" if item.repetition else "")
+
+
+def _evaluator_errors(outcome: Outcome, board: Scoreboard | None) -> list[EvaluatorErrors]:
+    summary = outcome.summary.errors.items()
+    return [
+        *(board.errors() if board is not None else ()),
+        *(EvaluatorErrors(name, error, [], summary=True) for name, error in summary),
+    ]
 
 
 def _duplicates(found: Assignment) -> list[ItemEntry]:
@@ -198,15 +193,8 @@ def _value(score: dict[str, Any]) -> Any:
 
 
 def _summary_warnings(outcome: Outcome) -> list[str]:
-    summary = outcome.summary
-    return [
-        *(f"summary evaluator {name} failed: {error}" for name, error in summary.errors.items()),
-        *(
-            f"the summary score {key} does not come back"
-            for key, s in summary.scores.items()
-            if not s["visible"]
-        ),
-    ]
+    scores = outcome.summary.scores
+    return [f"the summary score {key} does not come back" for key, s in scores.items() if not s["visible"]]
 
 
 def _item_warnings(rows: list[ItemRow], session: int) -> list[str]:

@@ -50,9 +50,11 @@ class EvaluatorEntry:
         n: items with a score or a value.
         mean: of the scores, or None where there is no numeric score.
         errors: items where the evaluator failed.
-        missing: planned items without any feedback of this key.
-        of: planned items: n + errors + missing.
+        missing: planned items without any feedback of this key, of which nothing says that they need none.
+        of: planned items: n + errors + missing + none.
         values: for categorical feedback, value -> count.
+        evaluator: who gave it; None if that is not known (another tool did).
+        none: items on which the evaluator ran without an error and gave nothing under this key.
     """
 
     key: str
@@ -62,6 +64,25 @@ class EvaluatorEntry:
     missing: int
     of: int
     values: dict[str, int] = field(default_factory=dict)
+    evaluator: str | None = None
+    none: int = 0
+
+
+@dataclass(frozen=True)
+class EvaluatorErrors:
+    """One error of one evaluator.
+
+    Attributes:
+        error: as `repr` shows it, whole.
+        items: where it was raised, as `example id` or `example id #repetition`; the whole experiment for a
+            summary evaluator.
+        summary: it is a summary evaluator.
+    """
+
+    evaluator: str
+    error: str
+    items: list[str]
+    summary: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +97,11 @@ class WorkerEntry:
 
 @dataclass(frozen=True)
 class Receipt:
-    """The whole account; `verdict` is its one sentence, `command` what goes on from here."""
+    """The whole account; `verdict` is its one sentence, `command` what goes on from here.
+
+    Attributes:
+        other_feedback: feedback on the counting runs that no evaluator gave (a target's own, say): key -> how much.
+    """
 
     experiment: dict[str, Any]
     dataset: dict[str, Any]
@@ -100,6 +125,8 @@ class Receipt:
     command: str | None
     run_dir: str
     format: int = FORMAT
+    evaluator_errors: list[EvaluatorErrors] = field(default_factory=list)
+    other_feedback: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
         """Return it as indented JSON."""

@@ -132,17 +132,20 @@ def _evaluators(receipt: Receipt, width: int) -> Iterator[Line]:
     keys = [clean(key) for key in (*(entry.key for entry in receipt.evaluators), *receipt.summary)]
     if not keys:
         return
-    room = max(cell_len(key) for key in [*keys, "evaluator"] if cell_len(key) <= max(width - _FIGURES, 9))
-    yield [("  " + "evaluator".ljust(room) + columns("mean", "n", "errors", "missing", "of"), "dim")]
+    quiet = any(entry.none for entry in receipt.evaluators)
+    heads = ("mean", "n", "errors", "missing", *(["none"] if quiet else []), "of")
+    figures = _FIGURES + 9 * quiet
+    room = max(cell_len(key) for key in [*keys, "evaluator"] if cell_len(key) <= max(width - figures, 9))
+    yield [("  " + "evaluator".ljust(room) + columns(*heads), "dim")]
     for entry in receipt.evaluators:
-        yield from _evaluator(entry, room, width)
+        yield from _evaluator(entry, room, width, quiet)
     for key, value in receipt.summary.items():
         yield from _alone(key, room)
         score = [(_named(key, room), ""), (number(value).rjust(9), "bold")]
         yield [*score, ("  over the whole experiment", "dim")]
 
 
-def _evaluator(entry: EvaluatorEntry, room: int, width: int) -> Iterator[Line]:
+def _evaluator(entry: EvaluatorEntry, room: int, width: int, quiet: bool) -> Iterator[Line]:
     mean = "-" if entry.mean is None else number(entry.mean)
     yield from _alone(entry.key, room)
     yield [
@@ -150,7 +153,7 @@ def _evaluator(entry: EvaluatorEntry, room: int, width: int) -> Iterator[Line]:
         (mean.rjust(9), "bold"),
         (columns(entry.n), ""),
         (columns(entry.errors, entry.missing), "red" if entry.errors or entry.missing else ""),
-        (columns(entry.of), ""),
+        (columns(*([entry.none] if quiet else []), entry.of), ""),
     ]
     if entry.values:
         ranked = sorted(entry.values.items(), key=lambda pair: (-pair[1], pair[0]))

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from evalrunner.report.lines import Line, block, clean, count
-from evalrunner.report.receipt import ItemEntry, Receipt, WorkerEntry
+from evalrunner.report.receipt import EvaluatorErrors, ItemEntry, Receipt, WorkerEntry
 
 #: How many items (errors, workers, warnings) are named before "see receipt.json".
 CAP = 20
@@ -31,6 +31,7 @@ def troubles(receipt: Receipt, width: int) -> list[Iterator[Line]]:
     return [
         _open_items(receipt, width),
         _errors(receipt, width),
+        _evaluator_errors(receipt, width),
         _odd_runs(receipt, width),
         _deaths(receipt, width),
         _warnings(receipt, width),
@@ -86,6 +87,24 @@ def _errors(receipt: Receipt, width: int) -> Iterator[Line]:
         more = f"and {len(items) - each} more: see receipt.json" if len(items) > each else ""
         yield from ([(f"        {one}", "dim")] for one in (*items[:each], more) if one)
     yield from _more(len(groups), "error")
+
+
+def _evaluator_errors(receipt: Receipt, width: int) -> Iterator[Line]:
+    groups: dict[str, list[EvaluatorErrors]] = defaultdict(list)
+    for one in receipt.evaluator_errors:
+        groups[("summary evaluator " if one.summary else "evaluator ") + clean(one.evaluator)].append(one)
+    few = sum(len(one.items) for one in receipt.evaluator_errors) <= CAP
+    for name, errors in list(groups.items())[:CAP]:
+        where = count(sum(len(one.items) for one in errors), "item")
+        on = "" if errors[0].summary else f" on {where}"
+        yield [(f"  {name} failed{on}:", "yellow")]
+        for one in errors[:CAP]:
+            yield from block(f"{max(1, len(one.items))} x {clean(one.error, limit=2000)}", width, indent=4)
+            shown = one.items if few else one.items[:3]
+            more = f"and {len(one.items) - len(shown)} more: see receipt.json" if shown != one.items else ""
+            yield from ([(f"        {clean(each)}", "dim")] for each in (*shown, more) if each)
+        yield from _more(len(errors), "error")
+    yield from _more(len(groups), "evaluator")
 
 
 def _odd_runs(receipt: Receipt, width: int) -> Iterator[Line]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from evalrunner.report.receipt import ItemEntry
+from evalrunner.report.receipt import EvaluatorErrors, ItemEntry
 from evalrunner.supervisor.session import Outcome
+
+#: Evaluators that the sentence names.
+_NAMED = 5
 
 
 class Exit(IntEnum):
@@ -18,6 +22,7 @@ class Exit(IntEnum):
     FAILED = 1
     INCOMPLETE = 3
     STOPPED = 4
+    EVALUATORS = 5
 
 
 @dataclass(frozen=True)
@@ -30,8 +35,13 @@ class Verdict:
     command: str | None
 
 
-def judge(items: list[ItemEntry], outcome: Outcome, *, plan_only: bool) -> Verdict:
-    """Judge a run by the states of its items."""
+def judge(
+    items: list[ItemEntry], errors: Sequence[EvaluatorErrors], outcome: Outcome, *, plan_only: bool
+) -> Verdict:
+    """Judge a run by the states of its items, then by its evaluators.
+
+    The first that applies is the exit code: stopped, not complete, items failed, evaluators failed.
+    """
     states = Counter(item.state for item in items)
     total = len(items)
     go_on = f"evalrunner resume {shlex.quote(outcome.scope.name)}"
@@ -39,18 +49,36 @@ def judge(items: list[ItemEntry], outcome: Outcome, *, plan_only: bool) -> Verdi
         go_on += f" --run-dir {shlex.quote(str(outcome.config.run_dir))}"
     if plan_only:
         return Verdict(states["not run"] == 0, Exit.COMPLETE, _plan_sentence(states, total), None)
+    also = _evaluators_sentence(errors)
     open_ = states["not run"] + states["not visible"] + states["not delivered"]
     if open_:
         code = Exit.STOPPED if outcome.stopped else Exit.INCOMPLETE
-        return Verdict(False, code, _open_sentence(states, total, stopped=outcome.stopped), go_on)
+        return Verdict(False, code, _open_sentence(states, total, stopped=outcome.stopped) + also, go_on)
     if states["failed"]:
         sentence = f"All {total} items are delivered and visible; {states['failed']} of them failed."
-        return Verdict(True, Exit.FAILED, sentence, f"{go_on} --retry-errors")
+        return Verdict(True, Exit.FAILED, sentence + also, f"{go_on} --retry-errors")
+    if also:
+        code = Exit.COMPLETE if outcome.config.evaluator_errors == "warn" else Exit.EVALUATORS
+        return Verdict(True, code, f"All {total} items are visible.{also}", go_on)
     if states["visible"] == 0:
         return Verdict(
             True, Exit.COMPLETE, f"Nothing is missing: all {total} items are visible; 0 executed.", None
         )
     return Verdict(True, Exit.COMPLETE, f"All {total} items are visible; nothing was lost.", None)
+
+
+def _evaluators_sentence(errors: Sequence[EvaluatorErrors]) -> str:
+    """Say which evaluators failed, and on how much, or nothing."""
+    counts: Counter[str] = Counter()
+    for error in errors:
+        counts[error.evaluator] += len(error.items)
+    summary = {error.evaluator for error in errors if error.summary}
+    told = [
+        f"{name} on the whole experiment" if name in summary else f"{name} on {count} item{'s' * (count > 1)}"
+        for name, count in counts.most_common()
+    ]
+    more = f", and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
+    return f" Evaluators failed: {', '.join(told[:_NAMED])}{more}." if told else ""
 
 
 def _plan_sentence(states: Counter[str], total: int) -> str:

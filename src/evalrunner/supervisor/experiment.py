@@ -108,7 +108,11 @@ def _number(value: Any) -> int | None:
     return value if isinstance(value, int) and value > 0 else None
 
 
-def describe(scope: Scope, reading: Reading, keys: list[str]) -> dict[str, Any]:
+Guessed = dict[str, list[str]]
+"""Evaluator's name -> feedback keys."""
+
+
+def describe(scope: Scope, reading: Reading, keys: Guessed) -> dict[str, Any]:
     """Return the experiment's metadata: what was there, the version over the whole dataset, our facts."""
     known = scope.metadata if isinstance(scope.metadata.get(FACTS), dict) else {}
     # A run over a part of an experiment does not make the experiment smaller: what its creation said stands.
@@ -124,11 +128,29 @@ def describe(scope: Scope, reading: Reading, keys: list[str]) -> dict[str, Any]:
         "num_repetitions": repetitions,
         "dataset_version": max(filter(None, (known.get("dataset_version"), reading.version)), default=None),
         "dataset_splits": sorted({*(known.get("dataset_splits") or ()), *reading.splits}),
-        FACTS: {**facts, "evaluator_keys": sorted({*(facts.get("evaluator_keys") or ()), *keys})},
+        FACTS: {**facts, **evaluator_facts(facts, keys)},
     }
 
 
-def create(client: Client, config: RunConfig, scope: Scope, reading: Reading, keys: list[str]) -> Scope:
+def evaluator_facts(facts: dict[str, Any], keys: Guessed) -> dict[str, Any]:
+    """Return what the experiment says of its evaluators: each with its keys, and all keys together.
+
+    Args:
+        facts: what it has said so far.
+        keys: of each evaluator, as it is known now; it takes the place of what was said of that evaluator,
+            which may have been a guess.
+    """
+    known = facts.get("evaluators")
+    named = {**(known if isinstance(known, dict) else {}), **{name: sorted(of) for name, of in keys.items()}}
+    # Without names (an earlier evalrunner wrote it) nobody can say which of the keys were guessed.
+    unnamed = () if isinstance(known, dict) else facts.get("evaluator_keys") or ()
+    return {
+        "evaluators": named,
+        "evaluator_keys": sorted({*unnamed, *(key for of in named.values() for key in of)}),
+    }
+
+
+def create(client: Client, config: RunConfig, scope: Scope, reading: Reading, keys: Guessed) -> Scope:
     """Make the experiment, with what the service's own progress bar needs; return the scope with it.
 
     The id is ours (the SDK too sends one, client.py:5116), because the run's folder is called after it.
@@ -142,7 +164,7 @@ def create(client: Client, config: RunConfig, scope: Scope, reading: Reading, ke
         "extra": {"metadata": describe(scope, reading, keys)},
         "num_examples": len(reading.ids),
         "num_repetitions": scope.repetitions,
-        "evaluator_keys": keys or None,
+        "evaluator_keys": list(dict.fromkeys(key for of in keys.values() for key in of)) or None,
     }
     # A conflict about an id that only we know means that the answer to an earlier try was lost.
     with contextlib.suppress(LangSmithConflictError):
@@ -164,7 +186,7 @@ def _asked(scope: Scope) -> dict[str, Any]:
     return {key: value for key, value in scope.metadata.items() if key not in _OURS}
 
 
-def write_facts(client: Client, scope: Scope, reading: Reading, keys: list[str]) -> None:
+def write_facts(client: Client, scope: Scope, reading: Reading, keys: Guessed) -> None:
     """Write the metadata once, over the whole dataset, if it does not stand there yet."""
     current = client.read_project(project_id=scope.experiment_id)
     # What stands there says what its creation meant; what this run asked for besides comes on top.

@@ -11,6 +11,7 @@ from requests import RequestException
 
 from evalrunner.engines.base import Engine
 from evalrunner.errors import ServiceError
+from evalrunner.ledger.ledger import Ledger
 from evalrunner.protocol.lease import IN_SPOOL, ItemState
 from evalrunner.supervisor.experiment import write_facts
 from evalrunner.supervisor.parts import Parts
@@ -57,7 +58,7 @@ def _silence(client: Client) -> str:
 
 
 def _describe(parts: Parts, client: Client, outcome: Outcome) -> None:
-    keys: list[str] = parts.ledger.get_meta("evaluator_keys") or []
+    keys = _keys(parts.ledger)
     why = outcome.silence
     try:
         if not why:
@@ -68,6 +69,16 @@ def _describe(parts: Parts, client: Client, outcome: Outcome) -> None:
         why = type(error).__name__
     if why:
         outcome.warnings.append(f"the experiment's metadata could not be written ({why})")
+
+
+def _keys(ledger: Ledger) -> dict[str, list[str]]:
+    """Return each evaluator's feedback keys: those that it gave, or, while it gave none, those it is guessed to."""
+    given: dict[str, set[str]] = {}
+    for row in ledger.items():
+        for each in row.evaluated:
+            given.setdefault(each.name, set()).update(each.keys)
+    guessed: dict[str, list[str]] = ledger.get_meta("evaluators") or {}
+    return {**guessed, **{name: sorted(keys) for name, keys in given.items() if keys}}
 
 
 def _let_go(parts: Parts) -> None:

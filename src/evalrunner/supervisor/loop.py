@@ -39,7 +39,7 @@ class Supervisor:
 
     Args:
         begin: called once, when the first worker has loaded the target: makes the experiment if it is new;
-            takes the evaluators' feedback keys.
+            takes the evaluators, each with the feedback keys that it is guessed to give.
         stop_asked: how often the user has asked for an end so far.
     """
 
@@ -48,7 +48,7 @@ class Supervisor:
         parts: Parts,
         state: SupervisorState,
         tally: Tally,
-        begin: Callable[[list[str]], Scope],
+        begin: Callable[[dict[str, list[str]]], Scope],
         stop_asked: Callable[[], int],
     ) -> None:
         self._p = parts
@@ -116,7 +116,7 @@ class Supervisor:
             self._take(ev.Reported(number, message))
         elif isinstance(message, Ready):
             self._take(ev.WorkerReady(number, message.concurrency))
-            self._begin_once(message.evaluator_keys)
+            self._begin_once(message.evaluators)
         elif isinstance(message, StartFailed):
             self._take(ev.WorkerCouldNotStart(number, message.error))
         elif isinstance(message, Ack):
@@ -133,10 +133,10 @@ class Supervisor:
                 "what they sent is outside the books"
             )
 
-    def _begin_once(self, keys: list[str]) -> None:
+    def _begin_once(self, guessed: dict[str, list[str]]) -> None:
         if not self._began:
             self._began = True
-            self._p.scope = self._begin(keys)
+            self._p.scope = self._begin(guessed)
             self._take(ev.Begun())
             self._phase = "running"
 

@@ -183,7 +183,7 @@ def write_plan(ledger: Ledger, plan: Plan, at: float) -> None:
                 fields = {"run_id": run.id, "error": _short(run.error), "reason": None}
                 if row.run_id != run.id:
                     # Another run has taken its place: what the ledger knows of the old one is not true of it.
-                    fields |= {"runs": None, "others": None, "feedback": None, "warnings": None}
+                    fields |= dict.fromkeys(("runs", "others", "feedback", "warnings", "evaluated"))
                 moves.append((row.item, S.VISIBLE, fields))
                 told.append((at, row.item, None, row.token, f"found complete: run {run.id}"))
         for item, state, fields in moves:

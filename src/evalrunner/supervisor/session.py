@@ -313,21 +313,23 @@ class _Session:
             first_token=parts.ledger.highest_token() + 1,
         )
         tally = Tally(len(outcome.plan.complete), self._clock.monotonic())
-        supervisor = Supervisor(parts, state, tally, lambda keys: self._begin(outcome, keys), self._stops)
+        supervisor = Supervisor(
+            parts, state, tally, lambda guessed: self._begin(outcome, guessed), self._stops
+        )
         try:
             supervisor.run()
         finally:
             outcome.restarts = state.restarts
             outcome.scores = parts.confirmer.scores()
 
-    def _begin(self, outcome: Outcome, keys: list[str]) -> Scope:
+    def _begin(self, outcome: Outcome, guessed: dict[str, list[str]]) -> Scope:
         scope = self._parts.scope
         if scope.session is None:
             with service.told(self._client):
-                scope = create(self._client, self._config, scope, outcome.reading, keys)
+                scope = create(self._client, self._config, scope, outcome.reading, guessed)
         spec = self._config.spec
         with self._parts.ledger.transaction():
-            self._parts.ledger.set_meta("evaluator_keys", keys)
+            self._parts.ledger.set_meta("evaluators", guessed)
             # For `evalrunner resume`, which knows no more than this folder.
             self._parts.ledger.set_meta(
                 "run",

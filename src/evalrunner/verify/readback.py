@@ -39,7 +39,12 @@ class RootRun:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One feedback of a run (or, without `run_id`, of the experiment)."""
+    """One feedback of a run (or, without `run_id`, of the experiment).
+
+    Attributes:
+        failed: it is the record of an evaluator's error.
+        source: `model` for evaluators, `api` for code that posts by itself, `app` for people.
+    """
 
     id: str
     run_id: str | None
@@ -48,6 +53,7 @@ class Score:
     value: Any
     failed: bool
     comment: str | None
+    source: str = "model"
 
 
 class ReadBack:
@@ -125,6 +131,7 @@ def _score(row: dict[str, Any]) -> Score:
         value=row.get("value"),
         failed=bool((row.get("extra") or {}).get("error") or row.get("error")),
         comment=row.get("comment"),
+        source=str((row.get("feedback_source") or {}).get("type") or "model"),
     )
 
 

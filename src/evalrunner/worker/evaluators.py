@@ -10,7 +10,10 @@ import asyncio
 import contextvars
 import inspect
 import io
-from collections.abc import Callable
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
@@ -19,10 +22,15 @@ from langsmith.evaluation import EvaluationResult, EvaluationResults, RunEvaluat
 from langsmith.evaluation.evaluator import DynamicRunEvaluator
 from langsmith.schemas import Example, Run
 
-from evalrunner.delivery.traces import CURRENT
+from evalrunner.config import unique
+from evalrunner.delivery.traces import CURRENT, ItemTrace
 from evalrunner.errors import TargetError
+from evalrunner.protocol.evaluated import LONGEST, Evaluated, object_name, sayable
+from evalrunner.worker.scores import checked
 from evalrunner.worker.target import contained, contained_await
 
+#: How often a worker's log shows the traceback of one error, and of how many different ones of an evaluator.
+SHOWN, DISTINCT = 3, 200
 Results = EvaluationResult | EvaluationResults
 
 
@@ -42,23 +50,41 @@ def resolve(evaluator: Any) -> RunEvaluator:
     try:
         return DynamicRunEvaluator(evaluator)
     except (ValueError, TypeError) as error:
-        raise TargetError(f"evaluator {name_of(evaluator)!r} cannot be used: {error}") from error
+        raise TargetError(f"evaluator {object_name(evaluator)!r} cannot be used: {error}") from error
 
 
-def name_of(evaluator: Any) -> str:
-    """Return what an evaluator is called."""
-    return str(
-        getattr(evaluator, "__name__", None) or getattr(evaluator, "_name", None) or type(evaluator).__name__
-    )
+def names_of(given: Sequence[str], evaluators: Sequence[Any]) -> Sequence[str]:
+    """Return the evaluators' names: those that the supervisor knows them by, else what they call themselves."""
+    return given if len(given) == len(evaluators) else unique(map(object_name, evaluators))
+
+
+class EvaluatorError(Exception):
+    """Stands for what an evaluator raised where that cannot show itself."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(said)
+        self._said = said
+
+    def __repr__(self) -> str:
+        return self._said
+
+
+def said(error: BaseException) -> str:
+    """Return an error as `repr` shows it, which is what the SDK records (evaluation/_arunner.py:1014)."""
+    try:
+        return sayable(repr(error))
+    except Exception as unprintable:
+        return f"{type(error).__name__}(it cannot be printed: {type(unprintable).__name__})"
 
 
 class TrackedEvaluator(RunEvaluator):
     """One of the user's evaluators, with its scores named after it and nothing able to escape."""
 
-    def __init__(self, evaluator: Any, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, evaluator: Any, pool: ThreadPoolExecutor, name: str) -> None:
         self._inner = resolve(evaluator)
         self._pool = pool
-        self.name = name_of(evaluator)
+        self.name = name
+        self._told: Counter[str] = Counter()
         self._async = _is_async(self._inner)
         #: Whether it asks for the example's attachments (a `RunEvaluator` finds them on the example).
         self.takes_attachments = "attachments" in _parameters(evaluator)
@@ -66,12 +92,12 @@ class TrackedEvaluator(RunEvaluator):
     @property
     def feedback_keys(self) -> list[str]:
         """The keys under which the SDK files an error of this evaluator: never none."""
-        return list(self._inner.feedback_keys) or [self.name]
+        return self.known_keys or [self.name]
 
     @property
     def known_keys(self) -> list[str]:
-        """The keys that the SDK can tell without running it; maybe none."""
-        return list(self._inner.feedback_keys)
+        """The keys that the SDK can tell without running it; maybe none, and maybe not those that it gives."""
+        return [key for key in dict.fromkeys(self._inner.feedback_keys) if key and key == sayable(key)]
 
     def evaluate_run(
         self, run: Run, example: Example | None = None, evaluator_run_id: UUID | None = None
@@ -82,11 +108,43 @@ class TrackedEvaluator(RunEvaluator):
     async def aevaluate_run(
         self, run: Run, example: Example | None = None, evaluator_run_id: UUID | None = None
     ) -> Results:
-        """Run it; a sync evaluator runs in a thread, in a copy of this context."""
+        """Run it, and note what became of it.
+
+        Raises:
+            Exception: what it raised, or why its scores cannot be recorded; the SDK records it in their place.
+        """
         item = CURRENT.get()
         if item is not None:
             item.evaluator = self.name
         _rewind(example)
+        try:
+            results = checked(await self._evaluate(run, example, evaluator_run_id))
+        except Exception as error:
+            self._failed(item, run, error)
+            raise
+        if item is not None:
+            own = (None, run.id, str(run.id))
+            keys = tuple(result.key for result in results if result.target_run_id in own)
+            item.evaluated.append(Evaluated(self.name, keys))
+        return EvaluationResults(results=results)
+
+    def _failed(self, item: ItemTrace | None, run: Run, error: Exception) -> None:
+        text = said(error)
+        if item is not None:
+            item.evaluated.append(Evaluated(self.name, error=text[:LONGEST]))
+        self._log(run, error, text)
+        if not _shows(error, text):
+            raise EvaluatorError(text) from error
+
+    def _log(self, run: Run, error: Exception, text: str) -> None:
+        # Not through `logging`: what a target configures there may have switched our logger off.
+        print(f"evaluator {self.name} failed on run {run.id}: {text}", file=sys.stderr)
+        self._told[text] += 1
+        if self._told[text] <= SHOWN and len(self._told) <= DISTINCT:
+            traceback.print_exception(error, file=sys.stderr)
+
+    async def _evaluate(self, run: Run, example: Example | None, evaluator_run_id: UUID | None) -> Results:
+        """Call it; a sync evaluator runs in a thread, in a copy of this context."""
         if self._async:
             answer: Results = await contained_await(self._inner.aevaluate_run(run, example, evaluator_run_id))
             return answer
@@ -94,6 +152,13 @@ class TrackedEvaluator(RunEvaluator):
         loop = asyncio.get_running_loop()
         call = contained(self._inner.evaluate_run)
         return await loop.run_in_executor(self._pool, context.run, call, run, example, evaluator_run_id)
+
+
+def _shows(error: Exception, text: str) -> bool:
+    try:
+        return repr(error) == text
+    except Exception:
+        return False
 
 
 def _parameters(evaluator: Any) -> list[str]:

@@ -29,6 +29,7 @@ from evalrunner.delivery.outlet import Outlet
 from evalrunner.delivery.runs import RunBuffer, error_run
 from evalrunner.delivery.sdk import RecordingClient, mark_traceable
 from evalrunner.delivery.traces import CURRENT, ItemTrace, TraceBook
+from evalrunner.protocol.evaluated import EVALUATORS
 from evalrunner.protocol.messages import LeasedItem
 from evalrunner.worker.evaluators import EndOfItem, TrackedEvaluator
 from evalrunner.worker.prelude import die_with_group
@@ -198,6 +199,7 @@ class Lane:
         CURRENT.set(None)
 
     def _publish(self, item: LeasedItem, trace: ItemTrace, warnings: list[str]) -> None:
+        _sign(trace)
         operations = self._shop.book.close(trace)
         meta = describe(trace, warnings, time.monotonic() - self._began)
         self._shop.outlet.publish(item.item, item.token, meta, operations)
@@ -248,6 +250,19 @@ class Lane:
         )
 
 
+def _sign(trace: ItemTrace) -> None:
+    """Write into the root's metadata which evaluators ran without an error, and which keys they gave.
+
+    It is the only record of an evaluator that had nothing to say about this item: without it, a command from
+    another folder could not tell "does not apply" from "is missing".
+    """
+    root = trace.runs.get(trace.run_id)
+    if root is not None and trace.evaluated:
+        ran = {each.name: list(each.keys) for each in trace.evaluated if each.error is None}
+        root.extra = {**(root.extra or {})}
+        root.extra["metadata"] = {**(root.extra.get("metadata") or {}), EVALUATORS: ran}
+
+
 def describe(trace: ItemTrace, warnings: list[str], seconds: float) -> dict[str, Any]:
     """Return what the supervisor needs to know of an item, as it stands in the spool record's header."""
     own = trace.own()
@@ -260,6 +275,7 @@ def describe(trace: ItemTrace, warnings: list[str], seconds: float) -> dict[str,
         "error": _one_line(root.error) if root is not None and root.error else None,
         "warnings": warnings + troubles,
         "seconds": round(seconds, 6),
+        "evaluated": [each.to_json() for each in trace.evaluated],
     }
 
 

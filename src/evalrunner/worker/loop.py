@@ -41,7 +41,7 @@ from evalrunner.protocol.messages import (
 )
 from evalrunner.protocol.worker import COULD_NOT_START, WorkerOrder
 from evalrunner.worker import summary
-from evalrunner.worker.evaluators import TrackedEvaluator
+from evalrunner.worker.evaluators import TrackedEvaluator, names_of
 from evalrunner.worker.inbox import Inbox, sender_of
 from evalrunner.worker.lane import Lane, Workshop
 from evalrunner.worker.loading import Objects, load
@@ -87,8 +87,7 @@ async def _live(connection: Any, order: WorkerOrder, send: Send, named: Objects)
         target, evaluators = await _start(order, named, stack)
     concurrency = order.config.max_concurrency or (ASYNC_CONCURRENCY if target.is_async else SYNC_CONCURRENCY)
     target.open_pool(concurrency)
-    keys = [key for evaluator in evaluators for key in evaluator.known_keys]
-    send(Ready(os.getpid(), concurrency, keys, [evaluator.name for evaluator in evaluators]))
+    send(Ready(os.getpid(), concurrency, {one.name: one.known_keys for one in evaluators}))
     begin = await inbox.begin()
     reporter = Reporter(send, inbox.starving)
     shop = _open_shop(order, inbox, begin, reporter, target, evaluators, concurrency)
@@ -126,7 +125,9 @@ async def _start(
         pool = ThreadPoolExecutor(
             max(4, order.config.max_concurrency or ASYNC_CONCURRENCY), thread_name_prefix="evaluator"
         )
-        return target, [TrackedEvaluator(evaluator, pool) for evaluator in named.evaluators]
+        names = names_of(order.spec.evaluator_names, named.evaluators)
+        judges = zip(names, named.evaluators, strict=True)
+        return target, [TrackedEvaluator(evaluator, pool, name) for name, evaluator in judges]
 
 
 @contextlib.contextmanager

@@ -16,10 +16,12 @@ from langsmith.schemas import Example, Run
 
 from evalrunner.config import Endpoint, TargetSpec
 from evalrunner.delivery.sdk import call_summary_evaluator, list_root_runs
+from evalrunner.protocol.evaluated import LONGEST
 from evalrunner.protocol.messages import Summarise, Summarised, decode, encode
-from evalrunner.worker.evaluators import name_of
+from evalrunner.worker.evaluators import names_of, said
 from evalrunner.worker.loading import load
 from evalrunner.worker.refusal import no_evaluations
+from evalrunner.worker.scores import checked
 from evalrunner.worker.target import contained
 
 logger = logging.getLogger(__name__)
@@ -36,7 +38,8 @@ def serve(connection: Any, spec: TargetSpec, endpoint: Endpoint, shims: Path) ->
         auto_batch_tracing=False,
     )
     with no_evaluations():
-        evaluators = load(spec, shims).summary_evaluators
+        loaded = load(spec, shims).summary_evaluators
+    evaluators = list(zip(names_of(spec.summary_names, loaded), loaded, strict=True))
     answer = Summarised({}, {})
     if evaluators:
         runs, examples = _read(client, order)
@@ -61,18 +64,23 @@ def _read(client: Client, order: Summarise) -> tuple[list[Run], list[Example]]:
 
 
 def _summarise(
-    client: Client, order: Summarise, evaluators: list[Any], runs: list[Run], examples: list[Example]
+    client: Client,
+    order: Summarise,
+    evaluators: list[tuple[str, Any]],
+    runs: list[Run],
+    examples: list[Example],
 ) -> Summarised:
     scores: dict[str, dict[str, Any]] = {}
     errors: dict[str, str] = {}
     experiment = UUID(order.experiment["id"])
-    for evaluator in evaluators:
-        name = name_of(evaluator)
+    for name, evaluator in evaluators:
         try:
-            results = contained(call_summary_evaluator)(client, evaluator, runs, examples)
+            results = checked(
+                {"results": contained(call_summary_evaluator)(client, evaluator, runs, examples)}
+            )
         except Exception as error:
-            logger.exception("summary evaluator %s", name)
-            errors[name] = f"{type(error).__name__}: {error}"[:500]
+            logger.exception("summary evaluator %s failed", name)
+            errors[name] = said(error)[:LONGEST]
             continue
         for result in results:
             # Named by what it is, so that the next run of the command replaces it.
