@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from typing import Any
 
 import orjson
 import pytest
 from backend_fixtures import TOKEN, Backend, Process  # type: ignore[import-not-found]
 from langsmith import Client, aevaluate, traceable
-from langsmith.schemas import Dataset, TracerSession
+from langsmith.evaluation import EvaluationResult, EvaluationResults
+from langsmith.schemas import Dataset, Run, TracerSession
 
 from evalrunner.delivery.sdk import RecordingClient, mark_traceable
 from evalrunner.delivery.traces import CURRENT, Operation, TraceBook
-from evalrunner.protocol.ids import feedback_id
+from evalrunner.protocol.ids import failure_id, feedback_id
 
 
 @pytest.fixture(scope="module")
@@ -175,15 +177,29 @@ def test_a_score_of_the_experiment_itself_is_sent(
     assert [row["key"] for row in answer.json()] == ["total"]
 
 
-def test_the_id_of_a_score_is_that_of_the_item_it_belongs_to(backend: Backend) -> None:
+def test_the_id_of_a_score_says_whose_it_is(backend: Backend) -> None:
     collected = Collected(backend)
     item = collected.book.open(1, 1, uuid.uuid4())
     item.evaluator = "exact"
+    started = datetime.now(timezone.utc)
+    run = Run(
+        id=item.run_id, trace_id=item.run_id, name="root", run_type="chain", inputs={}, start_time=started
+    )
+    given = EvaluationResults(
+        results=[EvaluationResult(key="k", score=1), EvaluationResult(key="k", score=2)]
+    )
+    failed = EvaluationResult(key="k", comment="ValueError()", extra={"error": True})
     token = CURRENT.set(item)
     try:
-        collected.client.create_feedback(
-            item.run_id, "k", score=1, trace_id=item.run_id, session_id=uuid.uuid4()
-        )
+        collected.client._log_evaluation_feedback(given, run)
+        collected.client._log_evaluation_feedback(failed, run)
+        # What code posts by itself is not the evaluator's whose turn it is.
+        collected.client.create_feedback(item.run_id, "k", score=1, trace_id=item.run_id)
     finally:
         CURRENT.reset(token)
-    assert [operation[1] for operation in item.feedback] == [str(feedback_id(item.run_id, "exact", "k", 0))]
+    assert [operation[1] for operation in item.feedback] == [
+        str(feedback_id(item.run_id, "exact", "k", 0)),
+        str(feedback_id(item.run_id, "exact", "k", 1)),
+        str(failure_id(item.run_id, "exact", "k")),
+        str(feedback_id(item.run_id, "", "k", 0)),
+    ]
