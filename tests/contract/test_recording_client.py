@@ -180,7 +180,7 @@ def test_a_score_of_the_experiment_itself_is_sent(
 def test_the_id_of_a_score_says_whose_it_is(backend: Backend) -> None:
     collected = Collected(backend)
     item = collected.book.open(1, 1, uuid.uuid4())
-    item.evaluator = "exact"
+    item.evaluator, project = "exact", uuid.uuid4()
     started = datetime.now(timezone.utc)
     run = Run(
         id=item.run_id, trace_id=item.run_id, name="root", run_type="chain", inputs={}, start_time=started
@@ -191,10 +191,10 @@ def test_the_id_of_a_score_says_whose_it_is(backend: Backend) -> None:
     failed = EvaluationResult(key="k", comment="ValueError()", extra={"error": True})
     token = CURRENT.set(item)
     try:
-        collected.client._log_evaluation_feedback(given, run)
-        collected.client._log_evaluation_feedback(failed, run)
+        collected.client._log_evaluation_feedback(given, run, project_id=project)
+        collected.client._log_evaluation_feedback(failed, run, project_id=project)
         # What code posts by itself is not the evaluator's whose turn it is.
-        collected.client.create_feedback(item.run_id, "k", score=1, trace_id=item.run_id)
+        collected.client.create_feedback(item.run_id, "k", score=1, trace_id=item.run_id, session_id=project)
     finally:
         CURRENT.reset(token)
     assert [operation[1] for operation in item.feedback] == [
