@@ -64,8 +64,12 @@ def test_feedback_is_given_by_token(backend: Backend, suffix: str) -> None:
         assert (str(told.run_id), told.key, told.score, told.comment) == (run, "thumbs", 1, "great")
         assert told.feedback_source is not None
         assert told.feedback_source.metadata == {"by": "ann"}
-        client.create_feedback_from_token(token.url, score=0)
-        assert client.read_feedback(feedback).score == 0  # the same feedback, since the token names it
+        client.create_feedback_from_token(token.url, score=0)  # somebody else, by the same link
+        assert client.read_feedback(feedback).score == 1
+        assert sorted(f.score or 0 for f in client.list_feedback(run_ids=[run], feedback_key=["thumbs"])) == [
+            0,
+            1,
+        ]
         several = client.create_presigned_feedback_tokens(run, ["a", "b"], expiration=timedelta(minutes=5))
         listed = list(client.list_presigned_feedback_tokens(run))
         assert {one.id for one in listed} == {token.id, *(one.id for one in several)}

@@ -70,7 +70,7 @@ def test_what_cannot_be_shared(backend: Backend) -> None:
     asked = {"trace_id": root, "session_id": run_id()}
     assert backend.call("POST", f"/api/v2/runs/{root}/share", json=asked).status_code == 404
     assert keyless(backend, "GET", f"/public/{uuid.uuid4()}/run").status_code == 404
-    assert keyless(backend, "GET", "/public/nonsense/run").status_code == 422
+    assert keyless(backend, "GET", "/public/nonsense/run").status_code == 404
 
 
 def test_a_link_ends_with_its_run(backend: Backend) -> None:

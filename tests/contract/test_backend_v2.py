@@ -223,7 +223,6 @@ REFUSED: list[tuple[int, str, dict[str, Any]]] = [
     (400, "/api/v2/runs/query", {"project_ids": [P], "is_root": "yes"}),
     (400, "/api/v2/runs/query", {"project_ids": [P], "cursor": "nonsense"}),
     (400, "/api/v2/runs/query", {"project_ids": [P], "filter": "eq(nom, 1)"}),
-    (400, "/api/v2/runs/query", {"project_ids": [P], "colour": 1}),
     (501, "/api/v2/runs/query", {"project_ids": [P], "ai_search": "angry users"}),
     (400, "/api/v2/traces/query", {}),
     (422, "/api/v2/traces/query", {"project_id": P, "page_size": 101}),

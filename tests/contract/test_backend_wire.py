@@ -60,7 +60,7 @@ def test_the_update_wins_whatever_the_order(backend: Backend, order: str) -> Non
         assert backend.multipart(body(raw)).status_code == 202
     kept = read(backend, run)
     assert (kept["inputs"], kept["outputs"], kept["extra"]) == ({"q": 1}, {"r": 2}, {"a": 1})
-    assert (kept["status"], kept["end_time"]) == ("success", "2026-01-02T03:04:06.000000+00:00")
+    assert (kept["status"], kept["end_time"]) == ("success", "2026-01-02T03:04:06.000000")
 
 
 def test_repeated_operations(backend: Backend) -> None:
@@ -146,7 +146,7 @@ def test_batch_and_delete(backend: Backend) -> None:
     }
     assert backend.call("POST", "/runs/batch", json=sent).status_code == 202
     kept = read(backend, run)
-    assert (kept["outputs"], kept["start_time"]) == ({"a": 1}, "2026-01-02T03:04:05.000000+00:00")
+    assert (kept["outputs"], kept["start_time"]) == ({"a": 1}, "2026-01-02T03:04:05.000000")
     assert backend.call("POST", "/feedback", json={"run_id": run, "key": "k"}).status_code == 200
     doomed = {"session_id": kept["session_id"], "trace_ids": [run]}
     assert backend.call("POST", "/runs/delete", json=doomed).status_code == 202
@@ -264,7 +264,7 @@ def test_bodies_that_are_refused(backend: Backend, status: int, raw: bytes) -> N
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/runs/x", 422),
+        ("GET", "/runs/x", 404),
         ("GET", "/no/such", 404),
         ("DELETE", "/info", 405),
         ("GET", "/sessions?limit=101", 422),
@@ -375,7 +375,7 @@ def test_addresses_of_attachments_are_signed(backend: Backend) -> None:
     page = part(f"attachment.{run}.page", b"<script>", "text/html")
     assert backend.multipart(body(post(run, "files"), page)).status_code == 202
     entry = read(backend, run)["s3_urls"]["attachment.page"]
-    url = backend.url + entry["presigned_url"]
+    url = entry["presigned_url"]
     answer = requests.get(url, timeout=10)
     assert (answer.content, answer.headers["content-type"]) == (b"<script>", "text/html")
     assert answer.headers["x-content-type-options"] == "nosniff"

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from evalrunner.backend import openapi, web
-from evalrunner.backend.deps import Deps, answer
+from evalrunner.backend.deps import NOWHERE, Deps, answer, names_nothing
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.faults import FaultPlan
 from evalrunner.backend.flags import FLAGS
@@ -125,6 +125,10 @@ async def _refused(_: Request, error: Exception) -> Response:
     return answer({"detail": error.detail}, error.status)
 
 
-async def _unknown(_: Request, error: Exception) -> Response:
+async def _unknown(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return answer({"detail": error.detail}, error.status_code)
+    if error.status_code == 405 and names_nothing(request):
+        return answer({"detail": NOWHERE}, 404)
+    refusal = answer({"detail": error.detail}, error.status_code)
+    refusal.headers.update(error.headers or {})
+    return refusal

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -15,7 +16,7 @@ from evalrunner.backend.errors import HttpError
 from evalrunner.backend.faults import FaultPlan
 from evalrunner.backend.presign import Signer
 from evalrunner.backend.store.base import OpenStore
-from evalrunner.backend.wire import json_object, load_json, uuid_text
+from evalrunner.backend.wire import is_uuid, json_object, load_json, uuid_text
 
 
 @dataclass(slots=True)
@@ -33,6 +34,30 @@ def deps(request: Request) -> Deps:
     """Return the application's parts."""
     found: Deps = request.app.state.deps
     return found
+
+
+NOWHERE = "Not Found"
+_PATH_IDS = ("id", "token", "example", "run", "item")
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
+
+
+def base_of(request: Request) -> str:
+    """Return this server's address as the client reached it: scheme and Host header, no slash at the end.
+
+    Of what proxies add, uvicorn heeds X-Forwarded-Proto, and that only from this machine. X-Forwarded-Host is
+    not heeded: a proxy passes on the Host header, which the gate has checked.
+    """
+    scheme = "https" if request.scope["scheme"] == "https" else "http"
+    host = request.headers.get("host", "")
+    if _HOST.fullmatch(host):
+        return f"{scheme}://{host}"
+    name, port = request.scope["server"]
+    return f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}"
+
+
+def signer_of(request: Request) -> Signer:
+    """Return the signer, whose addresses this client can fetch as they stand."""
+    return replace(deps(request).signer, base=base_of(request))
 
 
 def answer(value: Any, status: int = 200) -> Response:
@@ -62,8 +87,17 @@ async def body_json(request: Request) -> Any:
 
 
 def path_id(request: Request, name: str = "id") -> str:
-    """Return a UUID of the path."""
-    return uuid_text(request.path_params[name], name)
+    """Return a UUID of the path; 404 for anything else: what has no id of ours is a path that is not served."""
+    try:
+        return uuid_text(request.path_params[name], name)
+    except HttpError:
+        raise HttpError(404, NOWHERE) from None
+
+
+def names_nothing(request: Request) -> bool:
+    """Tell whether the path has a word where an id belongs: then no method of it is served."""
+    told = (value for name, value in request.path_params.items() if name in _PATH_IDS)
+    return not all(is_uuid(value) for value in told)
 
 
 def query_ids(request: Request, name: str) -> list[str]:

@@ -74,8 +74,18 @@ def _add_operations(write: ExampleWrite, operations: Any) -> None:
     rename = {} if operations.get("rename") is None else operations["rename"]
     if not isinstance(rename, dict) or not all(isinstance(new, str) for new in rename.values()):
         raise HttpError(422, "attachments_operations: rename must map names to names")
-    write.rename = rename
-    write.retain = _names(operations.get("retain"), "retain") or []
+    retain = _names(operations.get("retain"), "retain") or []
+    _check_names(rename, retain)
+    write.rename, write.retain = rename, retain
+
+
+def _check_names(rename: dict[str, str], retain: list[str]) -> None:
+    """Refuse what would lose an attachment: two under one name, or one under two, of which the service keeps none."""
+    if both := sorted(rename.keys() & set(retain)):
+        raise HttpError(422, f"attachments_operations: {both[0]!r} is to be both renamed and retained")
+    names = [*retain, *rename.values()]
+    if twice := sorted({name for name in rename.values() if names.count(name) > 1}):
+        raise HttpError(422, f"attachments_operations: two attachments would be called {twice[0]!r}")
 
 
 def _object(part: Part) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -15,6 +17,7 @@ from evalrunner.backend.usage import usage_columns
 from evalrunner.backend.wire import (
     checked_json,
     json_object,
+    now_text,
     optional_text,
     optional_time,
     optional_uuid,
@@ -144,6 +147,26 @@ def run_op(
     return _finished(RunOp(kind, run_id, values, optional_text(document.get("session_name"), "session_name")))
 
 
+def completed(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a create as it may stand by itself with the id and start that it leaves to the server.
+
+    What it tells of them elsewhere is kept to: a dotted_order ends in both. A run that begins a trace has
+    the trace's id.
+    """
+    place = optional_text(document.get("dotted_order"), "dotted_order") or ""
+    stamp, known = _PLACE.fullmatch(place.rpartition(".")[2]), document.get("id")
+    if known is None and document.get("parent_run_id") is None:
+        known = document.get("trace_id")
+    if known is None:
+        known = stamp[8] if stamp else str(uuid.uuid4())
+    start = document.get("start_time")
+    if start is None and stamp is not None:
+        year, month, day, hour, minute, second, rest = stamp.groups()[:7]
+        start = f"{year}-{month}-{day}T{hour}:{minute}:{second}.{rest}Z"
+    return {**document, "id": uuid_text(known, "id"), "start_time": now_text() if start is None else start}
+
+
+_PLACE = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(\d{6})Z?([0-9a-f-]{36})", re.IGNORECASE)
 _SMALL: tuple[tuple[str, Callable[[object, str], str | None]], ...] = (
     ("session_id", optional_uuid),
     ("trace_id", optional_uuid),

@@ -83,6 +83,7 @@ DECLARED: dict[str, Declared] = {
     "DELETE /runs/{id}/share": Declared("Share a run no more"),
     "GET /public/{token}/run": Declared("A shared run"),
     "GET /public/{token}/run/{id}": Declared("A run of a shared trace"),
+    "GET /public/{token}/runs": Declared("Runs of a shared trace", query="id:uuid*"),
     "POST /public/{token}/runs/query": Declared("Runs of a shared trace", body=_QUERY, kind="json"),
     # sessions
     "POST /sessions": Declared("Make a session", query="upsert:bool", body=_SESSION, kind="json"),

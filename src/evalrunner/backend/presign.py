@@ -16,16 +16,21 @@ LIFETIME_S = 3600
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Makes and checks the addresses, with a secret that lives in the store."""
+    """Makes and checks the addresses, with a secret that lives in the store.
+
+    `base` is this server's address as the client knows it: other clients than the SDK fetch an address as it
+    stands. Without one, addresses are relative to the server, as the pages want them.
+    """
 
     secret: bytes
+    base: str = ""
 
     def entry(self, sha: str, mime: str) -> dict[str, Any]:
-        """Return an entry of attachment_urls or s3_urls; its address is relative to the endpoint."""
+        """Return an entry of attachment_urls or s3_urls."""
         # Rounded up to a minute, so that reading a page twice gives the same addresses.
         expires = (int(time.time()) // 60 + 1) * 60 + LIFETIME_S
         query = urlencode({"expires": expires, "mime": mime, "signature": self._sign(sha, mime, expires)})
-        return {"presigned_url": f"/attachments/{sha}?{query}", "mime_type": mime}
+        return {"presigned_url": f"{self.base}/attachments/{sha}?{query}", "mime_type": mime}
 
     def check(self, sha: str, mime: str, expires: str, signature: str) -> None:
         """Raise 403 unless the address is one that was given out and has not expired."""

@@ -27,6 +27,7 @@ READS = frozenset(
     GET /runs/{id}/share
     GET /public/{token}/run
     GET /public/{token}/run/{id}
+    GET /public/{token}/runs
     POST /public/{token}/runs/query
     GET /sessions
     GET /sessions/{id}

@@ -9,17 +9,13 @@ from typing import Any
 import orjson
 
 from evalrunner.backend.errors import HttpError
+from evalrunner.backend.filtering.grammar import Sql
 from evalrunner.backend.filtering.runs import of_run, of_trace
 from evalrunner.backend.ingest import RUN_TYPES
 from evalrunner.backend.store.functions import marks
 from evalrunner.backend.wire import time_text, uuid_text
 
 PAGE = 100
-_SERVED = frozenset({
-    "session", "session_id", "id", "trace", "parent_run", "reference_example", "run_type", "is_root", "error",
-    "start_time", "end_time", "filter", "trace_filter", "tree_filter", "execution_order", "order", "select",
-    "limit", "cursor", "skip_pagination", "skip_prev_cursor", "data_source_type",
-})  # fmt: skip
 _SCOPES = ("session", "session_id", "id", "trace", "parent_run", "reference_example")
 _IDS = {
     "session": "session_id",
@@ -48,16 +44,18 @@ class RunQuery:
 
 
 def read_query(body: dict[str, Any]) -> RunQuery:
-    """Return the query that a request's body asks for; 400 or 422 for what is malformed or not served."""
+    """Return the query that a request's body asks for; 400 or 422 for what is malformed.
+
+    A field that is not known here is not heeded, as the service does: clients of every age and language write
+    some that have no meaning (any more).
+    """
     given = {name: value for name, value in body.items() if value is not None}
-    unserved = sorted(given.keys() - _SERVED)
-    if unserved:
-        raise HttpError(400, f"not served by this backend: {', '.join(unserved)}")
-    query = RunQuery(ascending=given.get("order", "desc") == "asc")
+    query = RunQuery(ascending=_ascending(given))
     _scope(query, given)
     _simple(query, given)
     sessions = [*as_list(given.get("session")), *as_list(given.get("session_id"))]
     add_filters(query, given, [uuid_text(one, "session") for one in sessions])
+    _words(query, given)
     if "cursor" in given:
         start_after(query, _text(given["cursor"], "cursor"))
     query.select = _select(given.get("select"))
@@ -93,6 +91,33 @@ def add_filters(query: RunQuery, given: dict[str, Any], sessions: list[str]) -> 
         if given.get(name) is not None:
             condition, args = of_trace(_text(given[name], name), sessions, root=name == "trace_filter")
             query.add(condition, *args)
+
+
+def _ascending(given: dict[str, Any]) -> bool:
+    """Tell the order: `order`, else the older `order_by`, of which only the start can be honoured."""
+    if "order" in given:
+        return bool(given["order"] == "asc")
+    first = next(iter(as_list(given.get("order_by"))), None)
+    return first in ("start_time", "+start_time", "start_time asc")
+
+
+def _words(query: RunQuery, given: dict[str, Any]) -> None:
+    """Narrow by `query` (words) and `search_filter` (the filter language; anything else is words, too)."""
+    for name, read in (("query", _search), ("search_filter", _filter_or_words)):
+        if isinstance(told := given.get(name), str) and told.strip():
+            condition, args = read(told)
+            query.add(condition, *args)
+
+
+def _search(words: str) -> Sql:
+    return of_run(f"search({orjson.dumps(words).decode()})")
+
+
+def _filter_or_words(text: str) -> Sql:
+    try:
+        return of_run(text)
+    except HttpError:
+        return _search(text)
 
 
 def _simple(query: RunQuery, given: dict[str, Any]) -> None:

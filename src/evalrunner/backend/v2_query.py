@@ -12,32 +12,20 @@ from evalrunner.backend.run_query import RunQuery, add_filters, as_list, start_a
 from evalrunner.backend.store.functions import marks
 from evalrunner.backend.wire import iso, time_text, uuid_text
 
-_RUNS = frozenset({
-    "project_ids", "reference_dataset_id", "min_start_time", "max_start_time", "ids", "is_root", "has_error",
-    "run_type", "reference_examples", "trace_id", "filter", "trace_filter", "tree_filter", "selects", "cursor",
-    "page_size", "include_subtree_usage",
-})  # fmt: skip
-_TRACES = frozenset({
-    "project_id", "min_start_time", "max_start_time", "trace_ids", "trace_filter", "tree_filter", "selects",
-    "cursor", "page_size",
-})  # fmt: skip
 _COLUMNS = {"ids": "id", "reference_examples": "reference_example_id", "trace_id": "trace_id"}
 
 
-def given(body: dict[str, Any], served: frozenset[str]) -> dict[str, Any]:
-    """Return what the body says, without nulls; 400 for what is not served, 501 for semantic search."""
+def given(body: dict[str, Any]) -> dict[str, Any]:
+    """Return what the body says, without nulls; 501 for semantic search. What is not known is not heeded."""
     told = {name: value for name, value in body.items() if value is not None}
     if "ai_search" in told:
         raise HttpError(501, "ai_search is not served by this backend")
-    unserved = sorted(told.keys() - served)
-    if unserved:
-        raise HttpError(400, f"not served by this backend: {', '.join(unserved)}")
     return told
 
 
 def run_query(body: dict[str, Any]) -> RunQuery:
     """Return the query of POST /v2/runs/query."""
-    told = given(body, _RUNS)
+    told = given(body)
     if not isinstance(told.get("include_subtree_usage", False), bool):
         raise HttpError(400, "include_subtree_usage must be true or false")
     query = RunQuery(limit=page_size(told, 100, 1000))
@@ -55,7 +43,7 @@ def run_query(body: dict[str, Any]) -> RunQuery:
 
 def trace_query(body: dict[str, Any]) -> RunQuery:
     """Return the query of POST /v2/traces/query: over root runs, so that a trace_filter is about the run."""
-    told = given(body, _TRACES)
+    told = given(body)
     project = project_of(told)
     query = RunQuery(limit=page_size(told, 20, 100))
     query.add("session_id = ? AND parent_run_id IS NULL", project)

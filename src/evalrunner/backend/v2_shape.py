@@ -30,7 +30,7 @@ AGGREGATES = ("TOTAL_TOKENS", "TOTAL_COST", "FIRST_TOKEN_TIME")  # of a trace: t
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a client selected; `base` is this server's address, for the addresses of attachments."""
+    """What a client selected; `base` is this server's address, for links that are shared."""
 
     selects: tuple[str, ...]
     base: str
@@ -95,11 +95,11 @@ def _plain(value: Any) -> Any:
         return None
 
 
-def _attachments(run: Run, base: str) -> dict[str, str] | None:
+def _attachments(run: Run, _: str) -> dict[str, str] | None:
     urls = run.get("s3_urls")
     if urls is None:
         return None
-    return {name.removeprefix("attachment."): base + told["presigned_url"] for name, told in urls.items()}
+    return {name.removeprefix("attachment."): told["presigned_url"] for name, told in urls.items()}
 
 
 def _share_url(run: Run, base: str) -> str | None:

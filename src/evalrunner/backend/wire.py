@@ -69,6 +69,15 @@ def uuid_text(value: object, what: str) -> str:
     raise HttpError(422, f"{what} must be a UUID")
 
 
+def is_uuid(value: object) -> bool:
+    """Return whether a value is the text of a UUID."""
+    try:
+        uuid_text(value, "")
+    except HttpError:
+        return False
+    return True
+
+
 def optional_uuid(value: object, what: str) -> str | None:
     """As `uuid_text`, but None stays None."""
     return None if value is None else uuid_text(value, what)

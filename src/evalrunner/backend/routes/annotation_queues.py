@@ -18,6 +18,7 @@ from evalrunner.backend.deps import (
     query_flag,
     query_ids,
     query_page,
+    signer_of,
 )
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.store import queue_bulk, queue_runs, queues
@@ -35,7 +36,9 @@ async def _create(request: Request) -> Response:
         queue_bulk.populate(connection, queue_id, sessions, experiments=False)
         return queue_id
 
-    return await _shown(request, await deps(request).store.write(write))
+    queue_id, opened = await deps(request).store.write(write), deps(request).store
+    made = await opened.read(lambda c: queues.read_queue(c, opened.tenant_id, queue_id))
+    return answer(queues.briefly(made))
 
 
 def _ids(body: dict[str, Any], name: str) -> list[str] | None:
@@ -58,7 +61,7 @@ async def _populate(request: Request) -> Response:
 async def _export(request: Request) -> Response:
     queue_id, body, parts = path_id(request), await body_object(request), deps(request)
     runs = await parts.store.read(
-        lambda c: queue_bulk.export(RunReader(c, parts.store.tenant_id, parts.signer), queue_id, body)
+        lambda c: queue_bulk.export(RunReader(c, parts.store.tenant_id, signer_of(request)), queue_id, body)
     )
     return answer(runs)
 
@@ -152,7 +155,7 @@ async def _page(request: Request, status: str | None, limit: int, offset: int) -
     queue_id, parts = path_id(request), deps(request)
 
     def read(connection: sqlite3.Connection) -> list[dict[str, Any]]:
-        reader = RunReader(connection, parts.store.tenant_id, parts.signer)
+        reader = RunReader(connection, parts.store.tenant_id, signer_of(request))
         return queue_runs.page(connection, reader, queue_id, status, limit, offset)
 
     return await parts.store.read(read)

@@ -9,7 +9,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from evalrunner.backend.deps import answer, body_object, deps, path_id, query_document, query_ids, query_page
+from evalrunner.backend.deps import (
+    answer,
+    body_object,
+    deps,
+    path_id,
+    query_document,
+    query_ids,
+    query_page,
+    signer_of,
+)
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.run_query import filters_of
 from evalrunner.backend.store import datasets as store
@@ -63,11 +72,12 @@ async def _shown(request: Request, dataset_id: str) -> Response:
 async def _results(request: Request) -> Response:
     """What get_experiment_results reads: examples with their runs."""
     asked, parts = _asked(path_id(request), await body_object(request)), deps(request)
+    signer = signer_of(request)
 
     def read(connection: sqlite3.Connection) -> list[Any]:
         if asked.comparison is not None:
             require_comparative(connection, asked.comparison)
-        return ExampleReader(connection, parts.store.tenant_id, parts.signer).with_runs(asked)
+        return ExampleReader(connection, parts.store.tenant_id, signer).with_runs(asked)
 
     return answer(await parts.store.read(read))
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from evalrunner.backend.deps import answer, deps, path_id, query_ids, query_page
+from evalrunner.backend.deps import answer, deps, path_id, query_ids, query_page, signer_of
 from evalrunner.backend.store import dataset_shares as store
 from evalrunner.backend.store.datasets import read_dataset
 from evalrunner.backend.store.examples_read import ExampleQuery, ExampleReader
@@ -49,7 +49,7 @@ async def _public_examples(request: Request) -> Response:
         query.as_of(params.get("as_of"))
         query.filter(params.get("filter"))
         query.select(["attachment_urls"], exclude_default=False)
-        return ExampleReader(connection, parts.store.tenant_id, parts.signer).page(query)
+        return ExampleReader(connection, parts.store.tenant_id, signer_of(request)).page(query)
 
     return answer(await parts.store.read(read))
 

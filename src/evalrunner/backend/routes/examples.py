@@ -12,7 +12,6 @@ from starlette.routing import Route
 from evalrunner.backend.body import read_body
 from evalrunner.backend.checking import checked
 from evalrunner.backend.deps import (
-    Deps,
     answer,
     body_json,
     body_object,
@@ -22,6 +21,7 @@ from evalrunner.backend.deps import (
     query_flag,
     query_ids,
     query_page,
+    signer_of,
 )
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.example_model import ExampleWrite, decode_examples, example_write
@@ -85,11 +85,11 @@ async def _created(request: Request, documents: list[dict[str, Any]]) -> list[di
         lambda c: [store.create_examples(c, key, some, kept) for key, some in by_dataset.items()]
     )
     ids = [write.id for some in by_dataset.values() for write in some]
-    return await parts.store.read(lambda c: [_reader(parts, c).one(one, None) for one in ids])
+    return await parts.store.read(lambda c: [_reader(request, c).one(one, None) for one in ids])
 
 
-def _reader(parts: Deps, connection: sqlite3.Connection) -> ExampleReader:
-    return ExampleReader(connection, parts.store.tenant_id, parts.signer)
+def _reader(request: Request, connection: sqlite3.Connection) -> ExampleReader:
+    return ExampleReader(connection, deps(request).store.tenant_id, signer_of(request))
 
 
 async def _list(request: Request) -> Response:
@@ -103,12 +103,12 @@ async def _list(request: Request) -> Response:
         query.add("json_contains(metadata, ?)", metadata)
     query.filter(params.get("filter"))
     query.select(params.getlist("select"), bool(query_flag(request, "exclude_default_fields")))
-    return answer(await parts.store.read(lambda c: _reader(parts, c).page(query)))
+    return answer(await parts.store.read(lambda c: _reader(request, c).page(query)))
 
 
 async def _read(request: Request) -> Response:
     parts, example_id, when = deps(request), path_id(request), request.query_params.get("as_of")
-    return answer(await parts.store.read(lambda c: _reader(parts, c).one(example_id, when)))
+    return answer(await parts.store.read(lambda c: _reader(request, c).one(example_id, when)))
 
 
 async def _attachment(request: Request) -> Response:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from evalrunner.backend.deps import answer, body_json, body_object, deps, path_id, query_page
+from evalrunner.backend.deps import answer, base_of, body_json, body_object, deps, path_id, query_page
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.feedback_model import feedback_row
 from evalrunner.backend.store import feedback_tokens as store
@@ -74,7 +74,7 @@ async def _list(request: Request) -> Response:
 def _addressed(request: Request, token: dict[str, str]) -> dict[str, str]:
     # Under the prefix by which the client came: the SDK compares the address with its own endpoint.
     prefix = request.scope["raw_path"].decode("latin-1").partition("/feedback/tokens")[0]
-    return {**token, "url": f"{str(request.base_url).rstrip('/')}{prefix}/feedback/tokens/{token['id']}"}
+    return {**token, "url": f"{base_of(request)}{prefix}/feedback/tokens/{token['id']}"}
 
 
 async def _use(request: Request) -> Response:

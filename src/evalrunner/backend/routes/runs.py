@@ -6,17 +6,15 @@ import asyncio
 import sqlite3
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from evalrunner.backend.body import aside, read_body
-from evalrunner.backend.deps import Deps, answer, body_object, deps, path_id
+from evalrunner.backend.deps import Deps, answer, body_object, deps, path_id, signer_of
 from evalrunner.backend.errors import HttpError
-from evalrunner.backend.filtering.runs import of_run
 from evalrunner.backend.flags import require_older_reads
-from evalrunner.backend.ingest import Batch, Kind, RunOp, decode_multipart, run_op
+from evalrunner.backend.ingest import Batch, Kind, RunOp, completed, decode_multipart, run_op
 from evalrunner.backend.multipart import boundary_of
 from evalrunner.backend.run_query import read_query
 from evalrunner.backend.store.delete import delete_traces
@@ -50,19 +48,22 @@ def _ops(body: dict[str, Any], kind: Kind) -> list[RunOp]:
     documents = body.get(kind) or []
     if not isinstance(documents, list) or not all(isinstance(one, dict) for one in documents):
         raise HttpError(422, f"{kind} must be a list of runs")
+    if kind == "post":
+        return [run_op(kind, one["id"], one) for one in map(completed, documents)]
     return [run_op(kind, uuid_text(one.get("id"), "id"), one) for one in documents]
 
 
 async def _create(request: Request) -> Response:
-    body = await body_object(request)
-    return await _take(request, Batch(ops=[run_op("post", uuid_text(body.get("id"), "id"), body)]))
+    """Only a name and a run_type must be told; the answer names the run that was made."""
+    body = completed(await body_object(request))
+    return await _take(request, Batch(ops=[run_op("post", body["id"], body)]), id=body["id"])
 
 
 async def _update(request: Request) -> Response:
     return await _take(request, Batch(ops=[run_op("patch", path_id(request), await body_object(request))]))
 
 
-async def _take(request: Request, batch: Batch) -> Response:
+async def _take(request: Request, batch: Batch, **told: str) -> Response:
     parts = deps(request)
     whole = parts.faults.conflict_mode == "batch"
     parts.faults.refuse_outside_window(batch)
@@ -81,7 +82,7 @@ async def _take(request: Request, batch: Batch) -> Response:
         task = asyncio.create_task(_show_later(parts, held, late))
         parts.tasks.add(task)
         task.add_done_callback(parts.tasks.discard)
-    return answer({"message": "Runs accepted"}, 202)
+    return answer({"message": "Runs accepted", **told}, 202)
 
 
 def _require_all(written: Written) -> None:
@@ -106,17 +107,12 @@ async def _query(request: Request) -> Response:
     require_older_reads(parts.flags)
     query = read_query(await body_object(request))
     return answer(
-        await parts.store.read(lambda c: RunReader(c, parts.store.tenant_id, parts.signer).page(query)),
+        await parts.store.read(lambda c: RunReader(c, parts.store.tenant_id, signer_of(request)).page(query)),
     )
 
 
 async def _stats(request: Request) -> Response:
-    parts, body = deps(request), await body_object(request)
-    words = body.pop("query", None)
-    query = read_query(body)
-    if isinstance(words, str) and words:
-        condition, args = of_run(f"search({orjson.dumps(words).decode()})")
-        query.add(condition, *args)
+    parts, query = deps(request), read_query(await body_object(request))
     return answer(await parts.store.read(lambda connection: runs_stats(connection, query)))
 
 
@@ -124,7 +120,7 @@ async def _read(request: Request) -> Response:
     parts, run_id = deps(request), path_id(request)
     require_older_reads(parts.flags)
     return answer(
-        await parts.store.read(lambda c: RunReader(c, parts.store.tenant_id, parts.signer).one(run_id))
+        await parts.store.read(lambda c: RunReader(c, parts.store.tenant_id, signer_of(request)).one(run_id))
     )
 
 

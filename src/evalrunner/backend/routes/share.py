@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sqlite3
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from evalrunner.backend.deps import answer, body_object, deps, path_id
+from evalrunner.backend.deps import answer, body_object, deps, path_id, query_ids, signer_of
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.routes.v2_runs import query_selects, read, shape_from
 from evalrunner.backend.run_query import RunQuery, as_list, start_after
@@ -18,6 +20,8 @@ from evalrunner.backend.store.runs_read import RunReader
 from evalrunner.backend.store.v2_read import trace_runs
 from evalrunner.backend.v2_query import text
 from evalrunner.backend.wire import optional_uuid, time_text, uuid_text
+
+T = TypeVar("T")
 
 
 async def _share(request: Request) -> Response:
@@ -62,24 +66,46 @@ async def _public_run(request: Request) -> Response:
         root, trace = store.shared_run(reader.connection, token)
         return _of_trace(reader.one(wanted or root), trace)
 
-    return answer(await read(request, work))
+    return answer(await _read(request, work))
+
+
+async def _read(request: Request, work: Callable[[RunReader], T]) -> T:
+    opened, signer = deps(request).store, signer_of(request)
+    return await opened.read(lambda c: work(RunReader(c, opened.tenant_id, signer)))
 
 
 async def _public_runs(request: Request) -> Response:
+    """A page of the trace that is shared."""
     token, body = path_id(request, "token"), await body_object(request)
     ids = [uuid_text(one, "id") for one in as_list(body.get("id"))]
+    cursor = None if body.get("cursor") is None else text(body["cursor"], "cursor")
 
     def work(reader: RunReader) -> dict[str, Any]:
-        _, trace = store.shared_run(reader.connection, token)
-        query = RunQuery(ascending=True)
-        query.add("trace_id = ?", trace)
-        if ids:
-            query.add(f"id IN ({marks(ids)})", *ids)
-        if body.get("cursor") is not None:
-            start_after(query, text(body["cursor"], "cursor"))
+        query = _of_shared(reader.connection, token, ids)
+        if cursor is not None:
+            start_after(query, cursor)
         return reader.page(query)
 
-    return answer(await read(request, work))
+    return answer(await _read(request, work))
+
+
+async def _public_list(request: Request) -> Response:
+    """The runs of the trace that is shared, or those of them that `id` names; not a page, but all of them."""
+    token, ids = path_id(request, "token"), query_ids(request, "id")
+
+    def work(reader: RunReader) -> list[dict[str, Any]]:
+        query = _of_shared(reader.connection, token, ids)
+        return reader.select(f"WHERE {' AND '.join(query.where)} ORDER BY start_time, id", query.args, None)
+
+    return answer(await _read(request, work))
+
+
+def _of_shared(connection: sqlite3.Connection, token: str, ids: list[str]) -> RunQuery:
+    query = RunQuery(ascending=True)
+    query.add("trace_id = ?", store.shared_run(connection, token)[1])
+    if ids:
+        query.add(f"id IN ({marks(ids)})", *ids)
+    return query
 
 
 async def _public_run_v2(request: Request) -> Response:
@@ -122,6 +148,7 @@ routes = [
     Route("/runs/{id}/share", _unshare, methods=["DELETE"]),
     Route("/public/{token}/run", _public_run, methods=["GET"]),
     Route("/public/{token}/run/{id}", _public_run, methods=["GET"]),
+    Route("/public/{token}/runs", _public_list, methods=["GET"]),
     Route("/public/{token}/runs/query", _public_runs, methods=["POST"]),
     Route("/v2/runs/{id}/share", _share_trace, methods=["POST"]),
     Route("/v2/runs/{id}/share", _unshare_trace, methods=["DELETE"]),

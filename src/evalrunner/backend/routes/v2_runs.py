@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from evalrunner.backend.deps import answer, answer_page, body_object, deps, path_id
+from evalrunner.backend.deps import answer, answer_page, base_of, body_object, deps, path_id, signer_of
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.run_query import as_list, filters_of
 from evalrunner.backend.store import v2_read as store
@@ -30,16 +30,12 @@ from evalrunner.backend.v2_shape import Shape, shape_of
 from evalrunner.backend.wire import optional_uuid, uuid_text
 
 T = TypeVar("T")
-_EXPERIMENTS = frozenset({
-    "experiment_ids", "example_ids", "filters", "page_size", "cursor", "selects", "sort",
-    "comparative_experiment_id",
-})  # fmt: skip
 _SORT = "feedback."
 
 
 def shape_from(request: Request, selects: Any) -> Shape:
     """Return what is selected, for a client that reaches this server as `request` does."""
-    return shape_of(selects, str(request.base_url).rstrip("/"))
+    return shape_of(selects, base_of(request))
 
 
 def query_selects(request: Request) -> list[str]:
@@ -49,10 +45,11 @@ def query_selects(request: Request) -> list[str]:
 
 async def read(request: Request, work: Callable[[RunReader], T], subtrees: bool = False) -> T:
     """Run `work` with a reader of runs, which shows usage with that of descendants if `subtrees`."""
-    parts = deps(request)
-    opened, signer = parts.store, parts.signer
+    opened, signer = deps(request).store, signer_of(request)
     return await opened.read(
-        lambda c: work(RunReader(c, opened.tenant_id, signer, subtrees=subtrees, first_tokens=subtrees))
+        lambda c: work(
+            RunReader(c, opened.tenant_id, signer, subtrees=subtrees, first_tokens=subtrees, naive=False)
+        )
     )
 
 
@@ -74,7 +71,7 @@ async def _one(request: Request) -> Response:
 async def _url(request: Request) -> Response:
     run_id, told = path_id(request), dict(request.query_params)
     project, trace = project_of(told), project_of(told, "trace_id")
-    place = f"{str(request.base_url).rstrip('/')}/o/{deps(request).store.tenant_id}/projects/p/{project}/r/{run_id}"
+    place = f"{base_of(request)}/o/{deps(request).store.tenant_id}/projects/p/{project}/r/{run_id}"
     return answer({"url": f"{place}?trace_id={trace}"})
 
 
@@ -105,7 +102,7 @@ async def _experiment_runs(request: Request) -> Response:
 
 
 def _asked(dataset_id: str, body: dict[str, Any]) -> store.ExperimentRuns:
-    told = given(body, _EXPERIMENTS)
+    told = given(body)
     sessions = [uuid_text(one, "experiment_ids") for one in as_list(told.get("experiment_ids"))]
     if not sessions:
         raise HttpError(400, "experiment_ids must be a list of ids, and not empty")

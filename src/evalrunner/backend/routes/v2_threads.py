@@ -20,9 +20,6 @@ from evalrunner.backend.v2_query import a_day_ago, given, page_size, project_of,
 from evalrunner.backend.v2_shape import Run
 from evalrunner.backend.wire import time_text
 
-_QUERY = frozenset({
-    "project_id", "min_start_time", "max_start_time", "filter", "trace_filter", "tree_filter", "cursor", "page_size",
-})  # fmt: skip
 _STATS = {
     "LATENCY_P50": "latency_p50_seconds",
     "LATENCY_P99": "latency_p99_seconds",
@@ -32,9 +29,6 @@ _STATS = {
         "COMPLETION_TOKEN_DETAILS", "PROMPT_COST_DETAILS", "COMPLETION_COST_DETAILS", "FEEDBACK_STATS",
     )},
 }  # fmt: skip
-_TOTALS = frozenset(
-    {"project_id", "select", "min_start_time", "max_start_time", "filter", "trace_filter", "tree_filter"}
-)
 _SUMS = {
     **{one: told for one, told in _STATS.items() if one not in ("TURNS", "FEEDBACK_STATS") and "_TIME" not in one},
     **{name: f"{name.lower()}_seconds" for name in ("FIRST_TOKEN_P50", "FIRST_TOKEN_P99")},
@@ -45,15 +39,15 @@ _SUMS = {
 _TRACE_WORDS = {"LATENCY": "LATENCY_SECONDS"}  # what a thread's trace calls otherwise than a run does
 
 
-def _told(body: dict[str, Any], served: frozenset[str]) -> dict[str, Any]:
+def _told(body: dict[str, Any]) -> dict[str, Any]:
     if body.get("thread_filter") is not None:
         raise HttpError(501, "thread_filter is not served by this backend")
-    return given(body, served)
+    return given(body)
 
 
 async def _query(request: Request) -> Response:
     body = await body_object(request)
-    told = _told(body, _QUERY)
+    told = _told(body)
     roots = _roots(told)
     roots.limit = page_size(told, 20, 100)
     roots.cursor = text(told["cursor"], "cursor") if "cursor" in told else None
@@ -62,7 +56,7 @@ async def _query(request: Request) -> Response:
 
 async def _project_stats(request: Request) -> Response:
     body = await body_object(request)
-    told = _told(body, _TOTALS)
+    told = _told(body)
     roots = _roots(told)
     selects = [text(one, "select").upper() for one in as_list(told.get("select"))]
     if not selects or not set(selects) <= _SUMS.keys():

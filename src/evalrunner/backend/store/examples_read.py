@@ -98,8 +98,8 @@ class ExampleQuery:
             self.add(condition, *args)
 
     def select(self, names: list[str], exclude_default: bool) -> None:
-        """Choose the fields to show."""
-        self.fields = frozenset(names) if exclude_default else _DEFAULT | frozenset(names)
+        """Choose the fields to show; where none is named, there is nothing to leave the others out for."""
+        self.fields = frozenset(names) if exclude_default and names else _DEFAULT | frozenset(names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from evalrunner.backend.wire import now_text
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """What a token is to be good for; without `feedback_id`, each use makes new feedback."""
+    """What a token is to be good for; `feedback_id` is the id of the first feedback that it gives."""
 
     run_id: str
     key: str
@@ -44,9 +44,14 @@ def list_tokens(connection: sqlite3.Connection, run_id: str, limit: int, offset:
 
 
 def feedback_of_token(connection: sqlite3.Connection, token: str) -> dict[str, Any]:
-    """Return the beginnings of a feedback: 404 for an unknown token, 403 for one that has expired."""
+    """Return the beginnings of a feedback: 404 for an unknown token, 403 for one that has expired.
+
+    A token may be used until it expires, and every use is a feedback of its own: the id that the SDK gives to
+    each token (client.py:8360) is that of the first use only, or the second person's word would wipe the first's.
+    """
     sql = (
-        "SELECT t.run_id, t.key, t.feedback_id, t.expires_at, r.trace_id, r.session_id FROM feedback_tokens t "
+        "SELECT t.run_id, t.key, CASE WHEN EXISTS (SELECT 1 FROM feedback f WHERE f.id = t.feedback_id) "
+        "THEN NULL ELSE t.feedback_id END, t.expires_at, r.trace_id, r.session_id FROM feedback_tokens t "
         "LEFT JOIN runs r ON r.id = t.run_id WHERE t.token = ?"
     )
     row = connection.execute(sql, (token,)).fetchone()

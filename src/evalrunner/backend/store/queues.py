@@ -31,6 +31,7 @@ _DEFAULTS: dict[str, Any] = {
     "reservation_minutes": 1,
     "reviewer_access_mode": "any",
 }
+_RUBRIC = ("rubric_instructions", "rubric_items")
 _KINDS: dict[str, type] = {"rubric_items": list, "metadata": dict}
 _TOTAL = (
     "(SELECT COUNT(*) FROM annotation_queue_runs q JOIN runs ON runs.id = q.run_id AND runs.post_n > 0 "
@@ -76,7 +77,7 @@ def delete_queue(connection: sqlite3.Connection, queue_id: str) -> None:
 
 
 def read_queue(connection: sqlite3.Connection, tenant_id: str, queue_id: str) -> dict[str, Any]:
-    """Return one queue; 404 if unknown."""
+    """Return one queue with its rubric, null where it has none; 404 if unknown."""
     row = connection.execute(f"{_SELECT} WHERE id = ?", (queue_id,)).fetchone()
     if row is None:
         raise HttpError(404, f"annotation queue {queue_id} not found")
@@ -87,14 +88,19 @@ def list_queues(connection: sqlite3.Connection, tenant_id: str, query: SessionQu
     """Return a page of queues, newest first."""
     tail = f"WHERE {' AND '.join(query.where)} ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?"
     rows = connection.execute(f"{_SELECT} {tail}", (*query.args, query.limit, query.offset))
-    return [_shown(tenant_id, row) for row in rows]
+    return [briefly(_shown(tenant_id, row)) for row in rows]
+
+
+def briefly(queue: dict[str, Any]) -> dict[str, Any]:
+    """Return a queue as the service tells it where it does not read that one queue: a rubric only if it has one."""
+    return {name: value for name, value in queue.items() if value is not None or name not in _RUBRIC}
 
 
 def queues_of_run(connection: sqlite3.Connection, tenant_id: str, run_id: str) -> list[dict[str, Any]]:
     """Return the queues that a run is in, newest first."""
     where = "WHERE id IN (SELECT queue_id FROM annotation_queue_runs WHERE run_id = ?)"
     rows = connection.execute(f"{_SELECT} {where} ORDER BY created_at DESC, id DESC", (run_id,))
-    return [_shown(tenant_id, row) for row in rows]
+    return [briefly(_shown(tenant_id, row)) for row in rows]
 
 
 def require_queue(connection: sqlite3.Connection, queue_id: str) -> None:

@@ -41,6 +41,8 @@ _DETAILS = (
     "completion_cost_details",
 )
 _DATASET = "(SELECT reference_dataset_id FROM sessions WHERE sessions.id = runs.session_id)"
+_TIMES = ("start_time", "end_time", "first_token_time")
+_NAIVE = len("2026-01-02T03:04:05.000006")
 _PREVIEW = 200  # characters
 
 
@@ -53,6 +55,7 @@ class RunReader:
     signer: Signer
     subtrees: bool = True  # show tokens and costs with those of all descendants
     first_tokens: bool = False  # and, of a subtree's first tokens, the earliest
+    naive: bool = True  # times without an offset, as the older reads have them; all times are UTC
     comparison: str | None = None  # feedback that was given in another comparison than this is left out
 
     def page(self, query: RunQuery) -> dict[str, Any]:
@@ -85,7 +88,7 @@ class RunReader:
                 run[name] = value if read is None or value is None else read(value)
             runs.append(self._completed(run, wanted))
         self._joined(runs, wanted)
-        return runs
+        return _without_offset(runs) if self.naive else runs
 
     def _completed(self, run: dict[str, Any], wanted: Iterable[str]) -> dict[str, Any]:
         # Usage details are returned though nobody selects them: the SDK reads them that way.
@@ -96,7 +99,7 @@ class RunReader:
             run["parent_run_ids"] = [segment[-36:] for segment in (run["dotted_order"] or "").split(".")[:-1]]
         if "app_path" in wanted:
             place = f"/o/{self.tenant_id}/projects/p/{run['session_id']}/r/{run['id']}"
-            run["app_path"] = f"{place}?trace_id={run['trace_id']}&start_time={run['start_time']}"
+            run["app_path"] = f"{place}?trace_id={run['trace_id']}&start_time={run['start_time'][:_NAIVE]}"
         return run
 
     def _joined(self, runs: list[dict[str, Any]], wanted: Iterable[str]) -> None:
@@ -130,6 +133,14 @@ class RunReader:
         for parent, child in self.connection.execute(sql, ids):
             found.setdefault(parent, []).append(child)
         return found
+
+
+def _without_offset(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    for run in runs:
+        for name in _TIMES:
+            if run.get(name):
+                run[name] = run[name][:_NAIVE]
+    return runs
 
 
 def _preview(raw: bytes) -> str:
