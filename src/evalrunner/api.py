@@ -7,17 +7,16 @@ receipt = run(lambda inputs: {"answer": inputs["x"] + 1}, dataset="sums", evalua
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from evalrunner.config import Endpoint, RunConfig, TargetSpec, WorkerConfig
+from evalrunner.arguments import config_of, endpoint_of
+from evalrunner.config import Endpoint, RunConfig, WorkerConfig
 from evalrunner.connect.embedded import Embedded
 from evalrunner.connect.endpoint import configured, resolve
+from evalrunner.errors import RunBroken, UsageError
 from evalrunner.importing import refuse
-from evalrunner.pickling import pickle_objects
-from evalrunner.protocol.evaluated import object_name
 from evalrunner.report.account import account
 from evalrunner.report.receipt import Receipt
 from evalrunner.supervisor.observe import Observer, Silent
@@ -41,66 +40,70 @@ def execute(config: RunConfig, endpoint: Endpoint, observer: Observer, *, plan_o
 
 
 def run(
-    target: Callable[..., Any],
+    target: Any,
+    dataset: Any = None,
     *,
-    dataset: str | None = None,
-    experiment: str | None = None,
-    evaluators: Sequence[Any] = (),
-    summary_evaluators: Sequence[Any] = (),
-    workers: int = 4,
-    max_concurrency: int | None = None,
+    evaluators: Iterable[Any] | None = None,
+    summary_evaluators: Iterable[Any] | None = None,
     factory: bool = False,
     endpoint: Endpoint | None = None,
+    client: Any = None,
     observer: Observer | None = None,
     worker: WorkerConfig | None = None,
     **options: Any,
 ) -> Receipt:
-    """Evaluate `target` in `workers` processes, into one experiment.
+    """Evaluate `target` in worker processes, into one experiment.
 
     Args:
-        target: whatever `aevaluate` takes: a function (sync or async, a lambda or a closure too), a LangChain
-            Runnable, a `@traceable` function of a module; or a class or factory, built once per worker.
-        dataset: id or name; a new experiment is made over it. Exclusive with `experiment`.
-        experiment: id or name of an experiment to complete.
-        max_concurrency: items at once per worker; 1 for a sync target and 8 for an async one unless given.
+        target: whatever `aevaluate` takes: a function (sync or async, a lambda or a closure too), a `@traceable`
+            function, a LangChain Runnable; or a class or factory, built once per worker; or where to find it, as
+            `"module:name"` or `"path/file.py:name"`.
+        dataset: id or name, or a `Dataset`; a new experiment is made over it. Exclusive with `experiment`.
+        evaluators, summary_evaluators: likewise what the SDK takes, or where to find it.
+        factory: `target` is called once per worker, without arguments, and returns the real one.
         endpoint: LangSmith; None takes the environment as the SDK does, else the embedded backend.
-        worker: further knobs of the workers; `max_concurrency` here wins over the one in it.
-        options: further fields of `RunConfig` (repetitions, splits, prefix, metadata, ...).
+        client: a `langsmith.Client` that leads there, in place of `endpoint`.
+        worker: further knobs of the workers; one that is given by name wins over it.
+        options: fields of `RunConfig` (`experiment`, `workers`, `repetitions`, `splits`, `prefix`, `metadata`, ...)
+            and of `WorkerConfig` (`max_concurrency`, `item_timeout`, ...), under the names of `aevaluate` too
+            (`data`, `num_repetitions`, `experiment_prefix`, `split`).
 
     Returns:
         The receipt; `receipt.exit_code` is 0 only if every planned item is visible and none failed.
 
     Raises:
         UsageError: something that was asked for cannot be done; nothing has been executed.
+        TypeError: there is no argument of that name.
     """
-    refuse("evalrunner.run")
-    knobs = worker or WorkerConfig()
-    if max_concurrency is not None:
-        knobs = replace(knobs, max_concurrency=max_concurrency)
-    config = RunConfig(
-        spec=TargetSpec(
+    # What the user did wrong is in his code and in the message: the traceback leaves out how we came to notice.
+    try:
+        refuse("evalrunner.run")
+        config = config_of(
+            target,
+            evaluators,
+            summary_evaluators,
             factory=factory,
-            pickled=pickle_objects(target, list(evaluators), list(summary_evaluators)),
-            named=(tuple(map(object_name, evaluators)), tuple(map(object_name, summary_evaluators))),
-            folder=Path.cwd(),
-        ),
-        dataset=dataset,
-        experiment=experiment,
-        workers=workers,
-        worker=knobs,
-        **options,
-    )
-    if endpoint is not None:
-        return execute(config, endpoint, observer or Silent())
-    with _found() as found:
-        return execute(config, found, observer or Silent())
+            worker=worker,
+            options={"dataset": dataset, **options},
+        )
+    except (UsageError, TypeError) as error:
+        raise error.with_traceback(None) from None
+    try:
+        with _endpoint(endpoint, client) as found:
+            return execute(config, found, observer or Silent())
+    except (UsageError, RunBroken) as error:
+        raise error.with_traceback(None) from None
 
 
 @contextlib.contextmanager
-def _found() -> Iterator[Endpoint]:
+def _endpoint(given: Endpoint | None, client: Any) -> Iterator[Endpoint]:
     source = configured()
-    if source:
+    if given is not None:
+        yield given
+    elif client is not None:
+        yield endpoint_of(client)
+    elif source:
         yield resolve(source)
-        return
-    with Embedded(Path(".evalrunner") / "store.sqlite") as endpoint:
-        yield endpoint
+    else:
+        with Embedded(Path(".evalrunner") / "store.sqlite") as endpoint:
+            yield endpoint

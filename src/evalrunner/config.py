@@ -24,8 +24,8 @@ class TargetSpec:
         evaluators: likewise, in order.
         summary_evaluators: likewise.
         factory: the target is called once per worker, without arguments, and returns the real one.
-        pickled: dill bytes of (target, evaluators, summary evaluators), from the Python API only;
-            they go through the pipe that starts our own child, never to a disk or a network.
+        pickled: bytes of (target, evaluators, summary evaluators), from the Python API only, each of them an
+            object or a name; they go through the pipe that starts our own child, never to a disk or a network.
         named: what evaluators and summary evaluators in `pickled` are called.
         folder: put first on the import path, as `python -m` does with the current folder.
     """

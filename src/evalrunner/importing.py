@@ -54,21 +54,33 @@ def refuse(what: str) -> None:
         error = TargetError(_sentence(what))
         _refused.append(error)
         raise error
+    if _child_imports_script():
+        raise TargetError(_sentence(what, who="every process of the pool"))
 
 
-def _sentence(what: str) -> str:
+def _child_imports_script() -> bool:
+    """Whether this is a process of somebody's pool that imports the script which made the pool, to be like it."""
+    for package in ("multiprocessing", "multiprocess"):
+        module = sys.modules.get(f"{package}.process")
+        # Private, and what multiprocessing itself looks at before it refuses a script without the guard.
+        if module is not None and getattr(module.current_process(), "_inheriting", False):
+            return True
+    return False
+
+
+def _sentence(what: str, who: str = "every worker") -> str:
     frames = _users_frames()
     called = frames[0] if frames else None
     module = next((frame for frame in frames if frame.f_code.co_name == "<module>"), None)
     if module is None:
         where = f"{_place(called)}: " if called else ""
         return (
-            f"{where}{what}() is called while a worker sets up the target, so every worker would run that "
+            f"{where}{what}() is called while a worker sets up the target, so {who} would run that "
             "evaluation: move it out of what is loaded"
         )
     through = f" (by way of {_place(called)})" if called is not None and called is not module else ""
     return (
-        f"{_place(module)}: {what}() is called when the file is imported{through}, so every worker would run "
+        f"{_place(module)}: {what}() is called when the file is imported{through}, so {who} would run "
         'that evaluation: put it under if __name__ == "__main__":'
     )
 

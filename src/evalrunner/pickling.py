@@ -1,69 +1,72 @@
-"""Carrying functions into workers: by reference where they can be imported, by value (dill) where not.
-
-By value includes the globals that a function uses (`recurse`): the `__main__` that they live in stays behind.
-"""
+"""Carrying functions into workers, and saying in one sentence what cannot be carried."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from types import FunctionType
 from typing import Any
 
-import dill
-
+from evalrunner.by_value import dumps, is_full
 from evalrunner.errors import TargetError
 
 
 def pickle_objects(target: Any, evaluators: list[Any], summary_evaluators: list[Any]) -> bytes:
-    """Return dill's bytes of everything that a worker needs.
+    """Return the bytes of everything that a worker needs, for `pickle.loads`.
 
     Raises:
         TargetError: something cannot be carried; the message names it, and what in it.
     """
-    _try("the target", target)
-    for each in [*evaluators, *summary_evaluators]:
-        _try(f"evaluator {_name(each)!r}", each)
-    data: bytes = dill.dumps((target, evaluators, summary_evaluators), recurse=True)
-    return data
-
-
-def _try(what: str, each: Any) -> None:
     try:
-        dill.dumps(each, recurse=True)
+        return dumps((target, evaluators, summary_evaluators))
     except Exception as error:
-        raise TargetError(
-            f"{what} cannot be carried into a worker process: {_reason(each, error)}"
-        ) from error
+        named = {"the target": target}
+        named.update({f"evaluator {_name(each)!r}": each for each in (*evaluators, *summary_evaluators)})
+        for what, each in named.items():
+            why = _refusal(each)
+            if why is not None:
+                raise TargetError(f"{what} cannot be carried into a worker process: {why}") from None
+        raise TargetError(f"they cannot be carried into a worker process together: {_line(error)}") from error
 
 
-def _reason(each: Any, error: Exception) -> str:
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if "ContextVar" in text:
+def _refusal(each: Any) -> str | None:
+    """Say why something cannot be carried, or None."""
+    try:
+        dumps(each)
+    except Exception as error:
+        culprit = _culprit(each, set())
+        where = f"it uses {culprit}, and " if culprit else ""
         return (
-            "a @traceable function of __main__ (or a local one) holds a context variable, which cannot be "
-            "pickled; put it into a module, or name it as module:name"
+            f"{where}{_line(error)}; put it into a module and name it as module:name, or build it in the worker "
+            "(factory)"
         )
-    culprit = _culprit(each)
-    where = f"it uses {culprit}, and " if culprit else ""
-    return (
-        f"{where}{text}; put it into a module and name it as module:name, or build it in the worker (factory)"
-    )
-
-
-def _culprit(each: Any) -> str | None:
-    """Name the variable of a closure, or the global, that cannot be pickled."""
-    found: dict[str, Any] = {}
-    code = getattr(each, "__code__", None)
-    if code is not None:
-        found.update(
-            zip(code.co_freevars, (cell.cell_contents for cell in each.__closure__ or ()), strict=False)
-        )
-        found.update({name: each.__globals__[name] for name in code.co_names if name in each.__globals__})
-    found.update(getattr(each, "__dict__", {}))
-    for name, value in found.items():
-        try:
-            dill.dumps(value, recurse=True)
-        except Exception:
-            return f"{name!r} (a {type(value).__name__})"
     return None
+
+
+def _line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _culprit(each: Any, seen: set[int]) -> str | None:
+    """Name the variable, the global or the attribute that cannot be pickled, as far in as it can be seen."""
+    seen.add(id(each))
+    for name, value in _parts(each):
+        if id(value) not in seen:
+            try:
+                dumps(value)
+            except Exception:
+                deeper = _culprit(value, seen) if isinstance(value, FunctionType) else None
+                return deeper or f"{name!r} (a {type(value).__name__})"
+    return None
+
+
+def _parts(each: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(each, FunctionType):
+        cells = zip(each.__code__.co_freevars, each.__closure__ or (), strict=False)
+        yield from ((name, cell.cell_contents) for name, cell in cells if is_full(cell))
+        yield from (
+            (name, each.__globals__[name]) for name in each.__code__.co_names if name in each.__globals__
+        )
+    yield from getattr(each, "__dict__", {}).items()
 
 
 def _name(each: Any) -> str:

@@ -31,8 +31,10 @@ def script(backend: Backend, folder: Path, kind: str, dataset: str) -> tuple[int
     return done.returncode, json.loads(lines[1]), done.stderr
 
 
-@pytest.mark.parametrize("kind", ["lambda", "closure", "class", "traced"])
-def test_what_dill_carries(backend: Backend, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    "kind", ["lambda", "closure", "class", "traced", "async traced", "closure over an RLock", "loop lambda"]
+)
+def test_what_is_carried_by_value(backend: Backend, tmp_path: Path, kind: str) -> None:
     dataset = backend.dataset(6)
     code, (exit_code, name, summary), said = script(backend, tmp_path, kind, str(dataset.name))
     assert (code, exit_code) == (0, 0), said
@@ -41,12 +43,83 @@ def test_what_dill_carries(backend: Backend, tmp_path: Path, kind: str) -> None:
     assert summary == {"mean": 3.5}
 
 
-def test_what_it_cannot_carry_is_named(backend: Backend, tmp_path: Path) -> None:
+@pytest.mark.parametrize("thing", ["generator", "database", "thread"])
+def test_what_it_cannot_carry_is_named(backend: Backend, tmp_path: Path, thing: str) -> None:
     dataset = backend.dataset(2)
-    code, told, said = script(backend, tmp_path, "closure over a generator", str(dataset.name))
+    code, told, said = script(backend, tmp_path, f"closure over a {thing}", str(dataset.name))
     assert (code, told["kind"]) == (2, "TargetError"), said
-    assert "it uses 'thing' (a generator)" in told["error"]
+    assert "it uses 'thing' (a " in told["error"]
     assert "\n" not in told["error"]
     assert "module:name" in told["error"], "and says what to do"
     assert list(backend.client.list_projects(reference_dataset_id=dataset.id)) == []
     assert list(tmp_path.iterdir()) == [], "nothing was begun"
+
+
+def python(backend: Backend, folder: Path, code: str) -> subprocess.CompletedProcess[str]:
+    """Run code as a notebook has it: `__main__` without a file."""
+    return subprocess.run(
+        [sys.executable, "-"],
+        input=code,
+        cwd=folder,
+        env=backend.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_main_without_a_file_and_names_beside_objects(backend: Backend, tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text("def target(inputs): return {'sum': inputs['i'] + 1}\n")
+    dataset = backend.dataset(2)
+    for target in ("'shop:target'", "'shop.py:target'", "lambda inputs: {'sum': inputs['i'] + one}"):
+        done = python(
+            backend,
+            tmp_path,
+            "from evalrunner import run\nfrom langsmith import Client\none = 1\n"
+            f"dataset = Client().read_dataset(dataset_id={str(dataset.id)!r})\n"
+            f"receipt = run({target}, data=dataset, evaluators=[lambda outputs: outputs['sum'] > 0],\n"
+            "    experiment_prefix='mine', num_repetitions=2, max_concurrency=0, split=None, client=Client(),\n"
+            "    description='d', metadata={'a': 1}, upload_results=True, blocking=True, workers=1)\n"
+            "print(receipt.exit_code, receipt.states, receipt.experiment['name'].startswith('mine'))\n",
+        )
+        assert done.stdout == "0 {'visible': 4} True\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("data='no such'", "ServiceError: no dataset"),
+        ("data=[1]", "UsageError: data= is a list"),
+        (
+            "dataset='x', repetition=2",
+            "TypeError: run() has no argument 'repetition'; did you mean 'repetitions'?",
+        ),
+        ("dataset='x', workers=0", "UsageError: --workers is 0"),
+    ],
+)
+def test_a_users_mistake_comes_without_our_frames(
+    backend: Backend, tmp_path: Path, arguments: str, said: str
+) -> None:
+    done = python(backend, tmp_path, f"from evalrunner import run\nrun('json:loads', {arguments})\n")
+    lines = done.stderr.splitlines()
+    assert said in lines[-1]
+    assert len([line for line in lines if line.lstrip().startswith("File ")]) == 2, (
+        "the user's line, and run's"
+    )
+    assert "The above exception" not in done.stderr
+
+
+def test_a_script_that_a_pool_imports_again_does_not_evaluate_again(backend: Backend, tmp_path: Path) -> None:
+    """multiprocessing refuses its own processes there; ours would go on for ever."""
+    (tmp_path / "pooled.py").write_text(
+        "import multiprocessing, evalrunner\n"
+        "def target(inputs): return inputs\n"
+        "if __name__ != '__main__': evalrunner.run(target, dataset='x')\n"
+        "else: multiprocessing.get_context('spawn').Process(target=target, args=(1,)).start()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "pooled.py"],
+        cwd=tmp_path, env=backend.environment(), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "pooled.py, line 3: evalrunner.run() is called when the file is imported" in done.stderr

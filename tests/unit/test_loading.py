@@ -111,7 +111,7 @@ def test_what_the_users_own_code_raises_is_not_hidden(folder: Path, name: str) -
     assert "code_of_mine" not in sys.modules
 
 
-def test_what_dill_carried(folder: Path) -> None:
+def test_what_was_carried_by_value(folder: Path) -> None:
     data = pickle_objects(lambda inputs: {"y": inputs["x"] + 1}, [], [max])
     found = load(TargetSpec(pickled=data, folder=folder))
     assert found.target({"x": 1}) == {"y": 2}

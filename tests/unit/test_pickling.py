@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
+import logging
+import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import dill
 import pytest
 
 from evalrunner.errors import TargetError
@@ -21,7 +24,7 @@ def factor(by: int) -> Callable[[dict[str, int]], dict[str, int]]:
 
 def test_lambdas_and_closures_are_carried_by_value() -> None:
     data = pickle_objects(factor(3), [lambda outputs: outputs["y"] > 2], [len])
-    target, evaluators, summaries = dill.loads(data)
+    target, evaluators, summaries = pickle.loads(data)
     assert target({"x": 2}) == {"y": 6}
     assert evaluators[0]({"y": 3})
     assert summaries == [len]
@@ -69,5 +72,74 @@ def test_a_traceable_of_main_is_carried_with_the_globals_that_it_uses(tmp_path: 
         "sys.stdout.buffer.write(pickle_objects(target, [], []))\n"
     )
     data = subprocess.run([sys.executable, script], capture_output=True, check=True).stdout
-    target, *_ = dill.loads(data)
+    target, *_ = pickle.loads(data)
     assert target({"x": 2}) == {"y": 6}
+
+
+SCRIPT = Path(__file__).resolve().parents[1] / "e2e" / "targets" / "script.py"
+LOAD = """
+import asyncio, inspect, pickle, sys
+target, *_ = pickle.loads(sys.stdin.buffer.read())
+made = target() if inspect.isclass(target) else target
+answer = made({"i": 2})
+print((asyncio.run(answer) if inspect.isawaitable(answer) else answer)["sum"])
+"""
+KINDS = [
+    "lambda", "function", "closure", "class", "instance with a lock", "traced",
+    "closure over an RLock", "closure over a Condition", "closure over a handler", "async traced", "pydantic inside",
+    "decorated", "client",
+]  # fmt: skip
+
+
+def answer(data: bytes, env: dict[str, str] | None = None) -> str:
+    """Call what was carried in a fresh process."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD], input=data, env=env, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_script_defines_works_in_a_process_that_never_saw_it(tmp_path: Path, kind: str) -> None:
+    code = SCRIPT.read_text().partition("if __name__ ==")[0]
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"{code}\nfrom evalrunner.pickling import pickle_objects\n"
+        f"sys.stdout.buffer.write(pickle_objects(TARGETS[{kind!r}], [], []))\n"
+    )
+    env = {**os.environ, "LANGSMITH_TRACING": "false"}
+    data = subprocess.run([sys.executable, script], env=env, capture_output=True, check=True).stdout
+    assert answer(data, env=env) == "3\n"
+
+
+def test_a_module_that_no_worker_can_import_is_carried_by_value(tmp_path: Path) -> None:
+    """A notebook's helper file, loaded by hand."""
+    path = tmp_path / "by_hand.py"
+    path.write_text(
+        "factor = 3\nclass Model:\n    def __call__(self, inputs): return {'sum': factor * inputs['i']}\n"
+    )
+    spec = importlib.util.spec_from_file_location("by_hand", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["by_hand"] = module
+    try:
+        spec.loader.exec_module(module)
+        data = pickle_objects(module.Model(), [], [])
+    finally:
+        del sys.modules["by_hand"]
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD], input=data, capture_output=True, timeout=60, check=False
+    )
+    assert done.stdout == b"6\n", done.stderr.decode()
+
+
+def test_a_log_file_is_opened_again_at_its_end(tmp_path: Path) -> None:
+    handler = logging.FileHandler(tmp_path / "log", mode="w")
+    handler.handle(logging.makeLogRecord({"msg": "before"}))
+    again = pickle.loads(pickle_objects(handler, [], []))[0]
+    again.handle(logging.makeLogRecord({"msg": "after"}))
+    for each in (handler, again):
+        each.close()
+    assert (tmp_path / "log").read_text() == "before\nafter\n"

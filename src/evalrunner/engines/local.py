@@ -59,7 +59,7 @@ def _let_go_of_the_forkserver() -> None:
 def _without_main() -> Iterator[None]:
     """Hide `__main__`, so that a child does not run the user's script again to get at its names.
 
-    dill carries functions of `__main__` by value, so nothing is missed.
+    Functions of `__main__` are carried by value (`pickling`), so nothing is missed.
     """
     real = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import json
+import logging
+import sqlite3
 import sys
 import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import langsmith
+import pydantic
 
 import evalrunner
 from evalrunner.errors import EvalrunnerError
@@ -52,6 +59,81 @@ def traced(inputs: JSON) -> JSON:
     return by_name(inputs)
 
 
+@langsmith.traceable(name="async_traced")
+async def async_traced(inputs: JSON) -> JSON:
+    """Make its own root run, and wait a little."""
+    await asyncio.sleep(0)
+    return by_name(inputs)
+
+
+class Answer(pydantic.BaseModel):
+    """What a target returns as an object."""
+
+    sum: int
+
+
+@dataclass
+class Sum:
+    """What it works with inside."""
+
+    sum: int
+
+
+def pydantic_inside(inputs: JSON) -> JSON:
+    """Use a pydantic class and a dataclass of the script."""
+    return Answer.model_validate(asdict(Sum(helper(inputs["i"])))).model_dump()
+
+
+def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap as decorators do."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+@functools.lru_cache
+def cached(number: int) -> int:
+    """Remember."""
+    return helper(number)
+
+
+@decorate
+def decorated(inputs: JSON) -> JSON:
+    """Use what remembers."""
+    return {"sum": cached(inputs["i"])}
+
+
+CLIENT = langsmith.Client(auto_batch_tracing=False)
+
+
+def with_client(inputs: JSON) -> JSON:
+    """Ask a client of the script's."""
+    return {"sum": helper(inputs["i"]), "url": CLIENT.api_url}
+
+
+def inside(thing: Any) -> Any:
+    """Make a closure over a lock that must be there, and must open."""
+
+    def target(inputs: JSON) -> JSON:
+        with thing:
+            return {"sum": helper(inputs["i"])}
+
+    return target
+
+
+def handled(handler: logging.Handler) -> Any:
+    """Make a closure over a handler; it has a lock, and a stream."""
+
+    def target(inputs: JSON) -> JSON:
+        handler.handle(logging.makeLogRecord({"msg": "handled"}))
+        return {"sum": helper(inputs["i"])}
+
+    return target
+
+
 def holding(thing: Any) -> Any:
     """Make a closure over something that cannot be carried."""
 
@@ -79,19 +161,40 @@ TARGETS = {
     "instance with a lock": Model(),
     "traced": traced,
     "closure over a lock": holding(threading.Lock()),
+    "closure over an RLock": inside(threading.RLock()),
+    "closure over a Condition": inside(threading.Condition()),
+    "closure over a handler": handled(logging.StreamHandler()),
+    "async traced": async_traced,
+    "pydantic inside": pydantic_inside,
+    "decorated": decorated,
+    "client": with_client,
+    "closure over a database": holding(sqlite3.connect(":memory:")),
+    "closure over a thread": holding(threading.Thread()),
     "closure over a generator": holding(number for number in range(3)),
 }
 
 if __name__ == "__main__":
     print("this script runs once")
-    try:
-        receipt = evalrunner.run(
-            TARGETS[sys.argv[1]],
-            dataset=sys.argv[2],
+
+    def start(kind: str, dataset: str) -> Any:
+        """Evaluate."""
+        return evalrunner.run(
+            TARGETS[kind],
+            data=dataset,
             evaluators=[right, lambda outputs: {"key": "whole", "score": isinstance(outputs["sum"], int)}],
             summary_evaluators=[mean],
             workers=2,
         )
+
+    async def start_in_a_loop(kind: str, dataset: str) -> Any:
+        """Evaluate where a notebook would: inside a running loop."""
+        return start(kind, dataset)
+
+    try:
+        if sys.argv[1].startswith("loop "):
+            receipt = asyncio.run(start_in_a_loop(sys.argv[1].removeprefix("loop "), sys.argv[2]))
+        else:
+            receipt = start(sys.argv[1], sys.argv[2])
     except EvalrunnerError as error:
         print(json.dumps({"error": str(error), "kind": type(error).__name__}))
         sys.exit(2)

@@ -1,0 +1,91 @@
+"""The arguments of `evalrunner.run`: ours, and the SDK's for the same things."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from langsmith import Client
+from langsmith.schemas import Dataset, Example
+
+from evalrunner.arguments import config_of, endpoint_of
+from evalrunner.config import RunConfig, WorkerConfig
+from evalrunner.errors import UsageError
+
+ID = UUID("00000000-0000-4000-8000-000000000001")
+AT = datetime(2026, 11, 20, 12, 0, tzinfo=timezone.utc)
+
+
+def config(**options: Any) -> RunConfig:
+    return config_of("json:loads", None, None, factory=False, worker=None, options=options)
+
+
+@pytest.mark.parametrize(
+    ("options", "field", "value"),
+    [
+        ({"data": "d"}, "dataset", "d"),
+        ({"data": ID}, "dataset", str(ID)),
+        ({"data": Dataset(id=ID, name="d", created_at=AT)}, "dataset", str(ID)),
+        ({"dataset": None, "data": "d"}, "dataset", "d"),
+        ({"num_repetitions": 3}, "repetitions", 3),
+        ({"experiment_prefix": "p"}, "prefix", "p"),
+        ({"split": "dev"}, "splits", ("dev",)),
+        ({"splits": ["dev", "test"]}, "splits", ("dev", "test")),
+        ({"as_of": AT}, "as_of", "2026-11-20T12:00:00+00:00"),
+        ({"run_dir": "here"}, "run_dir", Path("here")),
+        ({"experiment": ID}, "experiment", str(ID)),
+        ({"max_concurrency": 0}, "worker", WorkerConfig(max_concurrency=1)),
+        ({"max_concurrency": None}, "worker", WorkerConfig()),
+        ({"item_timeout": 5.0, "live": True}, "worker", WorkerConfig(item_timeout=5.0, live=True)),
+        ({"disable_evaluator_tracing": True}, "worker", WorkerConfig(trace_evaluators=False)),
+        ({"upload_results": True, "blocking": True, "error_handling": "log"}, "workers", 4),
+    ],
+)
+def test_the_sdks_names_mean_what_they_mean_there(options: dict[str, Any], field: str, value: Any) -> None:
+    assert getattr(config(**options), field) == value
+
+
+EXAMPLE = Example(id=uuid4(), inputs={}, dataset_id=ID, created_at=AT)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "said"),
+    [
+        ({"data": [EXAMPLE]}, UsageError, "data= is a list, and evalrunner takes a dataset"),
+        ({"data": iter([EXAMPLE])}, UsageError, "splits="),
+        ({"data": "a", "dataset": "b"}, TypeError, "one of dataset= and data=: they mean the same"),
+        ({"upload_results": False}, UsageError, "upload_results=False"),
+        ({"blocking": False}, UsageError, "run\\(\\) returns when the run has ended"),
+        ({"error_handling": "ignore"}, UsageError, "carries it"),
+        ({"num_repetition": 1}, TypeError, "did you mean 'num_repetitions'"),
+        ({"spec": 1}, TypeError, "no argument 'spec'"),
+        ({"experiment": 3}, UsageError, "name or id"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_sentence(
+    options: dict[str, Any], kind: type[Exception], said: str
+) -> None:
+    with pytest.raises(kind, match=said) as caught:
+        config(**options)
+    assert "\n" not in str(caught.value)
+
+
+def test_names_stay_names_and_objects_travel_beside_them() -> None:
+    assert config().spec.target == "json:loads"
+    assert config().spec.pickled is None
+    mixed = config_of("json:loads", [len], ["json:dumps"], factory=True, worker=None, options={})
+    assert (mixed.spec.target, mixed.spec.factory) == (None, True)
+    assert mixed.spec.pickled is not None
+    assert json.__name__.encode() in mixed.spec.pickled
+
+
+def test_a_client_says_where_langsmith_is() -> None:
+    client = Client(api_url="http://127.0.0.1:9", api_key="k", workspace_id="w", auto_batch_tracing=False)
+    found = endpoint_of(client)
+    assert (found.url, found.key, found.workspace) == ("http://127.0.0.1:9", "k", "w")
+    with pytest.raises(UsageError, match=r"takes a langsmith\.Client"):
+        endpoint_of("http://127.0.0.1:9")
