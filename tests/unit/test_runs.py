@@ -117,6 +117,7 @@ def test_an_error_run_is_complete_and_linked() -> None:
         inputs={"x": 1},
         error="evalrunner: 2 workers died",
         example_id=example,
+        project_id=UUID(int=9),
         project="desk-1",
         at=AT,
         metadata={"evalrunner_attempt": 3},
@@ -127,6 +128,7 @@ def test_an_error_run_is_complete_and_linked() -> None:
     found = parts(run)
     main = found[f"post.{RUN}"]
     assert (main["reference_example_id"], main["session_name"]) == (example, "desk-1")
+    assert main["session_id"] == str(UUID(int=9))
     assert main["trace_id"] == main["id"] == str(RUN)
     assert main["dotted_order"] == f"20261120T120000000005Z{RUN}"
     assert main["start_time"] == main["end_time"] == AT.isoformat()

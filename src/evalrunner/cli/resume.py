@@ -61,7 +61,8 @@ def _remember(flags: dict[str, Any], folder: Path) -> None:
                 f"no run in {folder} to resume; say which experiment: evalrunner resume EXPERIMENT"
             )
         return
-    flags["experiment"] = flags["experiment"] or run["experiment"]
+    # By its id: it may have been renamed since. A folder of an earlier version knows the name only.
+    flags["experiment"] = flags["experiment"] or run.get("id") or run["experiment"]
     if flags["target"] is None and run["target"]:
         flags["target"] = _from_here(run["target"], run["folder"])
         flags["factory"] = flags["factory"] or run["factory"] or None
@@ -84,6 +85,6 @@ def _last_run(folder: Path, experiment: str | None, run_dir: str | Path | None) 
     runs = [path for path in runs if path.is_dir()]
     for path in sorted(runs, key=lambda run: run.stat().st_mtime, reverse=True):
         known: dict[str, Any] | None = peek(path / "ledger.sqlite", "run")
-        if known is not None and experiment in (None, known["experiment"], path.name):
+        if known is not None and experiment in (None, known["experiment"], known.get("id"), path.name):
             return known
     return None

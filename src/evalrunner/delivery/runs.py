@@ -154,13 +154,14 @@ def error_run(
     error: str,
     example_id: str,
     project: str,
+    project_id: UUID,
     at: datetime,
     metadata: dict[str, Any],
 ) -> RunBuffer:
     """Make the root run of an item that has none of its own: complete, with an error, linked to its example.
 
     Args:
-        project: the experiment's name.
+        project, project_id: the experiment's name and id; the id counts where the name has changed.
         at: aware time in UTC; the run starts and ends there.
     """
     run = RunBuffer(run_id, run_id)
@@ -177,6 +178,7 @@ def error_run(
             "start_time": at.isoformat(),
             "end_time": at.isoformat(),
             "session_name": project,
+            "session_id": str(project_id),
             "reference_example_id": example_id,
             "extra": {"metadata": metadata},
         }

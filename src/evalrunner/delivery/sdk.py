@@ -157,10 +157,20 @@ class RecordingClient(Client):
         self._shared = experiment
 
     def _create_run(self, run_create: dict[str, Any], **_: Any) -> None:
-        self._sink.post(run_create)
+        self._sink.post(self._addressed(run_create))
 
     def _update_run(self, run_update: dict[str, Any], **_: Any) -> None:
-        self._sink.patch(run_update)
+        self._sink.patch(self._addressed(run_update))
+
+    def _addressed(self, run: dict[str, Any]) -> dict[str, Any]:
+        """Return a run of the shared experiment with its id beside its name.
+
+        The name may change while the run goes on; a run that carried it alone would make a project of that name.
+        The SDK too sends both where it knows both (run_trees.py:426).
+        """
+        if self._shared is not None and run.get("session_name") == self._shared.name:
+            run["session_id"] = str(self._shared.id)
+        return run
 
     def _log_evaluation_feedback(self, *args: Any, _executor: Any = None, **kwargs: Any) -> Any:
         self._here.judging = True

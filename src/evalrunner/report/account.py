@@ -32,9 +32,9 @@ def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
     rows = outcome.planned()
     found = None if plan_only else _read(outcome)
     before = set(outcome.plan.complete)
-    items = [_entry(row, found, before, plan_only=plan_only) for row in rows]
+    items = [_entry(outcome, row, found, before, plan_only=plan_only) for row in rows]
     states = Counter(item.state for item in items)
-    board, read = (None, False) if plan_only else _scoreboard(outcome, items, rows)
+    board, read = (None, False) if plan_only or outcome.gone else _scoreboard(outcome, items, rows)
     errors = _evaluator_errors(outcome, board)
     verdict = judge(items, errors, outcome, plan_only=plan_only)
     workers = outcome.ledger.workers(outcome.session)
@@ -89,6 +89,8 @@ def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
 
 def _read(outcome: Outcome) -> Assignment | None:
     """Look at the experiment once more, whole; None if it cannot be read."""
+    if outcome.gone:
+        return Assignment()  # there is nothing in it any more
     why = outcome.silence
     try:
         if not why:
@@ -104,13 +106,13 @@ def _read(outcome: Outcome) -> Assignment | None:
 
 
 def _entry(
-    row: ItemRow, found: Assignment | None, before: set[tuple[str, int]], *, plan_only: bool
+    outcome: Outcome, row: ItemRow, found: Assignment | None, before: set[tuple[str, int]], *, plan_only: bool
 ) -> ItemEntry:
     key = (row.example_id, row.repetition)
     state, reason = _state(row, before, plan_only=plan_only)
     if found is not None and row.state is S.VISIBLE and key not in found.runs:
         # It came back once and is gone at the last look: the last look counts.
-        state, reason = "not visible", "it was visible, and is no longer"
+        state, reason = "not visible", outcome.gone or "it was visible, and is no longer"
     error = row.error
     return ItemEntry(row.example_id, row.repetition, row.attempt, row.run_id, state, error, reason)
 

@@ -49,6 +49,9 @@ def judge(
         go_on += f" --run-dir {shlex.quote(str(outcome.config.run_dir))}"
     if plan_only:
         return Verdict(states["not run"] == 0, Exit.COMPLETE, _plan_sentence(states, total), None)
+    if outcome.gone:
+        told = f"Not complete: {outcome.gone}; its {total} items can be evaluated into a new one, with --dataset."
+        return Verdict(False, Exit.INCOMPLETE, told, None)
     also = _evaluators_sentence(errors)
     open_ = states["not run"] + states["not visible"] + states["not delivered"]
     if open_:

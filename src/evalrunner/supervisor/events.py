@@ -106,13 +106,34 @@ class StopAsked:
 
 
 @dataclass(frozen=True)
+class Renamed:
+    """The experiment has another name now."""
+
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class ExperimentGone:
+    """The experiment was deleted; `dataset`: and its dataset with it."""
+
+    name: str
+    dataset: bool = False
+
+
+@dataclass(frozen=True)
+class DatasetGone:
+    """The dataset was deleted, and the experiment is still there."""
+
+
+@dataclass(frozen=True)
 class Tick:
     """Time has passed."""
 
 
 Event = Union[
     WorkerStarted, WorkerReady, WorkerCouldNotStart, Begun, Reported, Acknowledged, WorkerGone, SentOn, Seen,
-    Missed, Buried, StopAsked, Tick,
+    Missed, Buried, StopAsked, Renamed, ExperimentGone, DatasetGone, Tick,
 ]  # fmt: skip
 
 # -- instructions ------------------------------------------------------------------------------------

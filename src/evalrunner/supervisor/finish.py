@@ -11,8 +11,9 @@ from requests import RequestException
 
 from evalrunner.engines.base import Engine
 from evalrunner.errors import ServiceError
-from evalrunner.ledger.ledger import Ledger
+from evalrunner.ledger.ledger import ItemRow, Ledger
 from evalrunner.protocol.lease import IN_SPOOL, ItemState
+from evalrunner.supervisor.events import DatasetGone, ExperimentGone, Renamed
 from evalrunner.supervisor.experiment import write_facts
 from evalrunner.supervisor.parts import Parts
 from evalrunner.supervisor.summarise import summarise
@@ -33,6 +34,10 @@ def finish(
     rows = outcome.planned()
     if outcome.stopped or any(row.state is not ItemState.VISIBLE for row in rows):
         outcome.silence = _silence(client)
+    _look_once_more(parts, outcome)
+    if outcome.gone:
+        return
+    _look_for_strays(parts, client, outcome, rows)
     _describe(parts, client, outcome)
     _let_go(parts)
     if not (parts.config.spec.summary_evaluators or parts.config.spec.pickled):
@@ -46,6 +51,36 @@ def finish(
         outcome.summary = summarise(parts, client, engine, outcome.readback, runs, stop_asked)
     except Exception as error:
         outcome.warnings.append(f"the summary evaluators could not be run ({type(error).__name__}: {error})")
+
+
+def _look_once_more(parts: Parts, outcome: Outcome) -> None:
+    """Learn what somebody has done to the experiment since the last look: the receipt speaks of it by name."""
+    if not (parts.gone or outcome.silence):
+        parts.watch.look()
+        while not parts.events.empty():
+            event = parts.events.get_nowait()
+            if isinstance(event, (Renamed, ExperimentGone, DatasetGone)):
+                parts.heed(event)
+    outcome.scope, outcome.gone = parts.scope, parts.gone
+
+
+def _look_for_strays(parts: Parts, client: Client, outcome: Outcome, rows: list[ItemRow]) -> None:
+    """Say where runs may lie that went to a new project under the experiment's old name.
+
+    Each carries the experiment's id too; whether a service heeds that before the name is its own affair.
+    """
+    old = parts.old_name
+    if not old or outcome.silence or all(row.state is not ItemState.NOT_VISIBLE for row in rows):
+        return
+    try:
+        found = client.has_project(old)
+    except Exception:
+        return
+    if found:
+        outcome.warnings.append(
+            f"runs that do not come back may lie in the project {old!r}, which has the experiment's old name: delete "
+            "it once you have looked, and run the same command again"
+        )
 
 
 def _silence(client: Client) -> str:

@@ -66,6 +66,7 @@ class Graves:
             error=f"evalrunner: {order.reason}",
             example_id=example["id"],
             project=scope.name,
+            project_id=scope.experiment_id,
             at=self._clock.utcnow(),
             metadata={"evalrunner_repetition": repetition, "evalrunner_attempt": order.attempt},
         )

@@ -90,7 +90,9 @@ class Supervisor:
         missed = self._p.confirmer.missed()
         # Whatever came back and is not in it lies in the queue by now.
         while not self._p.events.empty():
-            self._take(self._p.events.get_nowait())
+            self._notice(self._p.events.get_nowait())
+        if self._p.gone:
+            missed = ev.Missed(dict.fromkeys(missed.items, self._p.gone))
         self._handle(missed)
         self._show("done", force=True)
 
@@ -101,13 +103,21 @@ class Supervisor:
         for number, message in self._p.crew.hear():
             self._hear(number, message)
         while not self._p.events.empty():
-            self._take(self._p.events.get_nowait())
+            self._notice(self._p.events.get_nowait())
         self._take(ev.Tick())
         # One commit for a whole turn.
         self._act()
         for number in self._p.crew.dead():
             self._lay_out(number)
         self._show(self._phase)
+
+    def _notice(self, event: ev.Event) -> None:
+        if isinstance(event, (ev.Renamed, ev.DatasetGone)):
+            self._p.heed(event)
+            return
+        if isinstance(event, ev.ExperimentGone):
+            self._p.heed(event)
+        self._take(event)
 
     def _hear(self, number: int, message: Message) -> None:
         if isinstance(message, Report):
@@ -137,6 +147,7 @@ class Supervisor:
         if not self._began:
             self._began = True
             self._p.scope = self._begin(guessed)
+            self._p.watch.begin(self._p.scope)
             self._take(ev.Begun())
             self._phase = "running"
 
@@ -208,6 +219,8 @@ class Supervisor:
 
     def _confirmed(self, now: float) -> bool:
         waiting = self._p.confirmer.waiting
+        if self._p.gone:
+            return True  # nothing will ever come back
         if waiting == 0:
             return self._p.events.empty()
         if waiting != self._waiting:

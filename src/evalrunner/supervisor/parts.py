@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from evalrunner.clock import Clock
@@ -11,12 +11,13 @@ from evalrunner.config import Endpoint, RunConfig
 from evalrunner.ledger.ledger import Ledger
 from evalrunner.supervisor.confirm import Confirmer
 from evalrunner.supervisor.crew import Crew
-from evalrunner.supervisor.events import Event
+from evalrunner.supervisor.events import DatasetGone, Event, ExperimentGone, Renamed
 from evalrunner.supervisor.experiment import Scope
 from evalrunner.supervisor.folder import RunFolder
 from evalrunner.supervisor.graves import Graves
 from evalrunner.supervisor.observe import Observer
 from evalrunner.supervisor.relay import Relay
+from evalrunner.supervisor.watch import Watch
 
 
 @dataclass
@@ -30,6 +31,8 @@ class Parts:
         events: what other threads report.
         notes: who -> what holds things up, for people.
         warnings: what belongs in the receipt.
+        gone: that the experiment was deleted while the run went on, or "".
+        old_name: what the experiment was called before it was renamed, or "".
     """
 
     config: RunConfig
@@ -41,6 +44,7 @@ class Parts:
     crew: Crew
     relay: Relay
     confirmer: Confirmer
+    watch: Watch
     graves: Graves
     observer: Observer
     clock: Clock
@@ -48,7 +52,32 @@ class Parts:
     events: queue.SimpleQueue[Event]
     notes: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    gone: str = ""
+    old_name: str = ""
 
     def note(self) -> str:
         """Return one of the notes, or ""."""
         return next((text for text in self.notes.values() if text), "")
+
+    def heed(self, event: Renamed | ExperimentGone | DatasetGone) -> None:
+        """Take in, and say, what somebody has done to the experiment or its dataset."""
+        if isinstance(event, Renamed):
+            self._rename(event)
+            return
+        if isinstance(event, ExperimentGone):
+            lost = f"the dataset {self.scope.dataset_name!r} and with it the" if event.dataset else "the"
+            self.gone = told = f"{lost} experiment {event.name!r} was deleted while the run went on"
+        else:
+            told = f"the dataset {self.scope.dataset_name!r} was deleted while the run went on"
+        self.warnings.append(told)
+        self.observer.line(told)
+
+    def _rename(self, event: Renamed) -> None:
+        self.scope, self.old_name = replace(self.scope, name=event.new), event.old
+        with self.ledger.transaction():
+            run = self.ledger.get_meta("run")
+            if run is not None:
+                self.ledger.set_meta("run", {**run, "experiment": event.new})
+        told = f"the experiment {event.old!r} was renamed to {event.new!r} while the run went on"
+        self.warnings.append(told)
+        self.observer.line(told)

@@ -46,6 +46,7 @@ from evalrunner.supervisor.signals import counted_signals
 from evalrunner.supervisor.state import SupervisorState
 from evalrunner.supervisor.summarise import Summary
 from evalrunner.supervisor.tally import Tally
+from evalrunner.supervisor.watch import Watch
 from evalrunner.verify import service
 from evalrunner.verify.reach import cause
 from evalrunner.verify.readback import ReadBack, Score
@@ -64,6 +65,7 @@ class Outcome:
         stopped: the user asked for an end.
         seconds: what took how long.
         silence: why the service is asked nothing any more, or "".
+        gone: that the experiment was deleted while the run went on, or "".
         scores: of every item that came back during this run with scores, those of its root run, without ids.
     """
 
@@ -81,6 +83,7 @@ class Outcome:
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     silence: str = ""
+    gone: str = ""
     scores: dict[int, tuple[Score, ...]] = field(default_factory=dict)
 
     def planned(self) -> list[ItemRow]:
@@ -226,10 +229,12 @@ class _Session:
             session = ledger.begin_session(clock.utcnow().isoformat())
         scope = replace(scope, salt=ledger.get_meta("salt"))
         self._post, self._experiment_id = events.put, str(scope.experiment_id)
+        self._watch = Watch(service.make_client(endpoint, retries=0), events.put)
         self._parts = Parts(
             config, endpoint, folder, ledger, scope, session, Crew(engine),
             relay=self._relay(events.put),
             confirmer=self._confirmer(),
+            watch=self._watch,
             graves=self._graves(folder.spool / f"graves-{session:04d}.spool", events.put),
             observer=observer, clock=clock, info=info, events=events, notes=self._notes,
         )  # fmt: skip
@@ -290,11 +295,11 @@ class _Session:
         if outcome.plan.missing and not self._stops():
             self._supervise(outcome)
         outcome.stopped = bool(self._stops())
-        outcome.warnings.extend(parts.warnings)
         outcome.scope = parts.scope
         outcome.seconds["executing"] = self._clock.monotonic() - began
         if outcome.scope.session is not None:
             finish(parts, self._client, self._engine, outcome, self._stops)
+        outcome.warnings.extend(parts.warnings)
         with parts.ledger.transaction():
             parts.ledger.end_session(parts.session, self._clock.utcnow().isoformat(), outcome.restarts)
         outcome.seconds["total"] = self._clock.monotonic() - self._began
@@ -335,6 +340,7 @@ class _Session:
                 "run",
                 {
                     "experiment": scope.name,
+                    "id": str(scope.experiment_id),
                     "folder": str(spec.folder),
                     "target": spec.target,
                     "factory": spec.factory,
@@ -349,7 +355,8 @@ class _Session:
         # It asks again by itself: what cannot be read must not hold up the others meanwhile.
         client = service.make_client(self._endpoint, retries=0)
         reader = ReadBack(client, self._experiment_id, newer=self._newer, attempts=1)
-        return Confirmer(reader, self._post, self._noting("read-back"), self._clock)
+        note = self._noting("read-back")
+        return Confirmer(reader, self._post, note, self._clock, unseen=self._watch.nudge)
 
     def _relay(self, post: Callable[[Event], None]) -> Relay:
         return Relay(
@@ -382,6 +389,7 @@ class _Session:
 
     def close(self) -> None:
         """Stop every thread."""
+        self._watch.stop()
         self._parts.confirmer.stop()
         self._parts.relay.stop()
         self._parts.graves.close()

@@ -72,6 +72,7 @@ class SupervisorState:
             ev.Missed: self._missed,
             ev.Buried: self._buried,
             ev.StopAsked: self._stop,
+            ev.ExperimentGone: self._experiment_gone,
             ev.Tick: self._tick,
         }
 
@@ -225,10 +226,17 @@ class SupervisorState:
     # -- stopping ------------------------------------------------------------------------------------
 
     def _stop(self, _: ev.StopAsked) -> None:
+        self._end("the run was stopped")
+
+    def _experiment_gone(self, _: ev.ExperimentGone) -> None:
+        # Whatever is executed now could never be seen.
+        self._end("the experiment was deleted")
+
+    def _end(self, reason: str) -> None:
         if self.stopping:
             return
         self.stopping = True
-        self._book.cancel_ready("the run was stopped")
+        self._book.cancel_ready(reason)
         for number, worker in self.workers.items():
             if worker.state in (W.READY, W.BUSY):
                 self._out.append(ev.SendStop(number))

@@ -245,6 +245,7 @@ class Lane:
             error=error,
             example_id=self._item.example["id"],
             project=str(self._shop.experiment.name),
+            project_id=self._shop.experiment.id,
             at=datetime.now(timezone.utc),
             metadata=self._metadata({}),
         )
