@@ -63,11 +63,9 @@ def judge(
     if also:
         code = Exit.COMPLETE if outcome.config.evaluator_errors == "warn" else Exit.EVALUATORS
         return Verdict(True, code, f"All {total} items are visible.{also}", go_on)
-    if states["visible"] == 0:
-        return Verdict(
-            True, Exit.COMPLETE, f"Nothing is missing: all {total} items are visible; 0 executed.", None
-        )
-    return Verdict(True, Exit.COMPLETE, f"All {total} items are visible; nothing was lost.", None)
+    idle = f"Nothing is missing: all {total} items are visible; 0 executed."
+    done = f"All {total} items are visible; nothing was lost."
+    return Verdict(True, Exit.COMPLETE, done if states["visible"] else idle, None)
 
 
 def _evaluators_sentence(errors: Sequence[EvaluatorErrors]) -> str:
