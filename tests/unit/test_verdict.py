@@ -18,6 +18,7 @@ class Ended:
     """As much of an outcome as a verdict is about."""
 
     stopped: bool = False
+    gone: str = ""
     scope: Any = field(default_factory=lambda: SimpleNamespace(name="desk of mine"))
     config: Any = field(default_factory=lambda: SimpleNamespace(run_dir=None, evaluator_errors="fail"))
 
@@ -112,3 +113,14 @@ def test_the_numbers_are_those_of_the_documentation() -> None:
         "STOPPED": 4,
         "EVALUATORS": 5,
     }
+
+
+@pytest.mark.parametrize(
+    "states", [["visible"] * 3, ["not visible", "not run"], ["failed", "already complete"]]
+)
+def test_nothing_is_complete_in_an_experiment_that_was_deleted(states: list[str]) -> None:
+    items = [ItemEntry(f"e{n}", 0, 1, f"r{n}", state) for n, state in enumerate(states)]
+    gone = "the experiment 'desk' was deleted while the run went on"
+    found = judge(items, [], cast(Outcome, Ended(gone=gone)), plan_only=False)
+    assert (found.complete, found.exit_code) == (False, 3)
+    assert gone in found.sentence
