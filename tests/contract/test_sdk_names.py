@@ -53,6 +53,9 @@ class Sink:
         self.scores.append({**orjson.loads(body), "named": feedback_id})
         return True
 
+    def not_taken(self, feedback_id: str, key: str, error: Exception) -> None:
+        raise AssertionError("nothing is sent from here")
+
 
 def client(sink: Sink, **options: Any) -> RecordingClient:
     facts = {"api_url": "http://127.0.0.1:9", "api_key": "key", "tracing_sampling_rate": 1.0, **options}

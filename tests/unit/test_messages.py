@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalrunner.protocol.evaluated import Evaluated
+from evalrunner.protocol.loose import About, LooseRecord, LooseState
 from evalrunner.protocol.messages import (
     Ack,
     Begin,
@@ -59,6 +60,13 @@ produced = st.builds(
     seconds,
     st.lists(evaluated, max_size=2),
 )
+loose = st.builds(
+    LooseRecord,
+    st.integers(-5, 5),
+    st.sampled_from(LooseState),
+    texts,
+    st.lists(st.builds(About, texts, texts, texts, texts, texts, st.booleans()), max_size=2),
+)
 BY_KIND: dict[type[object], st.SearchStrategy[Message]] = {
     Begin: st.builds(Begin, bodies, texts, texts, numbers, bodies),
     Lease: st.builds(Lease, st.lists(leased, max_size=3)),
@@ -75,8 +83,9 @@ BY_KIND: dict[type[object], st.SearchStrategy[Message]] = {
         st.lists(leases, max_size=3),
         st.lists(st.tuples(numbers, numbers, texts), max_size=3),
         texts,
+        st.lists(loose, max_size=2),
     ),
-    Ack: st.builds(Ack, numbers, numbers, texts),
+    Ack: st.builds(Ack, numbers, numbers, texts, numbers, numbers, numbers, numbers),
     Summarise: st.builds(Summarise, bodies, st.dictionaries(texts, texts, max_size=3), st.none() | texts),
     Summarised: st.builds(
         Summarised, st.dictionaries(texts, bodies, max_size=2), st.dictionaries(texts, texts, max_size=2)
@@ -98,7 +107,7 @@ def test_what_goes_in_comes_out(message: Message) -> None:
 def test_the_wire_is_json_that_names_its_kind() -> None:
     assert orjson.loads(encode(Report(started=[(1, 2)], note="slow"))) == [
         "Report",
-        {"started": [[1, 2]], "produced": [], "accepted": [], "refused": [], "note": "slow"},
+        {"started": [[1, 2]], "produced": [], "accepted": [], "refused": [], "note": "slow", "loose": []},
     ]
 
 

@@ -51,7 +51,7 @@ class Bench:
 
     def __init__(self, *, live: bool = False) -> None:
         self.emitted: list[Wire] = []
-        self.book = TraceBook(self.emit, live=live)
+        self.book = TraceBook(self.emit, open_live=(lambda _, posts: self.emit(posts)) if live else None)
         self.client = RecordingClient(
             self.book,
             api_url=NOWHERE,
@@ -412,6 +412,7 @@ class Counting:
     def __init__(self, book: TraceBook, post: Callable[[dict[str, Any]], None]) -> None:
         self.post = post
         self.patch, self.name_feedback, self.feedback = book.patch, book.name_feedback, book.feedback
+        self.not_taken = book.not_taken
 
 
 def test_what_begins_after_its_item_has_ended_is_loose(bench: Bench) -> None:

@@ -19,6 +19,8 @@ from evalrunner.report.receipt import (
     EvaluatorEntry,
     EvaluatorErrors,
     ItemEntry,
+    LooseBooks,
+    LooseEntry,
     Receipt,
     WorkerEntry,
 )
@@ -87,4 +89,7 @@ def _receipt(data: dict[str, Any]) -> Receipt:
         ("evaluator_errors", EvaluatorErrors),
     ):
         known[name] = [kind(**one) for one in data.get(name, ())]
+    loose = data.get("loose")
+    if loose is not None:
+        known["loose"] = LooseBooks(**{**loose, "missing": [LooseEntry(**one) for one in loose["missing"]]})
     return Receipt(**known)

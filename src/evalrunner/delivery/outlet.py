@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from evalrunner.delivery.record import Header, encode_parts
 from evalrunner.delivery.sender import Sender
 from evalrunner.delivery.spool import Entry, SpoolWriter, read_body
 from evalrunner.delivery.traces import Operation
 from evalrunner.delivery.transport import HttpTransport
+from evalrunner.protocol.loose import About, LooseRecord, LooseState
 from evalrunner.protocol.messages import ProducedItem
 
 
@@ -67,10 +71,17 @@ class Outlet:
         ops, body = encode_parts(self._spool.boundary, operations)
         self._spool.append(Header(item, token, meta, ops), body)
 
+    def publish_opening(self, item: int, token: int, operations: list[Operation]) -> None:
+        """Append the posts with which runs of an item begin (live mode)."""
+        ops, body = encode_parts(self._spool.boundary, operations)
+        self._spool.append(Header(None, None, {"opening": [item, token]}, ops), body)
+
     def publish_loose(self, operations: list[Operation]) -> None:
         """Append operations that belong to no item."""
         ops, body = encode_parts(self._spool.boundary, operations)
-        self._spool.append(Header(None, None, {}, ops), body)
+        self._spool.append(
+            Header(None, None, {"about": [asdict(about(one)) for one in operations]}, ops), body
+        )
 
     def _durable(self, entries: list[Entry]) -> None:
         self._on_durable(entries)
@@ -88,6 +99,27 @@ class Outlet:
         self.sender.stop()
         self._spool.close()
         os.close(self._fd)
+
+
+def about(operation: Operation) -> About:
+    """Say what an operation is, for the book of what belongs to no item."""
+    kind, op_id, parts = operation
+    try:
+        main: dict[str, Any] = orjson.loads(parts[0][2])
+    except (IndexError, orjson.JSONDecodeError):
+        return About(kind, op_id)
+    if kind == "feedback":
+        return About(kind, op_id, str(main.get("key") or ""), run=str(main.get("run_id") or ""))
+    name, project = str(main.get("name") or ""), str(main.get("session_name") or "")
+    return About(kind, op_id, name, project, ended=main.get("end_time") is not None)
+
+
+def loose_record(entry: Entry, state: LooseState, reason: str = "") -> LooseRecord:
+    """Return the news of a record that belongs to no item."""
+    told = entry.header.meta.get("about")
+    if told is None:  # written by an earlier evalrunner
+        return LooseRecord(entry.seq, state, reason, [About(op.kind, op.id) for op in entry.header.ops])
+    return LooseRecord(entry.seq, state, reason, [About(**each) for each in told])
 
 
 def produced_item(header: Header) -> ProducedItem | None:

@@ -137,6 +137,9 @@ class OperationSink(Protocol):
     def feedback(self, body: bytes, feedback_id: str, run_id: UUID | None, trace_id: UUID | None) -> bool:
         """Take a score as JSON; False if it cannot ride with the runs and must be sent by itself."""
 
+    def not_taken(self, feedback_id: str, key: str, error: Exception) -> None:
+        """Take note that a score which was sent by itself was not taken."""
+
 
 class RecordingClient(Client):
     """A LangSmith client that sends no run and no score by itself: it hands them to a sink, whole.
@@ -189,6 +192,7 @@ class RecordingClient(Client):
                 self._sink.name_feedback(run, key, judged=judged, failed=failed) or uuid4()
             )
         self._here.recording = (str(kwargs["feedback_id"]), run, trace_id)
+        self._here.key = key
         try:
             return super().create_feedback(run_id, key, **kwargs)
         finally:
@@ -201,6 +205,12 @@ class RecordingClient(Client):
             body = (kwargs.get("request_kwargs") or {}).get("data") or b""
             if self._sink.feedback(body, *recording):
                 return None
+            try:
+                return super().request_with_retries(method, pathname, **kwargs)
+            except Exception as error:
+                # Whoever posted it is told by the error, and may swallow it: the receipt must know too.
+                self._sink.not_taken(recording[0], self._here.key, error)
+                raise
         return super().request_with_retries(method, pathname, **kwargs)
 
     def update_project(self, project_id: Any, **kwargs: Any) -> TracerSession:

@@ -37,7 +37,7 @@ from evalrunner.delivery.spool_format import FILE_HEADER_SIZE, FRAME, Entry, Spo
 from evalrunner.delivery.spool_reader import read, read_body
 from evalrunner.errors import SpoolError
 
-__all__ = ["FILE_HEADER_SIZE", "Entry", "SpoolFile", "SpoolWriter", "read", "read_body"]
+__all__ = ["FILE_HEADER_SIZE", "Entry", "SpoolFile", "SpoolWriter", "read", "read_body", "stem_of"]
 
 #: Seconds without a further record after which the waiting ones are synced.
 SETTLE = 0.002
@@ -194,6 +194,11 @@ class SpoolWriter:
             self._waiting = []
             self._done.notify_all()
         self._on_error(error)
+
+
+def stem_of(path: Path) -> str:
+    """Return by which name the books know a spool's records."""
+    return path.name.partition(".")[0]
 
 
 def _create(path: Path, header: bytes) -> int:

@@ -78,12 +78,21 @@ class TraceBook:
 
     Args:
         emit: takes the operations of a loose record, durable soon after; returns at once.
-        live: posts are emitted when a run starts, and the item's record then carries patches.
+        open_live: live mode: takes the post of a run of an item when it starts; the item's record then carries
+            patches.
+        unsent: takes (kind, id, name, why) of what went past the books and was not taken.
     """
 
-    def __init__(self, emit: Callable[[list[Operation]], None], *, live: bool = False) -> None:
+    def __init__(
+        self,
+        emit: Callable[[list[Operation]], None],
+        *,
+        open_live: Callable[[ItemTrace, list[Operation]], None] | None = None,
+        unsent: Callable[[str, str, str, str], None] = lambda *_: None,
+    ) -> None:
         self._emit = emit
-        self._live = live
+        self._open_live = open_live
+        self._unsent = unsent
         self._lock = threading.Lock()
         self._items: dict[UUID, ItemTrace] = {}
         self._loose: dict[UUID, RunBuffer] = {}
@@ -136,8 +145,9 @@ class TraceBook:
             ready: list[Operation] = []
             if item is not None:
                 item.runs[run_id] = buffer
-                if self._live and item.run_id == trace_id:
-                    ready = [self._post_now(buffer, is_root=run_id == trace_id)]
+                if self._open_live is not None and item.run_id == trace_id:
+                    # Under the lock: the item's own record must not overtake its openings.
+                    self._open_live(item, [self._post_now(buffer, is_root=run_id == trace_id)])
             elif buffer.ended:
                 ready = [buffer.operation()]
             else:
@@ -207,6 +217,10 @@ class TraceBook:
                 return True
         self._emit([operation])
         return True
+
+    def not_taken(self, feedback_id: str, key: str, error: Exception) -> None:
+        """Note that a score which had to be sent by itself was not taken."""
+        self._unsent("feedback", feedback_id, key, f"{type(error).__name__}: {error}"[:500])
 
     # -- inside --------------------------------------------------------------------------------------
 

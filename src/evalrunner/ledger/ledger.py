@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from evalrunner.errors import RunFolderError
+from evalrunner.ledger.loose import LooseTable
 from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem
@@ -75,6 +76,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         try:
             self._db = _open(path)
+            self.loose = LooseTable(self._db)
         except (sqlite3.Error, OSError) as error:
             found = shortage(error, path)
             raise RunFolderError(

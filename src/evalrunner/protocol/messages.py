@@ -12,6 +12,7 @@ from typing import Any, Union, get_args
 import orjson
 
 from evalrunner.protocol.evaluated import Evaluated
+from evalrunner.protocol.loose import LooseRecord
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,7 @@ class Report:
     accepted: list[tuple[int, int]] = field(default_factory=list)
     refused: list[tuple[int, int, str]] = field(default_factory=list)
     note: str = ""
+    loose: list[LooseRecord] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ class Ack:
         outside: clients that the target has made for itself; what they sent is in no book.
         undelivered: records that are in the spool and not accepted; the supervisor sends them on.
         trouble: what the target's tear-down raised, one line, or "".
-        produced, accepted, refused: how many it has reported to each book in its life.
+        produced, accepted, refused, loose: how many it has reported to each book in its life.
     """
 
     outside: int
@@ -183,11 +185,12 @@ class Ack:
     produced: int = 0
     accepted: int = 0
     refused: int = 0
+    loose: int = 0
 
     @property
-    def books(self) -> tuple[int, int, int]:
+    def books(self) -> tuple[int, ...]:
         """What must have been heard by whoever hears this."""
-        return self.produced, self.accepted, self.refused
+        return self.produced, self.accepted, self.refused, self.loose
 
 
 Message = Union[Begin, Lease, Drain, Stop, Ready, StartFailed, Report, Ack, Summarise, Summarised]
@@ -224,4 +227,5 @@ def _report(body: dict[str, Any]) -> Report:
         accepted=[(i, t) for i, t in body["accepted"]],
         refused=[(i, t, why) for i, t, why in body["refused"]],
         note=body["note"],
+        loose=[LooseRecord.from_json(each) for each in body["loose"]],
     )

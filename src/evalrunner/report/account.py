@@ -13,6 +13,7 @@ from evalrunner import __version__
 from evalrunner.ledger.ledger import ItemRow
 from evalrunner.protocol.lease import IN_SPOOL, ItemState
 from evalrunner.report.evaluators import Judged, Scoreboard
+from evalrunner.report.loose import loose_books
 from evalrunner.report.receipt import Books, EvaluatorErrors, ItemEntry, Receipt, WorkerEntry
 from evalrunner.report.verdict import judge
 from evalrunner.supervisor.plan import read_assignment
@@ -36,7 +37,8 @@ def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
     states = Counter(item.state for item in items)
     board, read = (None, False) if plan_only or outcome.gone else _scoreboard(outcome, items, rows)
     errors = _evaluator_errors(outcome, board)
-    verdict = judge(items, errors, outcome, plan_only=plan_only)
+    loose = loose_books(outcome.ledger, outcome.session)
+    verdict = judge(items, errors, outcome, plan_only=plan_only, loose=loose)
     workers = outcome.ledger.workers(outcome.session)
     return Receipt(
         experiment={
@@ -83,6 +85,7 @@ def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
         command=verdict.command,
         run_dir="" if plan_only else str(outcome.folder.path),
         evaluator_errors=errors,
+        loose=loose,
         other_feedback=dict(board.other) if board is not None else {},
     )
 

@@ -86,6 +86,34 @@ class EvaluatorErrors:
 
 
 @dataclass(frozen=True)
+class LooseEntry:
+    """One run or score outside the items that has not arrived.
+
+    Attributes:
+        kind: `post` or `patch` of a run, or `feedback`.
+        name: the run's name, or the feedback's key.
+        state: `refused`, `not delivered`, or `not visible`.
+    """
+
+    kind: str
+    id: str
+    name: str
+    project: str
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class LooseBooks:
+    """The books of what belongs to no item, in operations: a background thread's traces, scores on other runs."""
+
+    promised: int = 0
+    accepted: int = 0
+    visible: int = 0
+    missing: list[LooseEntry] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class WorkerEntry:
     """One worker process that lived: slot, pid, how it ended, what it did."""
 
@@ -100,6 +128,7 @@ class Receipt:
     """The whole account; `verdict` is its one sentence, `command` what goes on from here.
 
     Attributes:
+        loose: what passed our client and belongs to no item.
         other_feedback: feedback on the counting runs that no evaluator gave (a target's own, say): key -> how much.
     """
 
@@ -127,6 +156,7 @@ class Receipt:
     format: int = FORMAT
     evaluator_errors: list[EvaluatorErrors] = field(default_factory=list)
     other_feedback: dict[str, int] = field(default_factory=dict)
+    loose: LooseBooks = field(default_factory=LooseBooks)
 
     def to_json(self) -> bytes:
         """Return it as indented JSON."""

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from evalrunner.report.lines import Line, block, clean, count
+from evalrunner.report.loose import loose_lines
 from evalrunner.report.receipt import EvaluatorErrors, ItemEntry, Receipt, WorkerEntry
 
 #: How many items (errors, workers, warnings) are named before "see receipt.json".
@@ -32,6 +33,7 @@ def troubles(receipt: Receipt, width: int) -> list[Iterator[Line]]:
         _open_items(receipt, width),
         _errors(receipt, width),
         _evaluator_errors(receipt, width),
+        loose_lines(receipt.loose, width),
         _odd_runs(receipt, width),
         _deaths(receipt, width),
         _warnings(receipt, width),

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from evalrunner.report.receipt import EvaluatorErrors, ItemEntry
+from evalrunner.report.loose import loose_sentence
+from evalrunner.report.receipt import EvaluatorErrors, ItemEntry, LooseBooks
 from evalrunner.supervisor.session import Outcome
 
 #: Evaluators that the sentence names.
@@ -36,7 +37,12 @@ class Verdict:
 
 
 def judge(
-    items: list[ItemEntry], errors: Sequence[EvaluatorErrors], outcome: Outcome, *, plan_only: bool
+    items: list[ItemEntry],
+    errors: Sequence[EvaluatorErrors],
+    outcome: Outcome,
+    *,
+    plan_only: bool,
+    loose: LooseBooks = LooseBooks(),  # noqa: B008 - it is frozen
 ) -> Verdict:
     """Judge a run by the states of its items, then by its evaluators.
 
@@ -54,9 +60,12 @@ def judge(
         return Verdict(False, Exit.INCOMPLETE, told, None)
     also = _evaluators_sentence(errors)
     open_ = states["not run"] + states["not visible"] + states["not delivered"]
-    if open_:
-        code = Exit.STOPPED if outcome.stopped else Exit.INCOMPLETE
-        return Verdict(False, code, _open_sentence(states, total, stopped=outcome.stopped) + also, go_on)
+    outside = loose_sentence(loose)
+    if open_ or outside:
+        stopped = outcome.stopped and open_ > 0
+        tell = _open_sentence if open_ else _outside_sentence
+        code = Exit.STOPPED if stopped else Exit.INCOMPLETE
+        return Verdict(False, code, tell(states, total, outside, stopped) + also, go_on)
     if states["failed"]:
         sentence = f"All {total} items are delivered and visible; {states['failed']} of them failed."
         return Verdict(True, Exit.FAILED, sentence + also, f"{go_on} --retry-errors")
@@ -82,14 +91,20 @@ def _evaluators_sentence(errors: Sequence[EvaluatorErrors]) -> str:
     return f" Evaluators failed: {', '.join(told[:_NAMED])}{more}." if told else ""
 
 
+def _outside_sentence(states: Counter[str], total: int, outside: str, _: bool) -> str:
+    failed = f"; {states['failed']} of them failed" if states["failed"] else ""
+    return f"Not complete: all {total} items are visible{failed}, but {outside}."
+
+
 def _plan_sentence(states: Counter[str], total: int) -> str:
     if states["not run"] == 0:
         return f"Nothing is missing: all {total} items have a complete run."
     return f"{states['not run']} of {total} items would be executed; nothing has been."
 
 
-def _open_sentence(states: Counter[str], total: int, *, stopped: bool) -> str:
+def _open_sentence(states: Counter[str], total: int, outside: str, stopped: bool) -> str:
     parts = [f"{states[name]} {name}" for name in ("not run", "not delivered", "not visible") if states[name]]
     done = total - states["not run"] - states["not delivered"] - states["not visible"]
     why = "Stopped" if stopped else "Not complete"
-    return f"{why}: {done} of {total} items are visible; {', '.join(parts)}. Nothing that ran is lost."
+    rest = f"And {outside}." if outside else "Nothing that ran is lost."
+    return f"{why}: {done} of {total} items are visible; {', '.join(parts)}. {rest}"

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -35,19 +36,15 @@ class Member:
     spool: Path
     board: Path
     ack: Ack | None = None
-    heard: tuple[int, int, int] = (0, 0, 0)
+    heard: tuple[int, ...] = (0, 0, 0, 0)
     killed_for: str | None = None
     rss: int = 0
     seen_stopped: int = 0
 
     def hear(self, report: Report) -> None:
         """Count what the worker has said to each book."""
-        produced, accepted, refused = self.heard
-        self.heard = (
-            produced + len(report.produced),
-            accepted + len(report.accepted),
-            refused + len(report.refused),
-        )
+        news: tuple[list[Any], ...] = (report.produced, report.accepted, report.refused, report.loose)
+        self.heard = tuple(before + len(more) for before, more in zip(self.heard, news, strict=True))
 
     @property
     def left_in_order(self) -> bool:

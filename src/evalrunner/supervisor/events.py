@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Union
 
 from evalrunner.protocol.lease import ItemState
+from evalrunner.protocol.loose import LooseRecord
 from evalrunner.protocol.messages import ProducedItem, Report
 
 # -- events ------------------------------------------------------------------------------------------
@@ -80,6 +81,18 @@ class SentOn:
 
 
 @dataclass(frozen=True)
+class LooseNews:
+    """News of records that belong to no item; the state does not judge them.
+
+    Attributes:
+        spool: stem of the name of the spool that they lie in.
+    """
+
+    spool: str
+    records: tuple[LooseRecord, ...]
+
+
+@dataclass(frozen=True)
 class Seen:
     """Items whose every id came back from the experiment."""
 
@@ -132,8 +145,8 @@ class Tick:
 
 
 Event = Union[
-    WorkerStarted, WorkerReady, WorkerCouldNotStart, Begun, Reported, Acknowledged, WorkerGone, SentOn, Seen,
-    Missed, Buried, StopAsked, Renamed, ExperimentGone, DatasetGone, Tick,
+    WorkerStarted, WorkerReady, WorkerCouldNotStart, Begun, Reported, Acknowledged, WorkerGone, SentOn,
+    LooseNews, Seen, Missed, Buried, StopAsked, Renamed, ExperimentGone, DatasetGone, Tick,
 ]  # fmt: skip
 
 # -- instructions ------------------------------------------------------------------------------------

@@ -119,7 +119,11 @@ def _keys(ledger: Ledger) -> dict[str, list[str]]:
 def _let_go(parts: Parts) -> None:
     for path in parts.folder.boards.glob("*.board"):
         path.unlink()
-    if parts.relay.must_keep or any(row.state in IN_SPOOL for row in parts.ledger.items()):
+    if (
+        parts.relay.must_keep
+        or parts.ledger.loose.owed()
+        or any(row.state in IN_SPOOL for row in parts.ledger.items())
+    ):
         return
     for path in parts.folder.spool.glob("*.spool"):
         path.unlink()

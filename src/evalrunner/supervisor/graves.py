@@ -13,15 +13,16 @@ from typing import Any
 from uuid import UUID
 
 from evalrunner.clock import Clock
-from evalrunner.delivery.outlet import Outlet, produced_item
+from evalrunner.delivery.openings import is_loose, item_of
+from evalrunner.delivery.outlet import Outlet, loose_record, produced_item
 from evalrunner.delivery.runs import RunBuffer, error_run
-from evalrunner.delivery.spool import Entry
+from evalrunner.delivery.spool import Entry, stem_of
 from evalrunner.delivery.transport import HttpTransport
 from evalrunner.protocol.ids import root_run_id
+from evalrunner.protocol.loose import LooseState
 from evalrunner.protocol.messages import ProducedItem
-from evalrunner.supervisor.events import Buried, Bury, Event, SentOn
+from evalrunner.supervisor.events import Buried, Bury, Event, LooseNews, SentOn
 from evalrunner.supervisor.experiment import Scope
-from evalrunner.supervisor.relay import names
 
 
 class Graves:
@@ -112,7 +113,7 @@ class Graves:
                 compress=self._compress,
                 deadline=self._deadline,
                 on_durable=self._durable,
-                on_accepted=lambda entries: self._post(SentOn(accepted=tuple(names(entries)))),
+                on_accepted=self._accepted,
                 on_refused=self._refused,
                 on_note=self._note,
                 on_error=self._failed,
@@ -123,10 +124,23 @@ class Graves:
         for made in (produced_item(entry.header) for entry in entries):
             if made is not None:
                 self._post(Buried(made))
+        self._tell(entries, LooseState.PROMISED)
         self._count(-len(entries))
 
+    def _accepted(self, entries: list[Entry]) -> None:
+        self._tell(entries, LooseState.ACCEPTED)
+        leases = (item_of(entry.header) for entry in entries)
+        self._post(SentOn(accepted=tuple(lease for lease in leases if lease)))
+
     def _refused(self, entry: Entry, why: str) -> None:
-        self._post(SentOn(refused=tuple((item, token, why) for item, token in names([entry]))))
+        self._tell([entry], LooseState.REFUSED, why)
+        lease = item_of(entry.header)
+        self._post(SentOn(refused=((*lease, why),) if lease else ()))
+
+    def _tell(self, entries: list[Entry], state: LooseState, reason: str = "") -> None:
+        news = tuple(loose_record(one, state, reason) for one in entries if is_loose(one.header))
+        if news:
+            self._post(LooseNews(stem_of(self.spool), news))
 
     def _failed(self, error: Exception) -> None:
         # The items stay FAILED in the ledger, without a run; the receipt says so.

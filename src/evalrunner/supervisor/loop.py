@@ -15,7 +15,8 @@ from pathlib import Path
 
 from multiprocess.connection import wait
 
-from evalrunner.delivery.record import Header
+from evalrunner.delivery.openings import is_loose, item_of, opening_of
+from evalrunner.delivery.spool import Entry, stem_of
 from evalrunner.errors import SpoolError, TargetError
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import Ack, Message, Ready, Report, StartFailed
@@ -30,6 +31,7 @@ from evalrunner.supervisor.tally import Tally
 
 #: Seconds between snapshots, between looks at the workers' memory; seconds of a turn when nobody works.
 SNAPSHOT, MEASURE, IDLE = 0.25, 1.0, 0.05
+_ARRIVED = frozenset({ItemState.ACCEPTED, ItemState.VISIBLE})
 #: Seconds that a stopped run still waits for what is on its way.
 STOP_GRACE = 5.0
 
@@ -122,6 +124,7 @@ class Supervisor:
     def _hear(self, number: int, message: Message) -> None:
         if isinstance(message, Report):
             self._p.crew.members[number].hear(message)
+            self._p.loose.note(stem_of(self._p.crew.members[number].spool), message.loose)
             self._p.notes[f"worker {number}"] = message.note
             self._take(ev.Reported(number, message))
         elif isinstance(message, Ready):
@@ -175,22 +178,37 @@ class Supervisor:
         if not spool.exists():
             return  # it died before it had anything to do
         try:
-            self._p.relay.take(spool, self._unsent)
+            self._p.relay.take(spool, self._unsent(self._p.loose.arrived(stem_of(spool))))
             if self._p.config.worker.live:
                 self._p.graves.close_runs(open_runs(spool), f"evalrunner: its worker {how}")
         except (SpoolError, OSError) as error:
             self._p.observer.line(f"what a dead worker left cannot be read: {error}")
 
-    def _unsent(self, header: Header) -> bool:
-        if header.item is None:
-            return True  # a target's own traces are in no book; sending them twice makes nothing twice
-        item = self._state.items.get(header.item)
-        return item is not None and item.token == header.token and item.state is ItemState.PRODUCED
+    def _unsent(self, arrived: set[int]) -> Callable[[Entry], bool]:
+        """Say which records of a dead worker are to be sent on, apart from loose ones that have arrived."""
+
+        def wanted(entry: Entry) -> bool:
+            if is_loose(entry.header):
+                return entry.seq not in arrived
+            lease, opened = item_of(entry.header), opening_of(entry.header)
+            number, token = lease or opened or (-1, -1)
+            item = self._state.items.get(number)
+            if item is None or item.token != token:
+                return (
+                    opened is not None
+                )  # of an attempt that died: its end is written, and needs a beginning
+            return item.state is ItemState.PRODUCED or (opened is not None and item.state not in _ARRIVED)
+
+        return wanted
 
     def _take(self, event: ev.Event) -> None:
+        if isinstance(event, ev.LooseNews):
+            self._p.loose.note(event.spool, list(event.records))
+            return
         self._orders.extend(self._state.handle(event, self._p.clock.monotonic()))
 
     def _act(self) -> None:
+        self._p.loose.flush()
         while self._orders:  # carrying out may bring further events
             orders, self._orders = self._orders, []
             self._hands.carry_out(orders)

@@ -15,6 +15,7 @@ from evalrunner.supervisor.events import DatasetGone, Event, ExperimentGone, Ren
 from evalrunner.supervisor.experiment import Scope
 from evalrunner.supervisor.folder import RunFolder
 from evalrunner.supervisor.graves import Graves
+from evalrunner.supervisor.loose import LooseBook
 from evalrunner.supervisor.observe import Observer
 from evalrunner.supervisor.relay import Relay
 from evalrunner.supervisor.watch import Watch
@@ -46,6 +47,7 @@ class Parts:
     confirmer: Confirmer
     watch: Watch
     graves: Graves
+    loose: LooseBook
     observer: Observer
     clock: Clock
     info: dict[str, Any]

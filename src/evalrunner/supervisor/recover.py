@@ -9,15 +9,15 @@ import queue
 from collections.abc import Callable
 from pathlib import Path
 
+from evalrunner.delivery.openings import is_loose, item_of
 from evalrunner.delivery.outlet import produced_item
-from evalrunner.delivery.record import Header
-from evalrunner.delivery.spool import Entry, read
+from evalrunner.delivery.spool import Entry, read, stem_of
 from evalrunner.errors import SpoolError
 from evalrunner.ledger.ledger import ItemRow
 from evalrunner.protocol.lease import HELD, IN_SPOOL, ItemState
 from evalrunner.supervisor.confirm import Wanted
 from evalrunner.supervisor.crew import kill_leftovers, synced
-from evalrunner.supervisor.events import Seen, SentOn
+from evalrunner.supervisor.events import LooseNews, Seen, SentOn
 from evalrunner.supervisor.live import open_runs
 from evalrunner.supervisor.parts import Parts
 from evalrunner.verify.readback import ReadBack
@@ -96,13 +96,10 @@ def _send(parts: Parts, files: list[Path], skip: set[int], stop_asked: Callable[
         row.item: row.token for row in parts.ledger.items() if row.state in IN_SPOOL and row.item not in skip
     }
 
-    def is_wanted(header: Header) -> bool:
-        return header.item is None or wanted.get(header.item) == header.token
-
     sending = 0
     for path in files:
         if _entries(path):
-            sending += parts.relay.take(path, is_wanted)
+            sending += parts.relay.take(path, _is_wanted(wanted, parts.loose.arrived(stem_of(path))))
             # Whether the earlier run was live is not known; without live posts there is nothing open.
             parts.graves.close_runs(open_runs(path), "evalrunner: its worker died")
     if sending:
@@ -111,10 +108,25 @@ def _send(parts: Parts, files: list[Path], skip: set[int], stop_asked: Callable[
         _take_event(parts)
 
 
+def _is_wanted(items: dict[int, int], arrived: set[int]) -> Callable[[Entry], bool]:
+    def is_wanted(entry: Entry) -> bool:
+        lease = item_of(entry.header)
+        if lease is not None:
+            return items.get(lease[0]) == lease[1]
+        # Openings of any attempt: sending them twice makes nothing twice.
+        return not is_loose(entry.header) or entry.seq not in arrived
+
+    return is_wanted
+
+
 def _take_event(parts: Parts) -> None:
     try:
         event = parts.events.get(timeout=0.1)
     except queue.Empty:
+        return
+    if isinstance(event, LooseNews):
+        parts.loose.note(event.spool, list(event.records))
+        parts.loose.flush()
         return
     with parts.ledger.transaction():
         if isinstance(event, SentOn):

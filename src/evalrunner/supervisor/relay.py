@@ -14,11 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evalrunner.delivery.record import Header, rebound
+from evalrunner.delivery.openings import Openings, Verdicts, is_loose
+from evalrunner.delivery.outlet import loose_record
+from evalrunner.delivery.record import rebound
 from evalrunner.delivery.sender import Sender
-from evalrunner.delivery.spool import Entry, read, read_body
+from evalrunner.delivery.spool import Entry, read, read_body, stem_of
 from evalrunner.delivery.transport import HttpTransport
-from evalrunner.supervisor.events import Event, SentOn
+from evalrunner.protocol.loose import LooseState
+from evalrunner.supervisor.events import Event, LooseNews, SentOn
 
 
 @dataclass(frozen=True)
@@ -55,25 +58,27 @@ class Relay:
         self._boundary = f"evalrunner-{secrets.token_hex(16)}"
         self._numbers = itertools.count(1)
         self._places: dict[int, _Place] = {}
+        self._openings = Openings()
         self._lock = threading.Lock()
         self._open = _OpenFile()
         self._sender: Sender | None = None
         #: Some record was refused: its spool must be kept.
         self._refused_any = False
 
-    def take(self, path: Path, wanted: Callable[[Header], bool]) -> int:
+    def take(self, path: Path, wanted: Callable[[Entry], bool]) -> int:
         """Send every wanted record of a spool; return how many there are.
 
         Raises:
             SpoolError: it cannot be read.
         """
         spool = read(path)
+        self._tell(path, spool.entries, LooseState.PROMISED)
         entries = [
-            self._place(_Place(path, spool.boundary, entry))
-            for entry in spool.entries
-            if wanted(entry.header)
+            self._place(_Place(path, spool.boundary, entry)) for entry in spool.entries if wanted(entry)
         ]
         if entries:
+            with self._lock:
+                self._openings.promised(entries)
             sender = self._start()
             sender.offer(entries)
             sender.flush()
@@ -120,21 +125,35 @@ class Relay:
             place = self._places[entry.seq]
         return rebound(self._open.body(place.path, place.entry), place.boundary, self._boundary)
 
-    def _done(self, entry: Entry) -> None:
+    def _done(self, entries: list[Entry], state: LooseState, reason: str = "") -> None:
         with self._lock:
-            self._places.pop(entry.seq, None)
+            places = [self._places.pop(entry.seq) for entry in entries if entry.seq in self._places]
             if not self._places:
                 self._open.close()
+        for place in places:
+            self._tell(place.path, [place.entry], state, reason)
+
+    def _tell(self, path: Path, entries: list[Entry], state: LooseState, reason: str = "") -> None:
+        news = tuple(loose_record(one, state, reason) for one in entries if is_loose(one.header))
+        if news:
+            self._post(LooseNews(stem_of(path), news))
 
     def _accepted(self, entries: list[Entry]) -> None:
-        for entry in entries:
-            self._done(entry)
-        self._post(SentOn(accepted=tuple(names(entries))))
+        with self._lock:
+            verdicts = self._openings.accepted(entries)
+        self._done(entries, LooseState.ACCEPTED)
+        self._judge(verdicts)
 
     def _refused(self, entry: Entry, reason: str) -> None:
         self._refused_any = True
-        self._done(entry)
-        self._post(SentOn(refused=tuple((item, token, reason) for item, token in names([entry]))))
+        with self._lock:
+            verdicts = self._openings.refused(entry, reason)
+        self._done([entry], LooseState.REFUSED, reason)
+        self._judge(verdicts)
+
+    def _judge(self, verdicts: Verdicts) -> None:
+        if verdicts.accepted or verdicts.refused:
+            self._post(SentOn(tuple(verdicts.accepted), tuple(verdicts.refused)))
 
 
 class _OpenFile:
@@ -161,12 +180,3 @@ class _OpenFile:
         if self._path is not None:
             os.close(self._fd)
             self._path = None
-
-
-def names(entries: list[Entry]) -> list[tuple[int, int]]:
-    """Return (item, token) of every record that is an item's."""
-    return [
-        (entry.header.item, entry.header.token)
-        for entry in entries
-        if entry.header.item is not None and entry.header.token is not None
-    ]

@@ -29,13 +29,14 @@ from evalrunner.shortage import Shortage, shortage
 from evalrunner.supervisor.confirm import Confirmer
 from evalrunner.supervisor.crew import Crew
 from evalrunner.supervisor.dataset import Reading, read_examples
-from evalrunner.supervisor.events import Event
+from evalrunner.supervisor.events import Event, LooseNews
 from evalrunner.supervisor.experiment import Scope, create, find_scope
 from evalrunner.supervisor.finish import finish
 from evalrunner.supervisor.folder import RunFolder
 from evalrunner.supervisor.graves import Graves
 from evalrunner.supervisor.items import Item
 from evalrunner.supervisor.loop import Supervisor
+from evalrunner.supervisor.loose import LooseBook
 from evalrunner.supervisor.observe import Observer
 from evalrunner.supervisor.parts import Parts
 from evalrunner.supervisor.plan import Plan, make_plan, write_plan
@@ -236,7 +237,8 @@ class _Session:
             confirmer=self._confirmer(),
             watch=self._watch,
             graves=self._graves(folder.spool / f"graves-{session:04d}.spool", events.put),
-            observer=observer, clock=clock, info=info, events=events, notes=self._notes,
+            loose=LooseBook(ledger, session), observer=observer, clock=clock, info=info, events=events,
+            notes=self._notes,
         )  # fmt: skip
 
     def plan(self) -> Outcome:
@@ -288,7 +290,9 @@ class _Session:
             # What its last pass still finds must not be taken for an answer about this run's attempts.
             parts.confirmer.stop()
             while not parts.events.empty():
-                parts.events.get_nowait()
+                event = parts.events.get_nowait()
+                if isinstance(event, LooseNews):
+                    parts.loose.note(event.spool, list(event.records))
             parts.confirmer = self._confirmer()
         outcome = self.plan()
         began = self._clock.monotonic()
@@ -298,12 +302,25 @@ class _Session:
         outcome.scope = parts.scope
         outcome.seconds["executing"] = self._clock.monotonic() - began
         if outcome.scope.session is not None:
+            if not parts.gone:
+                self._confirm_loose()
             finish(parts, self._client, self._engine, outcome, self._stops)
         outcome.warnings.extend(parts.warnings)
         with parts.ledger.transaction():
             parts.ledger.end_session(parts.session, self._clock.utcnow().isoformat(), outcome.restarts)
         outcome.seconds["total"] = self._clock.monotonic() - self._began
         return outcome
+
+    def _confirm_loose(self) -> None:
+        scope = self._parts.scope
+        self._parts.loose.confirm(
+            self._client,
+            (scope.name, str(scope.experiment_id)),
+            newer=self._newer,
+            deadline=self._config.visible_deadline,
+            clock=self._clock,
+            stop_asked=self._stops,
+        )
 
     def _supervise(self, outcome: Outcome) -> None:
         parts = self._parts
@@ -354,7 +371,8 @@ class _Session:
         # It reads in a thread of its own, so it has a client of its own.
         # It asks again by itself: what cannot be read must not hold up the others meanwhile.
         client = service.make_client(self._endpoint, retries=0)
-        reader = ReadBack(client, self._experiment_id, newer=self._newer, attempts=1)
+        live = self._config.worker.live
+        reader = ReadBack(client, self._experiment_id, newer=self._newer, attempts=1, openings=live)
         note = self._noting("read-back")
         return Confirmer(reader, self._post, note, self._clock, unseen=self._watch.nudge)
 

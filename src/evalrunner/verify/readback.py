@@ -62,15 +62,24 @@ class ReadBack:
     Args:
         newer: as for `query_runs`.
         attempts: how often a request is tried.
+        openings: live mode: a run has come back only if the post that opened it has, which alone carries its
+            inputs (langsmith/run_trees.py:1040).
     """
 
     def __init__(
-        self, client: Client, experiment_id: str, *, newer: bool = False, attempts: int = ATTEMPTS
+        self,
+        client: Client,
+        experiment_id: str,
+        *,
+        newer: bool = False,
+        attempts: int = ATTEMPTS,
+        openings: bool = False,
     ) -> None:
         self._client = client
         self._experiment = experiment_id
         self._newer = newer
         self._attempts = attempts
+        self._openings = openings
 
     def roots(self) -> Iterator[RootRun]:
         """Return every root run of the experiment, newest first."""
@@ -86,8 +95,11 @@ class ReadBack:
         """Return which of these runs the experiment shows, ended."""
         found: set[str] = set()
         for part in _parts(run_ids, IDS):
-            found.update(str(run["id"]) for run in self._query(ids=part) if run.get("end_time"))
+            found.update(str(run["id"]) for run in self._query(ids=part) if self._is_whole(run))
         return found
+
+    def _is_whole(self, run: dict[str, Any]) -> bool:
+        return bool(run.get("end_time")) and not (self._openings and run.get("inputs") is None)
 
     def scores(self, run_ids: Sequence[str]) -> Iterator[Score]:
         """Return the feedback of these runs."""
@@ -101,8 +113,9 @@ class ReadBack:
                 yield score
 
     def _query(self, **narrowed: Any) -> Iterator[dict[str, Any]]:
+        select = [*_SELECT, "inputs"] if self._openings and "ids" in narrowed else _SELECT
         return query_runs(
-            self._client, self._experiment, _SELECT, newer=self._newer, attempts=self._attempts, **narrowed
+            self._client, self._experiment, select, newer=self._newer, attempts=self._attempts, **narrowed
         )
 
     def _feedback(self, params: dict[str, Any]) -> Iterator[Score]:

@@ -162,7 +162,13 @@ def _open_shop(
 ) -> Workshop:
     experiment = TracerSession(**begin.experiment)
     outlet = _open_outlet(order, begin, reporter)
-    book = TraceBook(outlet.publish_loose, live=order.config.live)
+    book = TraceBook(
+        outlet.publish_loose,
+        open_live=(lambda trace, posts: outlet.publish_opening(trace.item, trace.token, posts))
+        if order.config.live
+        else None,
+        unsent=reporter.unspooled,
+    )
     client = RecordingClient(
         book,
         experiment,

@@ -11,8 +11,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from evalrunner.delivery.outlet import produced_item
+from evalrunner.delivery.openings import Openings, Verdicts, is_loose
+from evalrunner.delivery.outlet import loose_record, produced_item
 from evalrunner.delivery.spool import Entry
+from evalrunner.protocol.loose import About, LooseRecord, LooseState
 from evalrunner.protocol.messages import Ack, Message, ProducedItem, Report
 from evalrunner.worker.prelude import die_with_group
 
@@ -41,9 +43,12 @@ class Reporter:
         self._produced: list[ProducedItem] = []
         self._accepted: list[tuple[int, int]] = []
         self._refused: list[tuple[int, int, str]] = []
+        self._loose: list[LooseRecord] = []
+        self._openings = Openings()
         self._note: str | None = None
         self._last_note = ""
-        self._produced_ever = self._accepted_ever = self._refused_ever = 0  # as reported
+        self._produced_ever = self._accepted_ever = self._refused_ever = self._loose_ever = 0  # as reported
+        self._unspooled = 0
         self._last_word: Ack | None = None
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
         self._thread.start()
@@ -58,22 +63,31 @@ class Reporter:
         """Note that these records are durable."""
         items = [made for made in (produced_item(entry.header) for entry in entries) if made is not None]
         with self._wake:
+            self._openings.promised(entries)
             self._produced.extend(items)
+            self._take_loose(entries, LooseState.PROMISED)
             self._wake.notify()
 
     def accepted(self, entries: list[Entry]) -> None:
         """Note that the server answered 2xx for all of these records."""
         with self._wake:
-            for entry in entries:
-                if entry.header.item is not None and entry.header.token is not None:
-                    self._accepted.append((entry.header.item, entry.header.token))
+            self._judge(self._openings.accepted(entries))
+            self._take_loose(entries, LooseState.ACCEPTED)
             self._wake.notify()
 
     def refused(self, entry: Entry, reason: str) -> None:
         """Note that a record will not be sent again by this worker."""
         with self._wake:
-            if entry.header.item is not None and entry.header.token is not None:
-                self._refused.append((entry.header.item, entry.header.token, reason))
+            self._judge(self._openings.refused(entry, reason))
+            self._take_loose([entry], LooseState.REFUSED, reason)
+            self._wake.notify()
+
+    def unspooled(self, kind: str, op_id: str, name: str, reason: str) -> None:
+        """Note that something which had to be sent without a spool was not taken."""
+        with self._wake:
+            self._unspooled += 1
+            about = [About(kind, op_id, name)]
+            self._loose.append(LooseRecord(-self._unspooled, LooseState.REFUSED, reason, about))
             self._wake.notify()
 
     def note(self, text: str) -> None:
@@ -93,10 +107,16 @@ class Reporter:
             self._wake.notify()
         self._thread.join()
 
+    def _judge(self, verdicts: Verdicts) -> None:
+        self._accepted.extend(verdicts.accepted)
+        self._refused.extend(verdicts.refused)
+
+    def _take_loose(self, entries: list[Entry], state: LooseState, reason: str = "") -> None:
+        self._loose.extend(loose_record(one, state, reason) for one in entries if is_loose(one.header))
+
     def _anything(self) -> bool:
-        return bool(
-            self._started or self._produced or self._accepted or self._refused or self._note is not None
-        )
+        facts = self._started or self._produced or self._accepted or self._refused or self._loose
+        return bool(facts) or self._note is not None
 
     @property
     def _closing(self) -> bool:
@@ -125,6 +145,7 @@ class Reporter:
             self._produced_ever += len(report.produced)
             self._accepted_ever += len(report.accepted)
             self._refused_ever += len(report.refused)
+            self._loose_ever += len(report.loose)
         if last is not None:
             self._send(
                 replace(
@@ -132,6 +153,7 @@ class Reporter:
                     produced=self._produced_ever,
                     accepted=self._accepted_ever,
                     refused=self._refused_ever,
+                    loose=self._loose_ever,
                 )
             )
         return last is None
@@ -141,7 +163,9 @@ class Reporter:
             return None
         if self._note is not None:
             self._last_note = self._note
-        report = Report(self._started, self._produced, self._accepted, self._refused, self._last_note)
-        self._started, self._produced, self._accepted, self._refused = [], [], [], []
+        report = Report(
+            self._started, self._produced, self._accepted, self._refused, self._last_note, self._loose
+        )
+        self._started, self._produced, self._accepted, self._refused, self._loose = [], [], [], [], []
         self._note = None
         return report
