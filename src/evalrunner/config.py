@@ -103,6 +103,26 @@ class WorkerConfig:
 
 
 @dataclass(frozen=True)
+class Said:
+    """What was said on the command line, as the shell takes it, for the commands that are printed (advice.py).
+
+    Attributes:
+        flags: all that holds for the experiment whenever it is gone on with.
+        creation: what made it: `--dataset` and the facts of a new experiment.
+        place: of `flags`, which LangSmith it is.
+    """
+
+    flags: tuple[str, ...] = ()
+    creation: tuple[str, ...] = ()
+    place: tuple[str, ...] = ()
+
+    @property
+    def shareable(self) -> tuple[str, ...]:
+        """`flags` without the workers' environment: it is nobody else's to see."""
+        return tuple(word for word in self.flags if not word.startswith("--env "))
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """One evaluation.
 
@@ -120,7 +140,9 @@ class RunConfig:
         retry_errors: take up items whose run ended in an error.
         evaluator_errors: `fail`, an evaluator that raised is an exit code of its own; or `warn`, it is said only.
         visible_deadline: seconds to wait for accepted runs to become readable.
-        run_dir: folder of the run; None means `.evalrunner/runs/<experiment id>` in the current folder.
+        run_dir: folder of the run; None means `.evalrunner/runs/<experiment id>` in `home`.
+        home: the project's folder; None means the current one.
+        said: what to repeat in commands that are printed; None from Python.
     """
 
     spec: TargetSpec
@@ -142,4 +164,6 @@ class RunConfig:
     evaluator_errors: str = "fail"
     visible_deadline: float = 60.0
     run_dir: Path | None = None
+    home: Path | None = None
+    said: Said | None = None
     worker: WorkerConfig = field(default_factory=WorkerConfig)

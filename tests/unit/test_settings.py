@@ -10,7 +10,8 @@ import pytest
 
 from evalrunner.cli.options import OPTIONS
 from evalrunner.cli.settings import Settings, gather
-from evalrunner.config import RunConfig
+from evalrunner.cli.sources import home_of
+from evalrunner.config import RunConfig, Said
 from evalrunner.errors import ConfigError
 
 
@@ -37,7 +38,8 @@ def sentence(folder: Path, flags: dict[str, Any] | None = None, **environ: str) 
 
 def test_defaults_are_those_of_the_configuration(folder: Path) -> None:
     config = settings(folder, {"target": "m:f", "dataset": "d"}).run_config()
-    assert config == RunConfig(spec=config.spec, dataset="d")
+    said = Said(flags=("--target m:f",), creation=("--dataset d",))
+    assert config == RunConfig(spec=config.spec, dataset="d", home=folder, said=said)
     assert config.spec.folder == folder
 
 
@@ -150,13 +152,33 @@ def test_paths_belong_to_the_folder_of_their_source(folder: Path) -> None:
     assert (spec.folder, spec.target, spec.evaluators) == (below, "here.py:g", ("m:e",))
 
 
+@pytest.mark.parametrize("text", ["# nothing yet\n", "workers = 2\n"])
+def test_the_folder_of_the_file_is_the_home_of_store_and_runs(folder: Path, text: str) -> None:
+    below = folder / "a" / "b"
+    below.mkdir(parents=True)
+    assert settings(below).path("store") == below / ".evalrunner/store.sqlite"
+    path = write(folder, text)
+    told = settings(below)
+    assert (told.home, told.path("store")) == (folder, folder / ".evalrunner/store.sqlite")
+    assert told.values["store"].source == "default, beside evalrunner.toml"
+    assert not told.given("store")
+    assert (settings(folder).home, settings(folder).values["store"].source) == (folder, "default")
+    assert home_of(below) == folder
+    # What is said here is relative to here.
+    assert settings(below, {"store": "s.sqlite"}).path("store") == below / "s.sqlite"
+    assert settings(below, None, EVALRUNNER_STORE="s.sqlite").path("store") == below / "s.sqlite"
+    path.write_text('store = "s.sqlite"\nrun-dir = "r"\n')
+    told = settings(below)
+    assert (told.path("store"), told.path("run_dir")) == (folder / "s.sqlite", folder / "r")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("workers = \n", "evalrunner.toml, line 1: "),
         ("a = 1\nworkers = 2\nworkers = 3\n", "evalrunner.toml, line 3: "),
         ("\n\nworkrs = 2\n", "evalrunner.toml:3: unknown key 'workrs'; did you mean 'workers'?"),
-        ("zzz = 2\n", "unknown key 'zzz'; `evalrunner config` lists"),
+        ("zzz = 2\n", "unknown key 'zzz'; `evalrunner run --help` lists"),
         ("[tool.evalrunner]\nworkers = 2\n", "without [tool.evalrunner]"),
         ('workers = "8"\n', "evalrunner.toml:1: workers takes a whole number, not '8'"),
         ("workers = true\n", "workers takes a whole number, not 'True'"),

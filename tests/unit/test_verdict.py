@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from evalrunner.config import RunConfig, TargetSpec
 from evalrunner.report.receipt import EvaluatorErrors, ItemEntry
 from evalrunner.report.verdict import Exit, Verdict, judge
 from evalrunner.supervisor.session import Outcome
@@ -19,8 +20,8 @@ class Ended:
 
     stopped: bool = False
     gone: str = ""
-    scope: Any = field(default_factory=lambda: SimpleNamespace(name="desk of mine"))
-    config: Any = field(default_factory=lambda: SimpleNamespace(run_dir=None, evaluator_errors="fail"))
+    scope: Any = field(default_factory=lambda: SimpleNamespace(name="desk of mine", session=object()))
+    config: Any = field(default_factory=lambda: RunConfig(TargetSpec("m:f")))
 
 
 def verdict(*states: str, stopped: bool = False, plan_only: bool = False) -> Verdict:
@@ -99,7 +100,7 @@ def test_evaluators_that_failed_are_in_every_sentence_and_decide_last(
 
 
 def test_a_warning_is_what_it_was_asked_to_be() -> None:
-    ended = Ended(config=SimpleNamespace(run_dir=None, evaluator_errors="warn"))
+    ended = Ended(config=RunConfig(TargetSpec("m:f"), evaluator_errors="warn"))
     found = judge([ItemEntry("e", 0, 1, "r", "visible")], [QUOTA], cast(Outcome, ended), plan_only=False)
     assert (found.complete, found.exit_code) == (True, 0)
     assert found.sentence == "All 1 items are visible. Evaluators failed: judge on 2 items."

@@ -22,7 +22,7 @@ def command(**flags: Any) -> ExitCode:
     settings = gather(flags)
     service = _service(settings)
     if output.json:
-        output.document({"options": _options(settings), "langsmith": service})
+        output.document({"options": _options(settings), "langsmith": service, "project": _project(settings)})
         return ExitCode.COMPLETE
     rows = [
         (name, one["means"] or _shown(one["value"]), one["source"])
@@ -30,7 +30,9 @@ def command(**flags: Any) -> ExitCode:
     ]
     output.table(("option", "value", "from"), rows)
     output.line("")
-    output.table(("langsmith", "value"), [(name, _shown(value)) for name, value in service.items()])
+    for title, facts in (("langsmith", service), ("project", _project(settings))):
+        output.table((title, "value"), [(name, _shown(value)) for name, value in facts.items()])
+        output.line("")
     return ExitCode.COMPLETE
 
 
@@ -42,10 +44,22 @@ def _options(settings: Settings) -> dict[str, dict[str, Any]]:
     for option in OPTIONS:
         if option.in_files:
             setting = settings.values[option.key]
-            shown[option.name] = {"value": _open(option.key, setting.value), "source": setting.source}
+            value = _open(option.key, setting.value)
+            if option.key in ("store", "run_dir") and setting.folder != settings.folder:
+                value = value and str(settings.path(option.key))  # a relative one would be read from here
+            shown[option.name] = {"value": value, "source": setting.source}
             # What no value means is said in words: "all", "no limit".
             shown[option.name]["means"] = option.shown if setting.value in (None, ()) else None
     return shown
+
+
+def _project(settings: Settings) -> dict[str, Any]:
+    """Say where the store and the runs are, and why there."""
+    return {
+        "folder": str(settings.home),
+        "because of": str(settings.file) if settings.file else "no configuration file here or above",
+        "runs in": str(settings.home / ".evalrunner" / "runs"),
+    }
 
 
 def _open(key: str, value: Any) -> Any:

@@ -14,12 +14,13 @@ import typer
 
 from evalrunner.cli.exit_codes import ExitCode
 from evalrunner.cli.output import Output, shown
+from evalrunner.cli.settings import store_of
+from evalrunner.cli.sources import home_of
 from evalrunner.config import Endpoint
 from evalrunner.connect.embedded import Embedded
 from evalrunner.errors import ConfigError, ServiceError
 from evalrunner.upload.push_summary import Pushed, PushOptions
 
-_STORE = Path(".evalrunner/store.sqlite")
 #: Holes that are printed one by one.
 _NAMED = 10
 
@@ -38,7 +39,10 @@ def command(
         str | None, typer.Option(metavar="NAME", help="Name of the experiment there.")
     ] = None,
     workspace: Annotated[str | None, typer.Option(metavar="ID", help="Workspace there.")] = None,
-    store: Annotated[Path, typer.Option(metavar="FILE", help="The local backend's file.")] = _STORE,
+    store: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The local backend's file. Default: the project's, as for run."),
+    ] = None,
     no_time_shift: Annotated[
         bool, typer.Option("--no-time-shift", help="Leave times as they are, however old.")
     ] = False,
@@ -63,11 +67,17 @@ def command(
     """
     output = Output(json=json, quiet=quiet)
     target = _target(to, key_env, workspace)
-    path = store.expanduser().absolute()
+    path = store_of(store)
     if not path.exists():
         raise ConfigError(f"there is no local store {shown(path)}; name one with --store")
     options = PushOptions(
-        experiment, dataset_name, experiment_name, not no_time_shift, delivery_deadline, visible_deadline
+        experiment,
+        dataset_name,
+        experiment_name,
+        not no_time_shift,
+        delivery_deadline,
+        visible_deadline,
+        root=home_of(Path.cwd()) / ".evalrunner" / "push",
     )
     try:
         with Embedded(path) as origin:

@@ -1,4 +1,4 @@
-"""`evalrunner report`: the receipt of a run in this folder, printed again."""
+"""`evalrunner report`: the receipt of a run in this project, printed again."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from evalrunner.cli.exit_codes import ExitCode
 from evalrunner.cli.output import Output
 from evalrunner.cli.run import show
+from evalrunner.cli.sources import home_of
 from evalrunner.errors import ConfigError
 from evalrunner.report.receipt import (
     FORMAT,
@@ -35,12 +36,13 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print the receipt as one JSON document.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict only.")] = False,
 ) -> ExitCode:
-    """Print the receipt of the last run in this folder again.
+    """Print the receipt of the last run in this project again.
 
     It is what the run found; nothing is asked from LangSmith. Exits with 0 whatever it says.
     """
-    receipts = [run_dir.expanduser() / "receipt.json"] if run_dir else _receipts(Path.cwd())
-    show(_chosen(receipts, experiment), Output(json=json, quiet=quiet))
+    home = home_of(Path.cwd())
+    receipts = [run_dir.expanduser() / "receipt.json"] if run_dir else _receipts(home)
+    show(_chosen(receipts, experiment, home), Output(json=json, quiet=quiet))
     return ExitCode.COMPLETE
 
 
@@ -50,13 +52,13 @@ def _receipts(folder: Path) -> list[Path]:
     return sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
-def _chosen(paths: list[Path], experiment: str | None) -> Receipt:
+def _chosen(paths: list[Path], experiment: str | None, home: Path) -> Receipt:
     for path in paths:
         receipt = load(path)
         if experiment in (None, receipt.experiment.get("id"), receipt.experiment.get("name")):
             return receipt
     what = f"of experiment {experiment!r} " if experiment else ""
-    raise ConfigError(f"there is no receipt {what}in {Path.cwd()}; run an evaluation here, or say --run-dir")
+    raise ConfigError(f"there is no receipt {what}in {home}; run an evaluation here, or say --run-dir")
 
 
 def load(path: Path) -> Receipt:

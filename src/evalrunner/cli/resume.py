@@ -13,13 +13,14 @@ from evalrunner.cli.options import takes_options
 from evalrunner.cli.output import Output
 from evalrunner.cli.run import go
 from evalrunner.cli.settings import gather
+from evalrunner.cli.sources import home_of
 from evalrunner.errors import ConfigError
 
 
 def command(**flags: Any) -> ExitCode:
     """Go on with an experiment after an interruption: send what lies on disk, read back, run what is missing.
 
-    Without EXPERIMENT it is the one of the last run in this folder, and without --target what that run
+    Without EXPERIMENT it is the one of the last run in this project, and without --target what that run
     evaluated. Options as for run.
     """
     output = Output(json=bool(flags["json"]), quiet=bool(flags["quiet"]))
@@ -31,7 +32,7 @@ def command(**flags: Any) -> ExitCode:
             "resume goes on with an experiment; --dataset is for `evalrunner run`, which creates one"
         )
     flags["experiment"] = named or flags["experiment"]
-    _remember(flags, Path.cwd())
+    _remember(flags, home_of(Path.cwd()))
     return go(gather(flags), output)
 
 

@@ -36,9 +36,10 @@ def go(settings: Settings, output: Output) -> ExitCode:
     from evalrunner.cli.endpoint import opened  # noqa: PLC0415 - nothing of this is needed for --help
 
     config = settings.run_config()
-    away = settings.file_elsewhere()
-    if away is not None:
-        output.note(f"settings from the configuration in {away}")
+    if settings.home != settings.folder:
+        output.note(
+            f"settings from {settings.file}; what is relative there, and .evalrunner, is in that folder"
+        )
     with opened(settings, output, meanwhile=_load_supervisor) as endpoint:
         from evalrunner.api import execute  # noqa: PLC0415 - loaded by `opened` already
         from evalrunner.cli.progress import make_observer  # noqa: PLC0415

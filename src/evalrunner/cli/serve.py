@@ -20,6 +20,7 @@ import typer
 
 from evalrunner.cli.exit_codes import ExitCode
 from evalrunner.cli.output import Output
+from evalrunner.cli.settings import store_of
 from evalrunner.connect.embedded_server import announcer, owning
 from evalrunner.connect.state import State, write_private
 from evalrunner.errors import ConfigError, RunFolderError
@@ -29,7 +30,6 @@ MakeToken = Callable[[], tuple[str, str]]
 Announce = Callable[[str, str], None]
 """Tells commands in the store's folder of this server's url and token."""
 
-_STORE = Path(".evalrunner/store.sqlite")
 _STORE_WAIT = 3.0
 
 
@@ -52,7 +52,10 @@ def command(
     *,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 takes a free one.")] = 0,
-    store: Annotated[Path, typer.Option(metavar="FILE", help="The SQLite file.")] = _STORE,
+    store: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The SQLite file. Default: the project's, as for run."),
+    ] = None,
     token_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File with the token that clients must send.")
     ] = None,
@@ -84,7 +87,7 @@ def command(
 
     if not host:  # sockets take that for every address
         raise ConfigError("--host needs an address: 127.0.0.1, or 0.0.0.0 for every one")
-    path = store.expanduser().absolute()
+    path = store_of(store)
     given = _given_token(token_file)
     with _looking_on() if read_only else _owned(path) as (make_token, announce):
         token, source = given or make_token()

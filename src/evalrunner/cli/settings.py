@@ -8,39 +8,49 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalrunner.cli.options import OPTIONS
+from evalrunner.advice import flag
+from evalrunner.cli.options import BY_KEY, OPTIONS, Option
 from evalrunner.cli.sources import Layer, Setting, from_environment, from_file, from_flags
-from evalrunner.config import RunConfig, TargetSpec, WorkerConfig
+from evalrunner.config import RunConfig, Said, TargetSpec, WorkerConfig
 from evalrunner.errors import ConfigError
 from evalrunner.protocol.ids import KNOWN_ATTEMPTS
 
 _CODE = ("target", "evaluator", "summary_evaluator")
+#: Source of a value that nobody gave.
+DEFAULT = "default"
 #: Facts of a new experiment: meaningless for one that exists.
 _OF_NEW = ("prefix", "description", "metadata")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Every option with its value and where it came from."""
+    """Every option with its value and where it came from.
+
+    Attributes:
+        folder: the current one.
+        file: the configuration file that is used, or None.
+    """
 
     values: Layer
     folder: Path
+    file: Path | None = None
 
     def __getitem__(self, key: str) -> Any:
         return self.values[key].value
 
     def given(self, key: str) -> bool:
         """Tell whether anybody said anything about it."""
-        return self.values[key].source != "default"
+        return not self.values[key].source.startswith(DEFAULT)
 
-    def file_elsewhere(self) -> Path | None:
-        """Return the folder above this one whose file has been used, if one has: people do not expect it."""
-        return next((one.folder for one in self.values.values() if one.folder != self.folder), None)
+    @property
+    def home(self) -> Path:
+        """The project's folder, of the store and the runs: the configuration file's, else the current one."""
+        return self.file.parent if self.file else self.folder
 
     def path(self, key: str) -> Path | None:
         """Return a path, relative to whoever named it."""
@@ -74,7 +84,23 @@ class Settings:
             evaluator_errors=self["evaluator_errors"],
             visible_deadline=self["visible_deadline"],
             run_dir=self.path("run_dir"),
+            home=self.home,
+            said=self._said(),
             worker=self._worker(),
+        )
+
+    def _said(self) -> Said:
+        def words(options: Iterable[Option]) -> tuple[str, ...]:
+            given = (one for one in options if self.values[one.key].source.startswith("flag"))
+            return tuple(word for one in given for word in flag(one.name, self[one.key]))
+
+        new = [one for one in OPTIONS if one.key in ("dataset", *_OF_NEW)]
+        return Said(
+            flags=words(
+                one for one in OPTIONS if one.in_files and one not in new and one.key != "experiment"
+            ),
+            creation=words(new),
+            place=words(one for one in OPTIONS if one.key in ("local", "store")),
         )
 
     def _worker(self) -> WorkerConfig:
@@ -149,15 +175,29 @@ def gather(
         ConfigError: a file, a variable or a flag cannot be used.
     """
     folder = start or Path.cwd()
-    values = {option.key: Setting(option.default, "default", folder) for option in OPTIONS}
+    in_file, file = from_file(folder)
+    values = {option.key: Setting(option.default, DEFAULT, folder) for option in OPTIONS}
+    if file is not None and file.parent != folder:
+        values["store"] = Setting(BY_KEY["store"].default, f"{DEFAULT}, beside {file.name}", file.parent)
     for layer in (
-        from_file(folder),
+        in_file,
         from_environment(os.environ if environ is None else environ, folder),
         from_flags(flags, folder),
     ):
         _exclude(layer, values, folder)
         values.update(layer)
-    return Settings(values, folder)
+    return Settings(values, folder, file)
+
+
+def store_of(named: Path | None) -> Path:
+    """Return the local backend's file: the one that was named, else what `run` takes here.
+
+    Raises:
+        ConfigError: nothing was named, and a configuration file or variable cannot be used.
+    """
+    found = named.expanduser() if named else gather({}).path("store")
+    assert found is not None, "it has a default"
+    return found.absolute()
 
 
 def _exclude(layer: Layer, values: Layer, folder: Path) -> None:
@@ -167,7 +207,7 @@ def _exclude(layer: Layer, values: Layer, folder: Path) -> None:
         raise ConfigError(f"an experiment and a dataset are both named ({sources}); name one of them")
     for key in both:
         other = "dataset" if key == "experiment" else "experiment"
-        values[other] = Setting(None, "default", folder)
+        values[other] = Setting(None, DEFAULT, folder)
 
 
 def _check_spec(key: str, spec: str, source: str) -> None:

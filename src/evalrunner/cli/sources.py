@@ -35,8 +35,30 @@ class Setting:
 Layer = dict[str, Setting]
 
 
-def from_file(start: Path) -> Layer:
-    """Return the settings of the nearest configuration file, or none."""
+def from_file(start: Path) -> tuple[Layer, Path | None]:
+    """Return the settings of the nearest configuration file, and that file; none and None if there is none."""
+    found = _nearest_section(start)
+    if found is None:
+        return {}, None
+    return _layer(found, is_own=found.path.parent == start), found.path
+
+
+def home_of(start: Path) -> Path:
+    """Return the project's home: where the nearest configuration file is, else `start`.
+
+    The store and the runs are there, wherever in the project a command is given. A file of another user's, whose
+    settings are refused, makes no home.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    found = _nearest_section(start)
+    if found is None or not (found.path.parent == start or _trusted(found.path)):
+        return start
+    return found.path.parent
+
+
+def _nearest_section(start: Path) -> _Section | None:
     for folder in (start, *start.parents):
         found = _sections(folder)
         if len(found) > 1:
@@ -44,8 +66,8 @@ def from_file(start: Path) -> Layer:
                 f"{folder} has an evalrunner.toml and a [{SECTION}] in its pyproject.toml; keep one of them"
             )
         if found:
-            return _layer(found[0], is_own=folder == start)
-    return {}
+            return found[0]
+    return None
 
 
 def from_environment(environ: Mapping[str, str], folder: Path) -> Layer:
@@ -171,7 +193,7 @@ def _nearest(key: str) -> str:
         return "; in an evalrunner.toml the keys stand at the top, without [tool.evalrunner]"
     names = [option.name for option in OPTIONS if option.in_files]
     near = get_close_matches(key.replace("_", "-"), names, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else "; `evalrunner config` lists the known ones"
+    return f"; did you mean {near[0]!r}?" if near else "; `evalrunner run --help` lists the known ones"
 
 
 def _where(section: _Section, key: str) -> str:

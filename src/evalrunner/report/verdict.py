@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from evalrunner.advice import go_on
 from evalrunner.report.loose import loose_sentence
 from evalrunner.report.receipt import EvaluatorErrors, ItemEntry, LooseBooks
 from evalrunner.supervisor.session import Outcome
@@ -50,9 +50,11 @@ def judge(
     """
     states = Counter(item.state for item in items)
     total = len(items)
-    go_on = f"evalrunner resume {shlex.quote(outcome.scope.name)}"
-    if outcome.config.run_dir is not None:
-        go_on += f" --run-dir {shlex.quote(str(outcome.config.run_dir))}"
+    made = outcome.scope.session is not None
+
+    def again(*more: str) -> str:
+        return go_on(outcome.config, outcome.scope.name, *more, made=made)
+
     if plan_only:
         return Verdict(states["not run"] == 0, Exit.COMPLETE, _plan_sentence(states, total), None)
     if outcome.gone:
@@ -65,13 +67,13 @@ def judge(
         stopped = outcome.stopped and open_ > 0
         tell = _open_sentence if open_ else _outside_sentence
         code = Exit.STOPPED if stopped else Exit.INCOMPLETE
-        return Verdict(False, code, tell(states, total, outside, stopped) + also, go_on)
+        return Verdict(False, code, tell(states, total, outside, stopped) + also, again())
     if states["failed"]:
         sentence = f"All {total} items are delivered and visible; {states['failed']} of them failed."
-        return Verdict(True, Exit.FAILED, sentence + also, f"{go_on} --retry-errors")
+        return Verdict(True, Exit.FAILED, sentence + also, again("--retry-errors"))
     if also:
         code = Exit.COMPLETE if outcome.config.evaluator_errors == "warn" else Exit.EVALUATORS
-        return Verdict(True, code, f"All {total} items are visible.{also}", go_on)
+        return Verdict(True, code, f"All {total} items are visible.{also}", again())
     idle = f"Nothing is missing: all {total} items are visible; 0 executed."
     done = f"All {total} items are visible; nothing was lost."
     return Verdict(True, Exit.COMPLETE, done if states["visible"] else idle, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,8 @@ import orjson
 from langsmith import Client
 from langsmith.utils import LangSmithNotFoundError
 
+from evalrunner.advice import beside
+from evalrunner.config import RunConfig
 from evalrunner.errors import UsageError
 from evalrunner.ledger.ledger import Ledger
 
@@ -41,11 +44,7 @@ def read_examples(
     splits: tuple[str, ...],
     limit: int | None,
 ) -> Reading:
-    """Read the examples that the plan covers.
-
-    Raises:
-        UsageError: there are none.
-    """
+    """Read the examples that the plan covers."""
     reading = Reading()
     for page in _pages(client, dataset_id, as_of=as_of, splits=splits, limit=limit):
         fresh = {row["id"]: row for row in page}
@@ -53,17 +52,18 @@ def read_examples(
             ledger.put_examples((example_id, _body(row)) for example_id, row in fresh.items())
         for row in fresh.values():
             _note(reading, row)
-    if not reading.ids:
-        raise UsageError(_nothing(as_of, splits))
     return reading
 
 
-def _nothing(as_of: str | None, splits: tuple[str, ...]) -> str:
+def nothing(config: RunConfig, dataset: str, *, as_of: str | None, splits: tuple[str, ...]) -> str:
+    """Say that there are no examples, and what to do."""
     if not splits and not as_of:
-        return "the dataset has no examples: push some with `evalrunner dataset push`"
+        push = beside(config, f"evalrunner dataset push FILE --name {shlex.quote(dataset)}")
+        return f"the dataset {dataset!r} has no examples: push some with `{push}`"
     where = [f"in split {', '.join(splits)}"] if splits else []
     where += [f"as of {as_of}"] if as_of else []
-    return f"the dataset has no examples {' '.join(where)}: see what there is with `evalrunner dataset list`"
+    there = beside(config, "evalrunner dataset list")
+    return f"the dataset {dataset!r} has no examples {' '.join(where)}: see what there is with `{there}`"
 
 
 def _page(client: Client, params: dict[str, Any]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import secrets
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from langsmith import Client
@@ -150,18 +151,31 @@ def evaluator_facts(facts: dict[str, Any], keys: Guessed) -> dict[str, Any]:
     }
 
 
+def flags_for(url: str, config: RunConfig) -> str | None:
+    """Return what goes on with the experiment in the folder of this run, for the local backend's pages.
+
+    They name paths of this machine, which is nobody else's to see.
+    """
+    if config.said is None or urlsplit(url).hostname not in service.LOOPBACK:
+        return None
+    return " ".join(config.said.shareable)
+
+
 def create(client: Client, config: RunConfig, scope: Scope, reading: Reading, keys: Guessed) -> Scope:
     """Make the experiment, with what the service's own progress bar needs; return the scope with it.
 
     The id is ours (the SDK too sends one, client.py:5116), because the run's folder is called after it.
     """
+    metadata = describe(scope, reading, keys)
+    if (flags := flags_for(client.api_url, config)) is not None:
+        metadata[FACTS]["flags"] = flags
     body = {
         "id": str(scope.experiment_id),
         "name": scope.name,
         "description": config.description,
         "start_time": scope.epoch.isoformat(),
         "reference_dataset_id": str(scope.dataset_id),
-        "extra": {"metadata": describe(scope, reading, keys)},
+        "extra": {"metadata": metadata},
         "num_examples": len(reading.ids),
         "num_repetitions": scope.repetitions,
         "evaluator_keys": list(dict.fromkeys(key for of in keys.values() for key in of)) or None,

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import queue
 import secrets
-import shlex
 import shutil
 import sqlite3
 import tempfile
@@ -18,6 +17,7 @@ from typing import Any
 from langsmith import Client
 from requests import RequestException
 
+from evalrunner.advice import go_on
 from evalrunner.clock import SYSTEM, Clock
 from evalrunner.config import Endpoint, RunConfig
 from evalrunner.delivery.transport import HttpTransport
@@ -28,7 +28,7 @@ from evalrunner.ledger.ledger import ItemRow, Ledger
 from evalrunner.shortage import Shortage, shortage
 from evalrunner.supervisor.confirm import Confirmer
 from evalrunner.supervisor.crew import Crew
-from evalrunner.supervisor.dataset import Reading, read_examples
+from evalrunner.supervisor.dataset import Reading, nothing, read_examples
 from evalrunner.supervisor.events import Event, LooseNews
 from evalrunner.supervisor.experiment import Scope, create, find_scope
 from evalrunner.supervisor.finish import finish
@@ -131,17 +131,17 @@ def run_session(
                 _remove(folder)
             raise
         except (sqlite3.OperationalError, OSError) as error:
-            raise RunBroken(_broken(error, folder, scope)) from error
+            raise RunBroken(_broken(error, folder, session.scope, config)) from error
 
 
 def _folder(config: RunConfig, scope: Scope, stack: contextlib.ExitStack, *, plan_only: bool) -> Path:
     if plan_only:
         # A plan reads the experiment, and leaves alone what another run may be writing at this moment.
         return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evalrunner-plan-")))
-    return config.run_dir or Path(".evalrunner") / "runs" / str(scope.experiment_id)
+    return config.run_dir or (config.home or Path()) / ".evalrunner" / "runs" / str(scope.experiment_id)
 
 
-def _broken(error: Exception, folder: RunFolder, scope: Scope) -> str:
+def _broken(error: Exception, folder: RunFolder, scope: Scope, config: RunConfig) -> str:
     """Say why a run ended in the middle, and how it goes on. (Every error of `requests` is an OSError too.)"""
     if isinstance(error, (RequestException, ConnectionError, TimeoutError)) and error.errno != errno.EPIPE:
         found = Shortage(f"LangSmith cannot be reached ({cause(error)})", "try again later")
@@ -149,7 +149,7 @@ def _broken(error: Exception, folder: RunFolder, scope: Scope) -> str:
         found = shortage(error, folder.path)
     return (
         f"the run had to end: {found.cause}; what was produced is in {folder.path}: {found.remedy}, then go on "
-        f"with: evalrunner resume {shlex.quote(scope.name)}"
+        f"with: {go_on(config, scope.name, made=scope.session is not None)}"
     )
 
 
@@ -241,6 +241,11 @@ class _Session:
             notes=self._notes,
         )  # fmt: skip
 
+    @property
+    def scope(self) -> Scope:
+        """What it is about, the experiment included as soon as it is made."""
+        return self._parts.scope
+
     def plan(self) -> Outcome:
         """Read the dataset and the experiment; work out what is missing."""
         parts = self._parts
@@ -253,6 +258,11 @@ class _Session:
                 splits=parts.scope.splits,
                 limit=parts.scope.limit,
             )
+            if not reading.ids:
+                splits = parts.scope.splits
+                raise UsageError(
+                    nothing(self._config, parts.scope.dataset_name, as_of=parts.scope.as_of, splits=splits)
+                )
             _bound(len(reading.ids), parts.scope.repetitions)
             plan = make_plan(
                 parts.scope, reading.ids, parts.ledger, self._readback, retry_errors=self._config.retry_errors

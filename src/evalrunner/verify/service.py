@@ -28,7 +28,7 @@ __all__ = ["check", "failure", "find_dataset", "find_experiment", "look_for_data
 
 #: Names looked through when one is not known.
 _NAMES = 300
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 #: Seconds of a Retry-After that are believed; the SDK would sleep for as long as the service says.
 _LONGEST_RETRY_AFTER = 10.0
 T = TypeVar("T")
@@ -66,7 +66,7 @@ def make_client(endpoint: Endpoint, *, retries: int = 3) -> Client:
     Raises:
         ServiceError: the SDK refuses its environment.
     """
-    if urlsplit(endpoint.url).hostname in _LOOPBACK:
+    if urlsplit(endpoint.url).hostname in LOOPBACK:
         _spare_proxies()
     try:
         return Client(
@@ -90,7 +90,7 @@ def _spare_proxies() -> None:
     for name in ("NO_PROXY", "no_proxy"):
         known = [part for part in os.environ.get(name, "").split(",") if part]
         if known != ["*"]:
-            os.environ[name] = ",".join([*known, *(host for host in _LOOPBACK if host not in known)])
+            os.environ[name] = ",".join([*known, *(host for host in LOOPBACK if host not in known)])
 
 
 def find_experiment(client: Client, named: str) -> TracerSession:

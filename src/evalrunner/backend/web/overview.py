@@ -12,11 +12,11 @@ LIVE_S = 60  # a run of an unfinished experiment within so many seconds: it is g
 KINDS = {
     "missing": (
         "No run has arrived for these.",
-        "`evalrunner --experiment {id}` evaluates just them.",
+        "{} evaluates just them.",
     ),
     "pending": (
         "A run has begun and has no end: its worker is at it, or died.",
-        "If nothing runs any more, `evalrunner --experiment {id}` evaluates them again.",
+        "If nothing runs any more, {} evaluates them again.",
     ),
     "hidden": (
         "Runs of examples that are not in the experiment's dataset version: LangSmith's table hides them.",
@@ -32,10 +32,10 @@ KINDS = {
     ),
     "update": (
         "The end of a run has arrived, its beginning has not.",
-        "If nothing is being sent any more, `evalrunner resume` sends what still lies on disk.",
+        "If nothing is being sent any more, {} sends what still lies on disk.",
     ),
 }
-"""What a hole of each kind means, and what to do about it; `{id}` is the experiment's."""
+"""What a hole of each kind means, and what to do about it; {} is the command that goes on with the experiment."""
 OPEN = ("missing", "pending")  # holes of items that are not visible, and of which a run that goes on has many
 
 
@@ -194,7 +194,7 @@ def group(
     """Return a page of the holes of one kind."""
     meaning, remedy = KINDS[kind]
     rows = read_holes(digests, scope, kind, limit, offset)
-    return Group(kind, overview.holes[kind], meaning, remedy.format(id=scope.id), rows)
+    return Group(kind, overview.holes[kind], meaning, remedy, rows)
 
 
 def groups(digests: Digests, scope: Scope, overview: Overview, each: int) -> list[Group]:

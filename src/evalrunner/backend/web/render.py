@@ -6,11 +6,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import Response
 
+from evalrunner.backend.deps import deps
 from evalrunner.backend.web import text
+from evalrunner.backend.web.advice import Advice
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -36,17 +38,16 @@ def _environment() -> Environment:
         when=text.moment,
         ago=text.ago,
         size=text.size,
-        code=_code,
+        with_command=_with_command,
         query=lambda values: urlencode({name: value for name, value in values.items() if value}),
     )
     made.filters["n"] = lambda value: f"{value:,}"
     return made
 
 
-def _code(sentence: str) -> Markup:
-    """Return our own sentence with what stands between backticks as code."""
-    parts = enumerate(sentence.split("`"))
-    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in parts)
+def _with_command(sentence: str, command: str) -> Markup:
+    """Return our own sentence with a command in the place of its {}."""
+    return Markup("<code>{}</code>").format(command).join(map(escape, sentence.split("{}")))
 
 
 _TEMPLATES = _environment()
@@ -54,7 +55,8 @@ _TEMPLATES = _environment()
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
     """Return a page."""
-    body = _TEMPLATES.get_template(template).render(path=request.url.path, **values)
+    advice = Advice(deps(request).store.path)
+    body = _TEMPLATES.get_template(template).render(path=request.url.path, advice=advice, **values)
     return Response(body, status, HEADERS, media_type="text/html")
 
 
