@@ -60,3 +60,11 @@ class SpoolError(EvalrunnerError):
 
 class TransportError(EvalrunnerError):
     """No answer came. The service may have taken the request nevertheless."""
+
+
+def text_of(error: BaseException) -> str:
+    """Return what an exception says of itself (its `repr`), or its type alone where even that raises."""
+    try:
+        return repr(error)
+    except BaseException as why:
+        return f"{type(error).__name__} (its text cannot be had: {type(why).__name__})"

@@ -42,7 +42,8 @@ def test_a_runnable(backend: Backend, run: Run) -> None:
     seen = assert_whole(backend.client, receipt.experiment["name"], keys=["right"])
     for root in seen.roots:
         assert len(seen.children(root)) >= 2
-        assert (root.outputs or {})["sum"] == (root.inputs or {})["i"] + 1
+        # The arguments of `ainvoke`, as plain `aevaluate` records them.
+        assert (root.outputs or {})["sum"] == (root.inputs or {})["input"]["i"] + 1
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,10 @@ from langsmith.schemas import LangSmithInfo
 from evalrunner.delivery.sdk import RecordingClient
 from evalrunner.delivery.traces import CURRENT, ItemTrace, TraceBook
 from evalrunner.errors import TargetError
-from evalrunner.worker.target import Target, TargetAborted, set_up
+from evalrunner.worker.containing import Aborted
+from evalrunner.worker.home import Home
+from evalrunner.worker.setting_up import set_up
+from evalrunner.worker.target import Target
 
 
 class Stage:
@@ -52,7 +55,9 @@ class Stage:
         return item
 
     def run(self, target: Any, *args: Any) -> ItemTrace:
-        return asyncio.run(self.call(Target(target), *args))
+        home = Home()
+        item: ItemTrace = home.live(self.call(Target(target, home), *args))
+        return item
 
 
 def outputs(item: ItemTrace) -> bytes:
@@ -107,7 +112,7 @@ class Awaiting:
 )
 def test_every_kind_of_target_makes_one_root_run(target: Any, is_async: bool, name: str) -> None:
     stage = Stage()
-    assert Target(target).is_async is is_async
+    assert Target(target, Home()).is_async is is_async
     item = stage.run(target)
     roots = [run for run in item.own() if "parent_run_id" not in run.main]
     assert [run.id for run in roots] == [item.run_id]
@@ -146,14 +151,9 @@ def test_nothing_that_a_target_raises_ends_the_worker(error: BaseException, kind
     targets: dict[str, Callable[..., Any]] = {"sync": bad, "async": bad_async, "traceable": traceable(bad)}
     stage = Stage()
 
-    async def run() -> ItemTrace:
-        target = Target(targets[kind])
-        with pytest.raises((TargetAborted, RuntimeError)):
-            await stage.call(target)
-        (item,) = stage.book._items.values()
-        return item
-
-    item = asyncio.run(run())
+    with pytest.raises((Aborted, RuntimeError)):
+        stage.run(targets[kind])
+    (item,) = stage.book._items.values()
     root = item.runs[item.run_id]
     assert root.ended
     assert type(error).__name__ in (root.error or "")
@@ -172,28 +172,28 @@ def test_an_ordinary_error_stands_in_the_run_and_goes_on_to_the_lane() -> None:
     assert "three is too much" in (item.runs[item.run_id].error or "")
 
 
-def test_a_sync_target_with_one_lane_is_always_called_in_the_same_thread() -> None:
+def test_a_sync_target_with_one_lane_is_always_called_in_the_thread_that_is_its_home() -> None:
     seen: list[int] = []
-    target = Target(lambda inputs: seen.append(threading.get_ident()))
-    target.open_pool(1)
+    stage, home = Stage(), Home()
+    target = Target(lambda inputs: seen.append(threading.get_ident()), home)
 
-    async def run() -> None:
+    async def run() -> int:
         for _ in range(5):
-            await target._invoke(target._call, ({},))
+            await stage.call(target)
+        return threading.get_ident()
 
-    asyncio.run(run())
-    assert len(set(seen)) == 1
-    assert seen[0] != threading.get_ident()
+    loop = home.live(run())
+    assert set(seen) == {threading.get_ident()} != {loop}
 
 
 def test_attachments_are_asked_for_by_name() -> None:
-    assert Target(lambda inputs, attachments: 1).takes_attachments
-    assert not Target(plain).takes_attachments
+    assert Target(lambda inputs, attachments: 1, Home()).takes_attachments
+    assert not Target(plain, Home()).takes_attachments
 
 
 def test_what_cannot_be_called_is_refused() -> None:
     with pytest.raises(TargetError, match="the target is of type int, which cannot be called"):
-        Target(3)
+        Target(3, Home())
 
 
 # -- set-up ------------------------------------------------------------------------------------------
@@ -202,13 +202,16 @@ def test_what_cannot_be_called_is_refused() -> None:
 def prepared(named: Any, *, factory: bool = False) -> tuple[Target, list[str]]:
     EVENTS.clear()
 
+    home = Home()
+
     async def run() -> Target:
         async with AsyncExitStack() as stack:
-            target = await set_up(named, factory=factory, stack=stack)
+            target = await set_up(named, factory=factory, stack=stack, home=home)
             EVENTS.append("working")
         return target
 
-    return asyncio.run(run()), list(EVENTS)
+    target: Target = home.live(run())
+    return target, list(EVENTS)
 
 
 EVENTS: list[str] = []

@@ -372,7 +372,7 @@ def test_a_run_that_outlives_its_item_is_posted_as_it_stands_and_patched_at_its_
     root(langsmith_extra=bench.extra(item))
     assert [run.main["name"] for run in item.unfinished()] == ["slow"]
     top, below = bench.close(item)
-    assert (below.kind, below["name"], below["end_time"], below["outputs"]) == ("post", "slow", None, None)
+    assert (below.kind, below["name"], below["end_time"], below["outputs"]) == ("post", "slow", None, {})
     assert top["end_time"]
     assert bench.emitted == []
     may_end.set()

@@ -13,13 +13,18 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from langsmith import Client
+from langsmith.run_trees import RunTree
 
 from evalrunner.delivery.record import Part
 from evalrunner.delivery.sdk import dumps_json
+from evalrunner.errors import text_of
 
 logger = logging.getLogger(__name__)
 
 JSON = "application/json"
+#: What the SDK records as the outputs of a function that raised.
+NO_OUTPUTS = b'{"output":null}'
 #: Fields that travel as parts of their own (langsmith/_internal/_operations.py:196).
 _BIG = ("inputs", "outputs", "events", "error", "serialized")
 
@@ -52,7 +57,10 @@ class RunBuffer:
     def _take(self, run: dict[str, Any]) -> None:
         for name in _BIG:
             value = run.pop(name, None)
-            if value is not None and (value or name not in ("outputs", "events")):
+            if name == "outputs" and isinstance(value, dict) and not value:
+                # The SDK posts these with every run, and patches none where there are none: they stand.
+                self.big.setdefault(name, b"{}")
+            elif value is not None and (value or name != "events"):
                 self._serialise(name, value)
         extra = run.pop("extra", None)
         if extra is not None:
@@ -64,9 +72,9 @@ class RunBuffer:
     def _serialise(self, name: str, value: Any) -> None:
         try:
             self.big[name] = strict(value)
-        except Exception as error:
+        except BaseException as error:
             # Whatever a user's object raises must not cost the run: without an end it stays pending.
-            self.trouble = f"its {name} cannot be serialised: {type(error).__name__}: {error}"[:500]
+            self.trouble = f"its {name} cannot be serialised: {text_of(error)}"[:500]
             logger.warning("run %s: %s", self.id, self.trouble)
             self.big[name] = dumps_json({"evalrunner_error": self.trouble})
             self.big.setdefault("error", dumps_json(f"evalrunner: {self.trouble}"))
@@ -74,8 +82,14 @@ class RunBuffer:
     def fail(self, error: str, end_time: datetime) -> None:
         """End it with an error, because whoever should have ended it is gone."""
         self.big["error"] = dumps_json(error)
+        self.big["outputs"] = NO_OUTPUTS
         self.main.setdefault("end_time", end_time.isoformat())
         self.ended = True
+
+    def tree(self, client: Client) -> RunTree:
+        """Return it as the SDK's run: what an evaluator sees."""
+        big = {name: orjson.loads(data) for name, data in self.big.items() if name != "serialized"}
+        return RunTree(**self.main, **big, extra=self.extra or {}, ls_client=client)
 
     @property
     def error(self) -> str | None:
@@ -101,8 +115,8 @@ class RunBuffer:
     def _extra(self) -> bytes:
         try:
             return strict(self.extra)
-        except Exception as error:
-            self.trouble = f"its metadata cannot be serialised: {type(error).__name__}: {error}"[:500]
+        except BaseException as error:
+            self.trouble = f"its metadata cannot be serialised: {text_of(error)}"[:500]
             return dumps_json({"metadata": {"evalrunner_error": self.trouble}})
 
     def _attachment_parts(self) -> list[Part]:
@@ -174,6 +188,7 @@ def error_run(
             "name": name,
             "run_type": "chain",
             "inputs": inputs,
+            "outputs": {"output": None},
             "error": error,
             "start_time": at.isoformat(),
             "end_time": at.isoformat(),

@@ -46,6 +46,7 @@ class Begin:
         board: path of the board file (delivery/board.py) to create.
         repetitions: runs per example, for the runs' metadata.
         info: the service's GET /info.
+        metadata: what the user says of the runs; the SDK puts it into every one of them.
     """
 
     experiment: dict[str, Any]
@@ -53,6 +54,7 @@ class Begin:
     board: str
     repetitions: int
     info: dict[str, Any]
+    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

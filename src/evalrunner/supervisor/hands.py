@@ -132,6 +132,7 @@ class Hands:
                 str(member.board),
                 self._p.scope.repetitions,
                 self._p.info,
+                dict(self._p.config.metadata),
             ),
         )
 

@@ -15,7 +15,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from langsmith.evaluation import EvaluationResult, EvaluationResults, RunEvaluator
@@ -26,8 +26,9 @@ from evalrunner.config import unique
 from evalrunner.delivery.traces import CURRENT, ItemTrace
 from evalrunner.errors import TargetError
 from evalrunner.protocol.evaluated import LONGEST, Evaluated, object_name, sayable
+from evalrunner.worker.answers import run_in
+from evalrunner.worker.containing import call_contained, contained_await
 from evalrunner.worker.scores import checked
-from evalrunner.worker.target import contained, contained_await
 
 #: How often a worker's log shows the traceback of one error, and of how many different ones of an evaluator.
 SHOWN, DISTINCT = 3, 200
@@ -146,12 +147,13 @@ class TrackedEvaluator(RunEvaluator):
     async def _evaluate(self, run: Run, example: Example | None, evaluator_run_id: UUID | None) -> Results:
         """Call it; a sync evaluator runs in a thread, in a copy of this context."""
         if self._async:
-            answer: Results = await contained_await(self._inner.aevaluate_run(run, example, evaluator_run_id))
-            return answer
+            call = self._inner.aevaluate_run(run, example, evaluator_run_id)
+            return cast("Results", await contained_await(run_in(contextvars.copy_context(), call)))
         context = contextvars.copy_context()
-        loop = asyncio.get_running_loop()
-        call = contained(self._inner.evaluate_run)
-        return await loop.run_in_executor(self._pool, context.run, call, run, example, evaluator_run_id)
+        work = (self._inner.evaluate_run, run, example, evaluator_run_id)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._pool, context.run, call_contained, *work
+        )
 
 
 def _shows(error: Exception, text: str) -> bool:

@@ -21,6 +21,7 @@ from uuid import UUID
 import orjson
 from langsmith import aevaluate
 from langsmith.evaluation import RunEvaluator
+from langsmith.run_trees import RunTree
 from langsmith.schemas import Example, TracerSession
 from langsmith.utils import LangSmithNotFoundError
 
@@ -31,6 +32,7 @@ from evalrunner.delivery.sdk import RecordingClient, mark_traceable
 from evalrunner.delivery.traces import CURRENT, ItemTrace, TraceBook
 from evalrunner.protocol.evaluated import EVALUATORS
 from evalrunner.protocol.messages import LeasedItem
+from evalrunner.worker.containing import described
 from evalrunner.worker.evaluators import EndOfItem, TrackedEvaluator
 from evalrunner.worker.prelude import die_with_group
 from evalrunner.worker.reporter import Reporter
@@ -53,6 +55,7 @@ class Workshop:
     board: Board
     next_item: Callable[[], Any]
     repetitions: int
+    metadata: dict[str, Any]
     segment: int
     grace: float
     trace_evaluators: bool
@@ -83,6 +86,7 @@ class Lane:
                 evaluators=self._evaluators,
                 experiment=self._shop.experiment,
                 client=self._shop.client,
+                metadata=dict(self._shop.metadata),
                 max_concurrency=0,
                 blocking=False,
                 disable_evaluator_tracing=not self._shop.trace_evaluators,
@@ -139,12 +143,22 @@ class Lane:
 
         async def evalrunner_target(*args: Any, langsmith_extra: dict[str, Any]) -> None:
             item = self._begin()
+            ended: list[Any] = []
+            raised: Exception | None = None
             extra = {
                 **langsmith_extra,
                 "run_id": UUID(item.run_id),
+                "parent": "ignore",
                 "metadata": self._metadata(langsmith_extra),
+                "on_end": ended.append,
             }
-            await target(args, extra)
+            try:
+                await target(args, extra)
+            except Exception as error:  # not for `aevaluate`: it prints what it is given, and not all can be
+                logger.exception("the target raised on example %s", item.example["id"])
+                raised = error
+            # What the evaluators see: none of them expects that there is no run.
+            langsmith_extra["on_end"](ended[-1] if ended else self._end_root(raised))
 
         evalrunner_target.__signature__ = target.signature  # type: ignore[attr-defined]
         return mark_traceable(evalrunner_target)
@@ -183,7 +197,7 @@ class Lane:
         root = trace.runs.get(trace.run_id)
         if root is None or not root.ended:
             warnings.append("the target left its root run without an end; it was ended with an error")
-            self._repair_root(trace)
+            self._end_root(None)
         try:
             self._publish(item, trace, warnings)
         except Exception as error:
@@ -229,12 +243,18 @@ class Lane:
             return []
         return [f"{len(left)} child run(s) had not ended when their item did: {', '.join(left[:5])}"]
 
-    def _repair_root(self, trace: ItemTrace) -> None:
-        root = trace.runs.get(trace.run_id)
-        if root is not None:
+    def _end_root(self, raised: Exception | None) -> RunTree:
+        """End a root run that the SDK has not ended, or make one: tracing was off, or an error has no text."""
+        assert self._trace is not None
+        root = self._trace.runs.get(self._trace.run_id)
+        if root is None:
+            text = "evalrunner: the target was not traced" if raised is None else described(raised)
+            root = self._trace.runs[self._trace.run_id] = self._error_run(self._trace.run_id, text)
+        elif raised is not None:
+            root.fail(described(raised), datetime.now(timezone.utc))
+        else:
             root.fail("evalrunner: the target left its root run without an end", datetime.now(timezone.utc))
-            return
-        trace.runs[trace.run_id] = self._error_run(trace.run_id, "evalrunner: the target was not traced")
+        return root.tree(self._shop.client)
 
     def _error_run(self, run_id: UUID, error: str) -> RunBuffer:
         assert self._item is not None

@@ -1,7 +1,8 @@
 """A worker process: load the target, evaluate what is leased, drain, acknowledge.
 
     inbox thread  <── pipe ── supervisor          orders: Begin, Lease, Drain, Stop
-    event loop    lanes: aevaluate over leased examples
+    main thread   home of a sync target: its import, set-up, calls, tear-down
+    loop thread   event loop: lanes, each an aevaluate over leased examples; async targets
     spool thread, sender thread, reporter thread ── pipe ──> supervisor
 
 The end of the pipe means that the supervisor is gone: the worker kills itself and its group at once. What is
@@ -32,7 +33,7 @@ from evalrunner.delivery.sdk import RecordingClient
 from evalrunner.delivery.traces import TraceBook
 from evalrunner.delivery.transport import HttpTransport
 from evalrunner.delivery.wire import takes_zstd
-from evalrunner.errors import EvalrunnerError
+from evalrunner.errors import EvalrunnerError, text_of
 from evalrunner.protocol.messages import (
     Begin,
     Message,
@@ -42,13 +43,15 @@ from evalrunner.protocol.messages import (
 from evalrunner.protocol.worker import COULD_NOT_START, WorkerOrder
 from evalrunner.worker import summary
 from evalrunner.worker.evaluators import TrackedEvaluator, names_of
+from evalrunner.worker.home import Home
 from evalrunner.worker.inbox import Inbox, sender_of
 from evalrunner.worker.lane import Lane, Workshop
 from evalrunner.worker.loading import Objects, load
 from evalrunner.worker.prelude import become_worker, die_with_group
 from evalrunner.worker.refusal import no_evaluations
 from evalrunner.worker.reporter import Reporter
-from evalrunner.worker.target import ASYNC_CONCURRENCY, SYNC_CONCURRENCY, Target, set_up
+from evalrunner.worker.setting_up import set_up
+from evalrunner.worker.target import ASYNC_CONCURRENCY, SYNC_CONCURRENCY, Target
 
 logger = logging.getLogger(__name__)
 
@@ -64,8 +67,8 @@ def main(connection: Any, order: WorkerOrder) -> None:
             summary.serve(connection, order.spec, order.endpoint, _shims(order))
         else:
             send = sender_of(connection)
-            named = _load(order, send)
-            asyncio.run(_live(connection, order, send, named))
+            named, home = _load(order, send), Home()
+            home.live(_live(connection, order, send, named, home))
     except _CouldNotStart:
         status = COULD_NOT_START
     except BaseException:
@@ -80,11 +83,11 @@ class _CouldNotStart(Exception):
     """The supervisor has been told why."""
 
 
-async def _live(connection: Any, order: WorkerOrder, send: Send, named: Objects) -> None:
+async def _live(connection: Any, order: WorkerOrder, send: Send, named: Objects, home: Home) -> None:
     inbox = Inbox(connection)
     stack = AsyncExitStack()
     with _told_why(order, send):
-        target, evaluators = await _start(order, named, stack)
+        target, evaluators = await _start(order, named, stack, home)
     concurrency = order.config.max_concurrency or (ASYNC_CONCURRENCY if target.is_async else SYNC_CONCURRENCY)
     target.open_pool(concurrency)
     send(Ready(os.getpid(), concurrency, {one.name: one.known_keys for one in evaluators}))
@@ -104,7 +107,7 @@ async def _tear_down(stack: AsyncExitStack) -> str:
         await stack.aclose()
     except BaseException as error:
         logger.exception("tear-down")
-        return f"the target's tear-down raised {type(error).__name__}: {error}"[:500]
+        return f"the target's tear-down raised {_said(error)}"[:500]
     return ""
 
 
@@ -118,10 +121,10 @@ def _load(order: WorkerOrder, send: Send) -> Objects:
 
 
 async def _start(
-    order: WorkerOrder, named: Objects, stack: AsyncExitStack
+    order: WorkerOrder, named: Objects, stack: AsyncExitStack, home: Home
 ) -> tuple[Target, list[TrackedEvaluator]]:
     with no_evaluations():
-        target = await set_up(named.target, factory=order.spec.factory, stack=stack)
+        target = await set_up(named.target, factory=order.spec.factory, stack=stack, home=home)
         pool = ThreadPoolExecutor(
             max(4, order.config.max_concurrency or ASYNC_CONCURRENCY), thread_name_prefix="evaluator"
         )
@@ -147,8 +150,14 @@ def _shims(order: WorkerOrder) -> Path:
 def _why_not(error: BaseException, log: Path) -> str:
     if isinstance(error, EvalrunnerError):
         return str(error)
-    said = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-    return f"target or evaluators cannot be loaded: {said} (the traceback is in {log})"
+    return f"target or evaluators cannot be loaded: {_said(error)} (the traceback is in {log})"
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    except BaseException:
+        return text_of(error)
 
 
 def _open_shop(
@@ -194,6 +203,7 @@ def _open_shop(
         board=Board(Path(begin.board), concurrency),
         next_item=inbox.next_item,
         repetitions=begin.repetitions,
+        metadata=begin.metadata,
         segment=max(10, order.config.segment // concurrency),
         grace=order.config.grace,
         patience=order.config.delivery_deadline,

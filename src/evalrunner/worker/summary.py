@@ -18,11 +18,11 @@ from evalrunner.config import Endpoint, TargetSpec
 from evalrunner.delivery.sdk import call_summary_evaluator, list_root_runs
 from evalrunner.protocol.evaluated import LONGEST
 from evalrunner.protocol.messages import Summarise, Summarised, decode, encode
+from evalrunner.worker.containing import call_contained
 from evalrunner.worker.evaluators import names_of, said
 from evalrunner.worker.loading import load
 from evalrunner.worker.refusal import no_evaluations
 from evalrunner.worker.scores import checked
-from evalrunner.worker.target import contained
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def _summarise(
     for name, evaluator in evaluators:
         try:
             results = checked(
-                {"results": contained(call_summary_evaluator)(client, evaluator, runs, examples)}
+                {"results": call_contained(call_summary_evaluator, client, evaluator, runs, examples)}
             )
         except Exception as error:
             logger.exception("summary evaluator %s failed", name)

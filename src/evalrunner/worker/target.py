@@ -1,7 +1,7 @@
 """A target as the worker calls it: whatever the user gave, seen as one coroutine that makes one root run.
 
-Set-up happens once per process: a class is instantiated, a factory is called, context managers are
-entered, `setup()` is called; tear-down in the opposite order when the worker drains.
+What is recorded of it is the SDK's own doing (`RootRun`, or the target's own `@traceable`), so that it is what
+plain `evaluate` and `aevaluate` record; tests/differential compares them field by field.
 """
 
 from __future__ import annotations
@@ -12,74 +12,51 @@ import functools
 import inspect
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import suppress
+from types import TracebackType
 from typing import Any
 
-from langsmith import trace
 from langsmith.run_helpers import is_traceable_function
+from langsmith.run_trees import RunTree
 
-from evalrunner.delivery.sdk import check_signature
+from evalrunner.delivery.sdk import RootRun, check_signature, is_runnable
 from evalrunner.errors import TargetError
+from evalrunner.worker.answers import consume, is_pending, is_stream, run_in, settle
+from evalrunner.worker.containing import call_contained, ordinary, users_part
+from evalrunner.worker.home import Home
 
 #: Items at once where the user does not say: a sync target may not be thread-safe, an async one waits.
 SYNC_CONCURRENCY, ASYNC_CONCURRENCY = 1, 8
 
 
-class TargetAborted(RuntimeError):
-    """The target or an evaluator tried to end the process or the task (SystemExit, CancelledError, ...).
-
-    It is recorded as the item's error, and the worker goes on with the next item.
-    """
-
-
-def contained(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a sync function so that nothing it raises can end the worker or hang a future."""
-
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return function(*args, **kwargs)
-        except (SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, StopIteration) as error:
-            raise TargetAborted(f"{type(error).__name__}: {error}") from error
-
-    return call
-
-
-async def contained_await(awaitable: Any) -> Any:
-    """Await something of the user's so that nothing it raises can end the worker."""
-    try:
-        return await awaitable
-    except (SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError) as error:
-        raise TargetAborted(f"{type(error).__name__}: {error}") from error
-
-
 class Target:
     """One loaded target.
 
+    Args:
+        home: where a sync target is called, one call at a time.
+
     Attributes:
         name: what its root runs are called.
-        is_async: it awaits; otherwise it runs in a thread of its own pool, off the event loop.
+        is_async: it is called on the event loop; otherwise at home, or in a pool if several at once are wanted.
     """
 
-    def __init__(self, target: Any) -> None:
-        self._runnable = hasattr(target, "ainvoke") and hasattr(target, "invoke")
+    def __init__(self, target: Any, home: Home) -> None:
+        self._runnable = _is_invoked(target)
         if not self._runnable and not callable(target):
             raise TargetError(f"the target is of type {type(target).__name__}, which cannot be called")
+        self._home = home
+        self._pool: ThreadPoolExecutor | None = None
         self._call: Callable[..., Any] = target.ainvoke if self._runnable else target
         self._traceable = not self._runnable and is_traceable_function(target)
-        self.is_async = self._runnable or _is_coroutine_function(target)
-        self.name = (
-            getattr(target, "__name__", None) or getattr(target, "name", None) or type(target).__name__
-        )
+        self.is_async = looks_async(target)
+        self.name = _name_of(target)
         self.signature = inspect.signature(_just_inputs if self._runnable else target)
         check_signature(_just_inputs if self._runnable else target)
-        names = list(self.signature.parameters)
-        self._inputs_at = names.index("inputs") if "inputs" in names else 0
-        self._pool: ThreadPoolExecutor | None = None
+        self._wants_run = "run_tree" in inspect.signature(self._call).parameters
 
     def open_pool(self, threads: int) -> None:
-        """Give a sync target its threads; one thread means that it is always called in the same one."""
-        if not self.is_async:
+        """Say how many calls there are at once: if it is one, a sync target is always called at home."""
+        if not self.is_async and threads > 1:
             self._pool = ThreadPoolExecutor(threads, thread_name_prefix="target")
 
     @property
@@ -91,69 +68,159 @@ class Target:
         """Execute it once and make its root run; `extra` is the SDK's `langsmith_extra`, run id included.
 
         Raises:
-            Exception: what the target raised; it stands in the run already.
+            Exception: what the target raised, or an `Aborted` with its text; it stands in the run already,
+                except where the SDK could not write it down: then `on_end` has not been called.
         """
-        if self._traceable:
-            await self._invoke(functools.partial(self._call, langsmith_extra=extra), args)
-            return
-        ended: Callable[[Any], None] = extra["on_end"]
-        with trace(
-            self.name,
-            "chain",
-            inputs=args[self._inputs_at],
-            run_id=extra["run_id"],
-            reference_example_id=extra.get("reference_example_id"),
-            project_name=extra["project_name"],
-            metadata=extra["metadata"],
-            client=extra["client"],
-            parent="ignore",
-        ) as run:
-            try:
-                outputs = await self._invoke(self._call, args)
-                run.end(outputs=outputs if isinstance(outputs, dict) else {"output": outputs})
-            finally:
-                ended(run)
+        try:
+            await (self._traced(args, extra) if self._traceable else self._untraced(args, extra))
+        except BaseException as error:
+            raise ordinary(error)  # noqa: B904 - its cause is set, or it is the error itself
 
-    async def _invoke(self, call: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        if self.is_async:
-            return await contained_await(call(*args))
-        context = contextvars.copy_context()
+    async def _off_loop(self, function: Callable[..., Any], *args: Any) -> Any:
+        run = contextvars.copy_context().run
+        if self._pool is None:
+            return await self._home.call(run, call_contained, function, *args)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, context.run, contained(call), *args)
+        return await loop.run_in_executor(self._pool, run, call_contained, function, *args)
+
+    # -- a target that leaves the root run to us -----------------------------------------------------------
+
+    async def _untraced(self, args: tuple[Any, ...], extra: dict[str, Any]) -> None:
+        if self.is_async:
+            root = RootRun.begin(self._call, self.name, args, extra)
+            await self._finish(root, functools.partial(self._start, root, args))
+        elif (pending := await self._off_loop(self._begin, args, extra)) is not None:
+            root, answer = pending
+            await self._finish(root, lambda: answer)
+
+    def _start(self, root: RootRun, args: tuple[Any, ...]) -> Any:
+        more = {"run_tree": root.tree} if self._wants_run else {}
+        return root.context.run(self._call, *args, **more)
+
+    def _begin(self, args: tuple[Any, ...], extra: dict[str, Any]) -> tuple[RootRun, Any] | None:
+        """Call it off the loop and end its run, unless the rest must be awaited: that is returned."""
+        root = RootRun.begin(self._call, self.name, args, extra)
+        items: list[Any] = []
+        with _Ending(root, items):
+            answer = self._start(root, args)
+            if inspect.isgenerator(answer):
+                answer = root.context.run(consume, answer, items)
+        if is_pending(answer):
+            return root, answer
+        root.end(answer)
+        return None
+
+    async def _finish(self, root: RootRun, start: Callable[[], Any]) -> None:
+        """Bring what `start` gives to its end, on the event loop; end the run with it."""
+        items: list[Any] = []
+        with _Ending(root, items):
+            answer = start()
+            answer = await run_in(
+                root.context, answer if inspect.isawaitable(answer) else settle(answer, items)
+            )
+            if is_pending(answer):
+                answer = await run_in(root.context, settle(answer, items))
+        root.end(answer)
+
+    # -- a target that makes its root run itself -----------------------------------------------------------
+
+    async def _traced(self, args: tuple[Any, ...], extra: dict[str, Any]) -> None:
+        ended: list[RunTree] = []
+        on_end: Callable[[RunTree], None] = extra["on_end"]
+
+        def note(tree: RunTree) -> None:
+            ended.append(tree)
+            on_end(tree)
+
+        call = functools.partial(self._call, *args, langsmith_extra={**extra, "on_end": note})
+        if self.is_async:
+            answer = await run_in(contextvars.copy_context(), _call(call))
+        else:
+            answer = await self._off_loop(_call_through, call, ended)
+        if not ended and is_stream(answer):
+            await run_in(contextvars.copy_context(), _stream(answer, ended, on_end))
+        elif ended and is_pending(answer):
+            await self._finish(RootRun.again(ended[-1], on_end, self._call), lambda: answer)
+
+
+class _Ending:
+    """Ends a run with what is raised in its block, and lets that pass."""
+
+    def __init__(self, root: RootRun, items: list[Any]) -> None:
+        self._root, self._items = root, items
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: Any, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is not None:
+            error.__traceback__ = users_part(trace)
+            with suppress(BaseException):  # it cannot be printed: the lane ends the run with what can be said
+                self._root.end(self._items or None, error)
+
+
+async def _call(call: Callable[[], Any]) -> Any:
+    answer = call()
+    return await answer if inspect.isawaitable(answer) else answer
+
+
+def _call_through(call: Callable[[], Any], ended: list[RunTree]) -> Any:
+    """Call a sync traceable; consume its stream in the same thread."""
+    answer = call()
+    if not ended and is_stream(answer) and hasattr(answer, "__iter__"):
+        for _ in answer:
+            pass
+    return answer
+
+
+async def _stream(answer: Any, ended: list[RunTree], on_end: Callable[[RunTree], None]) -> None:
+    """Consume a traced stream, so that its run ends; see to it that an error in it is recorded.
+
+    The SDK's async stream ends its run without the error (run_helpers.py:2270).
+    """
+    try:
+        if hasattr(answer, "__aiter__"):
+            async for _ in answer:
+                pass
+        else:
+            for _ in answer:
+                pass
+    except BaseException as error:
+        if ended and ended[-1].error is None and hasattr(answer, "__ls_stream__"):
+            outputs = ended[-1].outputs
+            with suppress(BaseException):
+                RootRun.again(ended[-1], on_end).end(outputs, error)
+        raise
+
+
+def looks_async(target: Any) -> bool:
+    """Tell whether a target (or, of a class, what it makes) is to be called on the event loop."""
+    while isinstance(target, functools.partial):
+        target = target.func
+    if inspect.isclass(target):
+        return _is_invoked_class(target) or _is_coroutine(getattr(target, "__call__", None))  # noqa: B004
+    call = getattr(type(target), "__call__", None)  # noqa: B004 - is it a coroutine function, not: is it there
+    return _is_invoked(target) or _is_coroutine(target) or _is_coroutine(call)
+
+
+def _is_coroutine(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _is_invoked(target: Any) -> bool:
+    return is_runnable(target) or (not callable(target) and _is_invoked_class(type(target)))
+
+
+def _is_invoked_class(kind: type) -> bool:
+    return hasattr(kind, "ainvoke") and hasattr(kind, "invoke")
+
+
+def _name_of(target: Any) -> str:
+    while isinstance(target, functools.partial):
+        target = target.func
+    name = getattr(target, "__name__", None) or getattr(target, "name", None) or type(target).__name__
+    return str(name)
 
 
 def _just_inputs(inputs: dict[str, Any]) -> None:
     """Stand for a LangChain runnable, which takes one argument."""
-
-
-def _is_coroutine_function(target: Any) -> bool:
-    call = getattr(type(target), "__call__", None)  # noqa: B004 - is it a coroutine function, not: is it there
-    return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(call)
-
-
-async def set_up(named: Any, *, factory: bool, stack: AsyncExitStack) -> Target:
-    """Make the target out of what the user named; tear-down is left on `stack`.
-
-    Raises:
-        TargetError: what came out cannot be called.
-        Exception: what the user's set-up raised.
-    """
-    made = named() if factory or inspect.isclass(named) else named
-    if inspect.isawaitable(made):
-        made = await made
-    if hasattr(made, "__aenter__"):
-        made = await stack.enter_async_context(made)
-    elif hasattr(made, "__enter__") and (factory or inspect.isclass(named)):
-        made = stack.enter_context(made)
-    if inspect.isclass(named) or factory:
-        await _call_hook(made, "setup")
-        stack.push_async_callback(_call_hook, made, "teardown")
-    return Target(made)
-
-
-async def _call_hook(target: Any, name: str) -> None:
-    hook = getattr(target, name, None)
-    if callable(hook):
-        result = hook()
-        if inspect.isawaitable(result):
-            await result

@@ -1,0 +1,112 @@
+"""Nothing that somebody's code raises ends a worker, or its event loop.
+
+`Exception` is the least of it: Rust's panics, `pytest.fail`, `sys.exit`, `trio.Cancelled` and groups of these are
+none, and a task that exits raises out of the event loop itself (asyncio/events.py, `Handle._run`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from evalrunner.errors import text_of
+
+logger = logging.getLogger(__name__)
+_OURS = str(Path(__file__).parents[1])
+
+
+class Aborted(RuntimeError):
+    """What a target or an evaluator raised was no ordinary exception; its text is that exception's own.
+
+    It is recorded as the item's error, or the score's, and the worker goes on with the next item.
+    """
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def ordinary(error: BaseException) -> Exception:
+    """Return an exception that everybody can catch and print: itself if it is one, else one with its text."""
+    plain = isinstance(error, Exception) and not isinstance(error, (StopIteration, StopAsyncIteration))
+    if plain and _printable(error):
+        return error  # type: ignore[return-value]
+    made = Aborted(text_of(error))
+    made.__cause__ = error
+    return made
+
+
+def _printable(error: BaseException) -> bool:
+    try:
+        repr(error), str(error)
+    except BaseException:
+        return False
+    return True
+
+
+def users_part(trace: TracebackType | None) -> TracebackType | None:
+    """Return a traceback from the first frame on that is not ours."""
+    found = trace
+    while found is not None and found.tb_frame.f_code.co_filename.startswith(_OURS):
+        found = found.tb_next
+    return found or trace
+
+
+def described(error: Exception) -> str:
+    """Return an error as it stands in a run (as run_helpers.py:1482 writes it), whatever it cannot print."""
+    trace = "".join(traceback.format_tb(users_part((error.__cause__ or error).__traceback__)))
+    return f"{text_of(error)}\n\nTraceback (most recent call last):\n{trace}{text_of(error)}\n"
+
+
+def call_contained(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function; raise nothing but ordinary exceptions."""
+    try:
+        return function(*args)
+    except BaseException as error:
+        raise ordinary(error)  # noqa: B904 - its cause is set, or it is the error itself
+
+
+async def contained_await(awaitable: Any) -> Any:
+    """Await something of the user's; raise nothing but ordinary exceptions."""
+    try:
+        return await awaitable
+    except BaseException as error:
+        raise ordinary(error)  # noqa: B904 - as above
+
+
+def run_loop(main: Coroutine[Any, Any, Any]) -> Any:
+    """Run an event loop until `main` is done, whatever its other tasks raise out of it; return main's result.
+
+    A task that raises SystemExit or KeyboardInterrupt keeps it for whoever awaits it, and then breaks the loop:
+    so the loop goes on.
+    """
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        return _run(loop, main)
+    finally:
+        for task in (left := asyncio.all_tasks(loop)):
+            task.cancel()
+        with suppress(BaseException):
+            _run(loop, _together(left))
+        loop.close()
+
+
+def _run(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, Any]) -> Any:
+    task = loop.create_task(main)
+    task.add_done_callback(lambda _: loop.stop())
+    while not task.done():
+        try:
+            loop.run_forever()
+        except (SystemExit, KeyboardInterrupt) as error:
+            logger.warning("a task of the target's raised %s", text_of(error))
+    return task.result()
+
+
+async def _together(tasks: set[asyncio.Task[Any]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
