@@ -24,6 +24,8 @@ from backend_fixtures import (  # type: ignore[import-not-found]
     running,
 )
 
+from evalrunner.values import NESTING
+
 ZSTD = {"content-encoding": "zstd"}
 # Parameters must be the same in every process that collects them: a run and a session that nobody makes.
 R, NOBODYS = "0c0ffee0-0000-4000-8000-000000000001", "0c0ffee0-0000-4000-8000-000000000002"
@@ -455,3 +457,90 @@ def test_feedback_is_listed_by_level(tmp_path: Path) -> None:
             return [row["key"] for row in rows]
 
         assert (keys("run"), keys("session")) == (["of a run"], ["of all"])
+
+
+def nested(levels: int) -> bytes:
+    """An object with that many levels, as bytes: what writes JSON stops earlier."""
+    return b'{"a":' * levels + b"1" + b"}" * levels
+
+
+HUGE = b'{"a": 1' + b"0" * 400 + b"}"
+
+
+def everywhere(value: bytes) -> dict[str, tuple[str, str, dict[str, Any]]]:
+    """Every kind of request that takes free JSON, with `value` in it: name -> (method, path, options)."""
+    json_type = {"content-type": "application/json"}
+    form = {"content-type": "multipart/form-data; boundary=frontier"}
+
+    def head() -> bytes:
+        facts = {"id": run_id(), "name": "n", "run_type": "chain", "start_time": "2026-01-02T03:04:05Z"}
+        return orjson.dumps({**facts, "session_name": "deep"})[:-1]
+
+    run = run_id()
+    bodies: dict[str, tuple[str, str, bytes]] = {
+        "POST /runs": ("POST", "/runs", head() + b',"inputs":' + value + b"}"),
+        "POST /runs/batch": ("POST", "/runs/batch", b'{"post":[' + head() + b',"extra":' + value + b"}]}"),
+        "POST /datasets": ("POST", "/datasets", b'{"name":"deep-%s","extra":%s}' % (run.encode(), value)),
+        "POST /sessions": ("POST", "/sessions", b'{"name":"deep-%s","extra":%s}' % (run.encode(), value)),
+        "POST /feedback": (
+            "POST",
+            "/feedback",
+            b'{"run_id":"%s","key":"k","value":%s}' % (run.encode(), value),
+        ),
+    }
+    found: dict[str, tuple[str, str, dict[str, Any]]] = {
+        name: (method, path, {"data": data, "headers": json_type})
+        for name, (method, path, data) in bodies.items()
+    }
+    for field in ("inputs", "outputs", "extra", "events", "serialized"):
+        data = b"[" + value + b"]" if field == "events" else value
+        one = run_id()
+        whole = body(post(one, "deep"), part(f"post.{one}.{field}", data))
+        found[f"multipart {field}"] = ("POST", "/runs/multipart", {"data": whole, "headers": form})
+    return found
+
+
+@pytest.mark.parametrize(
+    "value", [nested(260), nested(900), nested(5000), HUGE], ids=["260", "900", "5000", "huge"]
+)
+def test_what_cannot_be_given_out_again_is_refused_and_no_error_of_the_server(
+    backend: Backend, value: bytes
+) -> None:
+    for name, (method, path, options) in everywhere(value).items():
+        answer = backend.call(method, path, **options)
+        assert answer.status_code == 422, (name, answer.status_code, answer.text[:200])
+
+
+@pytest.mark.parametrize("where", ["inputs", "outputs", "metadata"])
+def test_examples_that_are_nested_too_deeply_are_refused_by_name(backend: Backend, where: str) -> None:
+    made = backend.call("POST", "/datasets", json={"name": f"deep {run_id()}"}).json()
+    example, form = run_id(), {"content-type": "multipart/form-data; boundary=frontier"}
+    fields = {"inputs": b"{}", "outputs": b"{}", "metadata": b"{}", where: nested(260)}
+    raw = part(example, b'{"metadata":' + fields["metadata"] + b"}") + b"".join(
+        part(f"{example}.{name}", fields[name]) for name in ("inputs", "outputs")
+    )
+    path = f"/v1/platform/datasets/{made['id']}/examples"
+    answer = backend.call("POST", path, data=body(raw), headers=form)
+    assert (answer.status_code, "nested deeper" in answer.text) == (422, True)
+    json_body = b'{"dataset_id":"%s","inputs":{},"%s":%s}' % (
+        made["id"].encode(),
+        where.encode(),
+        nested(260),
+    )
+    answer = backend.call("POST", "/examples", data=json_body, headers={"content-type": "application/json"})
+    assert (answer.status_code, "nested deeper" in answer.text) == (422, True)
+    assert backend.call("GET", f"/examples?dataset={made['id']}").json() == []
+
+
+def test_what_our_own_side_may_send_is_taken_everywhere_and_given_out_again(backend: Backend) -> None:
+    for name, (method, path, options) in everywhere(nested(NESTING)).items():
+        answer = backend.call(method, path, **options)
+        assert answer.status_code < 300, (name, answer.text[:200])
+    run = run_id()
+    fields = {name: orjson.loads(nested(NESTING)) for name in ("inputs", "outputs")}
+    deep = {"metadata": {"a": orjson.loads(nested(NESTING - 2))}}
+    assert backend.multipart(body(post(run, "deepest", **fields, extra=deep))).status_code == 202
+    assert read(backend, run)["inputs"] == fields["inputs"]
+    session = backend.call("GET", "/sessions?name=deepest").json()[0]["id"]
+    (found,) = query(backend, session=[session]).json()["runs"]
+    assert (found["outputs"], found["extra"]) == (fields["outputs"], deep)

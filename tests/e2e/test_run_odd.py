@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from evalrunner.errors import RunFolderError, TargetError
 from evalrunner.report.receipt import Receipt
+from evalrunner.values import NESTING
 from scripts.chaos.rig import Backend, read_experiment
 
 Run = Callable[..., Receipt]
@@ -84,3 +86,35 @@ def test_threads_that_the_target_leaves_behind_do_not_hold_the_run(backend: Back
     dataset = backend.dataset(3)
     receipt = run("odd.py:leaves_a_thread", dataset=dataset.name, workers=1)
     assert (receipt.exit_code, receipt.workers[0].ended) == (0, "exited with status 0")
+
+
+def test_what_no_service_takes_fails_its_own_item_by_name_and_nothing_stays_behind(
+    backend: Backend, run: Run
+) -> None:
+    dataset = backend.dataset(25)
+    receipt = run("odd.py:unfit", dataset=dataset.name)
+    # What an item's own run cannot say fails it: its outputs, its events. The rest is said of it.
+    assert receipt.states == {"failed": 10, "visible": 15}, receipt.verdict
+    assert receipt.exit_code == 1
+    seen = read_experiment(backend.client, receipt.experiment["name"])
+    assert (seen.lost(), seen.duplicates(), seen.pending) == (0, 0, [])
+    for item in receipt.items:
+        if item.state == "failed":
+            assert "cannot be serialised" in str(item.error)
+    said = " ".join(receipt.warnings)
+    for word in ("metadata.bad", "run child: its outputs", "run child: its inputs", "its events"):
+        assert word in said
+
+
+def test_an_example_that_no_worker_can_take_costs_itself_only(backend: Backend, run: Run) -> None:
+    dataset = backend.dataset(3)
+    deep: Any = {}
+    for _ in range(NESTING + 2):
+        deep = {"a": deep}
+    backend.client.create_example(inputs=deep, dataset_id=dataset.id)
+    receipt = run("kinds.py:sync", dataset=dataset.name, workers=1)
+    assert (receipt.exit_code, receipt.states) == (1, {"visible": 3, "failed": 1})
+    (failed,) = [item for item in receipt.items if item.state == "failed"]
+    assert f"its example cannot be read: nested deeper than {NESTING} levels" in str(failed.error)
+    again = run("kinds.py:sync", experiment=receipt.experiment["name"], workers=1)
+    assert again.states == {"already complete": 3, "failed": 1} or again.exit_code == 1

@@ -9,6 +9,7 @@ import pytest
 
 from evalrunner.cli.dataset_file import Columns, Row, read
 from evalrunner.errors import DataError
+from evalrunner.values import NESTING
 
 NONE = Columns()
 FLAT = Columns(inputs=("q",), outputs=("a",))
@@ -117,11 +118,19 @@ def test_every_bad_line_is_named(tmp_path: Path) -> None:
         ('{"inputs": {}, "metadata": "x"}', "metadata is not an object"),
         ('{"inputs": {}, "split": 3}', "split is neither"),
         ('{"inputs": {}, "id": "q17"}', "id 'q17' is not a UUID"),
-        ('{"inputs": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested too deeply"),
+        ('{"inputs": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested deeper than"),
+        ('{"inputs": {"q": ' + "[" * NESTING + "]" * NESTING + "}}", f"nested deeper than {NESTING} levels"),
+        ('{"inputs": {}, "metadata": {"q": ' + "[" * 259 + "]" * 259 + "}}", f"deeper than {NESTING} levels"),
     ],
 )
 def test_bad_rows(tmp_path: Path, line: str, words: str) -> None:
     assert words in sentence(tmp_path, "a.jsonl", line)
+
+
+def test_a_row_may_be_nested_as_deeply_as_all_that_comes_after_it_can_take(tmp_path: Path) -> None:
+    deep = "[" * (NESTING - 1) + "]" * (NESTING - 1)
+    text = f'{{"inputs": {{"q": {deep}}}, "outputs": {{"q": {deep}}}, "metadata": {{"q": {deep}}}}}'
+    assert len(rows(tmp_path, "a.jsonl", text)) == 1
 
 
 def test_twenty_bad_rows_are_named_and_the_rest_counted(tmp_path: Path) -> None:

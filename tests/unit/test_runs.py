@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,6 +11,8 @@ import orjson
 import pytest
 
 from evalrunner.delivery.runs import RunBuffer, error_run
+from evalrunner.delivery.sdk import dumps_json
+from evalrunner.values import MOST_BYTES, NESTING
 
 RUN = UUID("00000000-0000-4000-8000-000000000001")
 AT = datetime(2026, 11, 20, 12, 0, 0, 5, tzinfo=timezone.utc)
@@ -79,7 +82,8 @@ def test_what_cannot_be_serialised_is_an_error_of_the_run(field: str) -> None:
     run = buffer(**{field: cycle})
     assert f"its {field} cannot be serialised" in (run.trouble or "")
     assert run.error is not None
-    assert "cannot be serialised" in parts(run)[f"post.{RUN}.{field}"]["evalrunner_error"]
+    told = parts(run)[f"post.{RUN}.{field}"]
+    assert "cannot be serialised" in (told[0] if field == "events" else told)["evalrunner_error"]
 
 
 def test_the_targets_own_error_is_not_hidden_by_it() -> None:
@@ -95,9 +99,115 @@ def test_metadata_that_cannot_be_serialised_costs_only_itself() -> None:
     cycle["self"] = cycle
     run = buffer(outputs={"y": 1}, extra=cycle)
     found = parts(run)
-    assert "metadata cannot be serialised" in found[f"post.{RUN}.extra"]["metadata"]["evalrunner_error"]
+    assert "extra.self cannot be serialised" in found[f"post.{RUN}.extra"]["metadata"]["evalrunner_error"]
     assert found[f"post.{RUN}.outputs"] == {"y": 1}
     assert run.error is None
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+class Unprintable:
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (2**64, "x.y is 18446744073709551616, and whole numbers have 64 bits"),
+        (-(2**63) - 1, "whole numbers have 64 bits"),
+        (10**400, r"x.y is 100000000000... (401 digits)"),
+        pytest.param(10**5000, "digits", id="5001 digits"),
+        (Decimal("1E+30"), "whole numbers have 64 bits"),
+        (nested(NESTING), f"nested deeper than {NESTING} levels"),
+        (nested(900), f"nested deeper than {NESTING} levels"),
+        (Unprintable(), "no words"),
+    ],
+)
+@pytest.mark.parametrize("field", ["inputs", "outputs", "events", "serialized"])
+def test_what_no_service_takes_is_an_error_of_the_run_that_says_where(
+    field: str, value: Any, said: str
+) -> None:
+    whole = {"x": {"y": value}, "ok": 1}
+    run = buffer(**{field: [whole] if field == "events" else whole})
+    assert f"its {field} cannot be serialised" in (run.trouble or "")
+    assert said in (run.trouble or "")
+    assert said in str(parts(run)[f"post.{RUN}.error"])
+
+
+@pytest.mark.parametrize("value", [2**64, 10**400, nested(NESTING + 1), nested(900), Unprintable()])
+def test_such_a_value_in_metadata_costs_that_value_only(value: Any) -> None:
+    run = buffer(
+        outputs={"y": 1}, extra={"metadata": {"bad": value, "evalrunner_repetition": 2}, "runtime": {"a": 1}}
+    )
+    found = parts(run)[f"post.{RUN}.extra"]
+    assert found["runtime"] == {"a": 1}
+    assert found["metadata"]["evalrunner_repetition"] == 2
+    assert "its metadata.bad cannot be serialised" in found["metadata"]["evalrunner_error"]
+    assert "bad" not in found["metadata"]
+    assert run.error is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        2**64 - 1,
+        -(2**63),
+        nested(NESTING - 2),
+        float("nan"),
+        "\ud800",
+        "nul \0",
+        b"\xff",
+        {1: 2, (1, 2): 3},
+        {1, 2},
+    ],
+)
+def test_what_the_sdk_sends_is_sent_as_it_sends_it(value: Any) -> None:
+    run = buffer(outputs={"x": {"y": value}})
+    _, _, found = run.operation()
+    assert {name: data for name, _, data in found}[f"post.{RUN}.outputs"] == dumps_json({"x": {"y": value}})
+    assert run.trouble is None
+
+
+@pytest.mark.parametrize(("value", "text"), [(3, "3"), (2**64, str(2**64)), (Unprintable(), "Unprintable")])
+def test_names_and_tags_become_texts(value: Any, text: str) -> None:
+    run = buffer()
+    run.patch({"id": RUN, "name": value, "tags": (value, "b"), "end_time": "now"})
+    main = parts(run)[f"post.{RUN}"]
+    assert [main["name"], *main["tags"]] == [text, text, "b"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "wanted"),
+    [
+        ("outputs", [1], {"output": [1]}),
+        ("inputs", "text", {"input": "text"}),
+        ("events", {"name": "e"}, [{"name": "e"}]),
+        ("extra", [1], {"extra": [1]}),
+    ],
+)
+def test_a_field_has_the_shape_that_the_service_takes(field: str, value: Any, wanted: Any) -> None:
+    assert parts(buffer(**{field: value}))[f"post.{RUN}.{field}"] == wanted
+
+
+def test_a_run_is_never_larger_than_the_service_takes() -> None:
+    half = "x" * (MOST_BYTES // 2)
+    run = buffer(inputs={"x": half}, outputs={"y": half + "y"}, extra={"metadata": {"big": half, "a": 1}})
+    found = parts(run)
+    assert sum(len(data) for _, _, data in run.operation()[2]) < MOST_BYTES
+    assert found[f"post.{RUN}.inputs"] == {"x": half}
+    assert f"bytes, and a run may have {MOST_BYTES}" in found[f"post.{RUN}.error"]
+    assert found[f"post.{RUN}.extra"]["metadata"]["a"] == 1
+    loud = buffer(error="e" * (MOST_BYTES + 1))
+    assert len(loud.operation()[2][1][2]) < 2000
+    assert (loud.error or "").startswith('"eee')
 
 
 def test_a_run_that_nobody_ended_is_ended_with_an_error() -> None:

@@ -17,15 +17,14 @@ _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9}))?)?\s*(Z|[+-]\d\d:?(?:\d\d)?)?",
     re.IGNORECASE,
 )
+#: Levels of JSON that are taken; a body has a few around its values, and so has an answer.
+_NESTING = 248
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def load_json(raw: bytes, what: str) -> Any:
     """Return the parsed JSON of `raw`; `what` names it in the error."""
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return orjson.loads(_repaired(raw, what))
+    return checked_json(raw, what)[1]
 
 
 def checked_json(raw: bytes, what: str) -> tuple[bytes, Any]:
@@ -35,10 +34,31 @@ def checked_json(raw: bytes, what: str) -> tuple[bytes, Any]:
     rewritten as strict JSON; otherwise one odd run would spoil every page that contains it.
     """
     try:
-        return raw, orjson.loads(raw)
+        value = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        fixed = _repaired(raw, what)
-        return fixed, orjson.loads(fixed)
+        raw = _repaired(raw, what)
+        value = _strict(raw, what)
+    if raw.count(b"{") + raw.count(b"[") > _NESTING:
+        _check_nesting(value, what)
+    return raw, value
+
+
+def _strict(raw: bytes, what: str) -> Any:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise HttpError(422, f"{what} holds a number that is too large, or is nested too deeply") from None
+
+
+def _check_nesting(value: Any, what: str) -> None:
+    # What could be taken in and not be given out again would answer 500 to every reader of its page.
+    for _ in range(254 - _NESTING):
+        value = [value]
+    try:
+        orjson.dumps(value)
+    except TypeError as error:
+        if "ecursion" in str(error):
+            raise HttpError(422, f"{what} is nested deeper than {_NESTING} levels") from None
 
 
 def _repaired(raw: bytes, what: str) -> bytes:

@@ -13,6 +13,7 @@ from evalrunner.cli.dataset_formats import rows_of
 from evalrunner.cli.dataset_rows import BadRow, Placed
 from evalrunner.errors import DataError
 from evalrunner.protocol.ids import example_id
+from evalrunner.values import NESTING, UnfitError, check_json
 
 #: How many bad rows are named.
 _NAMED = 20
@@ -204,8 +205,12 @@ def _uuid(named: Any) -> UUID:
 
 def _canonical(content: dict[str, Any]) -> bytes:
     try:
-        return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        data = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        check_json(data, around=1)
     except UnicodeEncodeError:
         raise BadRow("half of a surrogate pair in a text") from None
     except RecursionError:
-        raise BadRow("nested too deeply") from None
+        raise BadRow(f"nested deeper than {NESTING} levels") from None
+    except UnfitError as error:
+        raise BadRow(str(error)) from None
+    return data

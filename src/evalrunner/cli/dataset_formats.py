@@ -18,6 +18,7 @@ from typing import Any
 from evalrunner.cli.dataset_csv import table
 from evalrunner.cli.dataset_rows import BadRow, Placed
 from evalrunner.errors import DataError
+from evalrunner.values import NESTING
 
 
 def rows_of(path: Path, notes: list[str], delimiter: str | None = None) -> list[Placed]:
@@ -84,7 +85,7 @@ def _loads(text: str) -> Any:
     except json.JSONDecodeError as error:
         raise BadRow(f"not JSON ({error.msg} at column {error.colno})") from None
     except RecursionError:
-        raise BadRow("nested too deeply") from None
+        raise BadRow(f"nested deeper than {NESTING} levels") from None
 
 
 def _constant(name: str) -> None:

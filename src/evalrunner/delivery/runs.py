@@ -19,6 +19,7 @@ from langsmith.run_trees import RunTree
 from evalrunner.delivery.record import Part
 from evalrunner.delivery.sdk import dumps_json
 from evalrunner.errors import text_of
+from evalrunner.values import MOST_BYTES, NESTING, UnfitError, check_json
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,10 @@ JSON = "application/json"
 NO_OUTPUTS = b'{"output":null}'
 #: Fields that travel as parts of their own (langsmith/_internal/_operations.py:196).
 _BIG = ("inputs", "outputs", "events", "error", "serialized")
+
+
+#: Bytes of one value of the metadata.
+_MOST_OF_A_FACT = 1_048_576
 
 
 class RunBuffer:
@@ -71,13 +76,28 @@ class RunBuffer:
 
     def _serialise(self, name: str, value: Any) -> None:
         try:
-            self.big[name] = strict(value)
+            self.big[name] = _shaped(name, strict(value))
         except BaseException as error:
             # Whatever a user's object raises must not cost the run: without an end it stays pending.
-            self.trouble = f"its {name} cannot be serialised: {text_of(error)}"[:500]
-            logger.warning("run %s: %s", self.id, self.trouble)
-            self.big[name] = dumps_json({"evalrunner_error": self.trouble})
-            self.big.setdefault("error", dumps_json(f"evalrunner: {self.trouble}"))
+            self._give_up(name, error)
+        if len(self.big[name]) > MOST_BYTES:
+            self._give_up_large(name)
+
+    def _give_up(self, name: str, error: BaseException) -> None:
+        self._note(name, error)
+        self.big[name] = _shaped(name, dumps_json({"evalrunner_error": self.trouble}))
+        self.big.setdefault("error", dumps_json(f"evalrunner: {self.trouble}"))
+
+    def _give_up_large(self, name: str) -> None:
+        if name == "error":
+            said = str(orjson.loads(self.big[name]))[:1000]
+            self.big[name] = dumps_json(f"{said}... (cut: it was too large to be sent)")
+        else:
+            self._give_up(name, UnfitError(f"{len(self.big[name])} bytes, and a run may have {MOST_BYTES}"))
+
+    def _fit_together(self) -> None:
+        while sum(map(len, self.big.values())) > MOST_BYTES:
+            self._give_up_large(max(self.big, key=lambda name: len(self.big[name])))
 
     def fail(self, error: str, end_time: datetime) -> None:
         """End it with an error, because whoever should have ended it is gone."""
@@ -103,21 +123,66 @@ class RunBuffer:
         A post that already carries end_time and outputs is a complete run: the SDK itself merges post
         and patch this way (langsmith/_internal/_operations.py:244).
         """
+        self._fit_together()
         kind = "patch" if self.posted else "post"
         name = f"{kind}.{self.id}"
-        parts: list[Part] = [(name, JSON, dumps_json(self.main))]
+        parts: list[Part] = [(name, JSON, self._main())]
         parts.extend((f"{name}.{field}", JSON, data) for field, data in self.big.items())
         if self.extra is not None:
             parts.append((f"{name}.extra", JSON, self._extra()))
         parts.extend(self._attachment_parts())
         return kind, str(self.id), parts
 
-    def _extra(self) -> bytes:
+    def _main(self) -> bytes:
+        self._make_texts()
         try:
-            return strict(self.extra)
-        except BaseException as error:
-            self.trouble = f"its metadata cannot be serialised: {text_of(error)}"[:500]
-            return dumps_json({"metadata": {"evalrunner_error": self.trouble}})
+            return strict(self.main)
+        except BaseException:
+            return orjson.dumps(self._fit(self.main, ""))
+
+    def _make_texts(self) -> None:
+        # A target may call a run, and tag it, as it likes; the service takes texts, and would answer 422 to the run
+        # and to all that share its request.
+        name, tags = self.main.get("name"), self.main.get("tags")
+        if name is not None and not isinstance(name, str):
+            self.main["name"] = _text(name)
+        if tags is not None and not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
+            self.main["tags"] = [
+                _text(tag) for tag in (tags if isinstance(tags, (list, tuple, set)) else [tags])
+            ]
+
+    def _extra(self) -> bytes:
+        extra = self.extra if isinstance(self.extra, dict) else {"extra": self.extra}
+        try:
+            data = strict(extra)
+            if len(data) <= _MOST_OF_A_FACT:
+                return data
+        except BaseException:
+            logger.debug("run %s: part of its metadata cannot be sent", self.id)
+        # One value must not cost the facts beside it: which repetition this is, and of which attempt.
+        kept = self._fit({name: value for name, value in extra.items() if name != "metadata"}, "extra.")
+        metadata = extra.get("metadata")
+        facts = self._fit(metadata if isinstance(metadata, dict) else {}, "metadata.")
+        facts["evalrunner_error"] = self.trouble
+        return orjson.dumps({**kept, "metadata": facts})
+
+    def _fit(self, values: dict[str, Any], what: str) -> dict[str, Any]:
+        """Return those of `values` that can be sent, as JSON; note the others."""
+        kept: dict[str, Any] = {}
+        for name, value in values.items():
+            try:
+                data = strict(value)
+                if len(data) > _MOST_OF_A_FACT:
+                    raise UnfitError(f"{len(data)} bytes, and metadata may have {_MOST_OF_A_FACT}")  # noqa: TRY301
+                kept[_text(name)] = orjson.Fragment(data)
+            except BaseException as error:
+                self._note(f"{what}{_text(name)}", error)
+        return kept
+
+    def _note(self, what: str, error: BaseException) -> None:
+        said = str(error) if isinstance(error, UnfitError) else text_of(error)
+        self.trouble = f"its {what} cannot be serialised: {said}"[:500]
+        logger.warning("run %s: %s", self.id, self.trouble)
 
     def _attachment_parts(self) -> list[Part]:
         parts: list[Part] = []
@@ -138,6 +203,23 @@ class RunBuffer:
         return parts
 
 
+def _shaped(name: str, data: bytes) -> bytes:
+    """Return a field's JSON in the form that the service wants: it answers 422 to a list as outputs."""
+    if name == "events":
+        return data if data.startswith(b"[") else b"[" + data + b"]"
+    if name == "error" or data.startswith(b"{"):
+        return data
+    return b'{"' + name.removesuffix("s").encode() + b'":' + data + b"}"
+
+
+def _text(value: Any) -> str:
+    """Return what `str` makes of a value, if that is a text that can be written down."""
+    try:
+        return str(value).encode("utf-8", "replace").decode()
+    except BaseException:
+        return type(value).__name__
+
+
 def _of(value: Any, name: str) -> Any:
     return getattr(value, name, None)
 
@@ -148,16 +230,31 @@ def strict(value: Any) -> bytes:
     Where a value holds a lone surrogate, the SDK falls back to the standard library's encoder and cuts what
     looks like a surrogate out of the text (langsmith/_internal/_serde.py:254): that leaves a bare NaN, and may
     leave half of an escaped backslash. The service refuses both, and with them the run.
+
+    Raises:
+        UnfitError: it holds what no service takes, in whatever form (`values.check_json`).
+        Exception: what an object of the user's raised on the way.
     """
-    data = dumps_json(value)
+    try:
+        data = dumps_json(value)
+    except RecursionError:
+        raise UnfitError(f"nested deeper than {NESTING} levels, or inside itself") from None
+    check_json(data)
     if b"\\" not in data and b"NaN" not in data and b"Infinity" not in data:
         return data
     try:
         orjson.loads(data)
     except orjson.JSONDecodeError:
+        return _repaired(data, value)
+    return data
+
+
+def _repaired(data: bytes, value: Any) -> bytes:
+    try:
+        return orjson.dumps(json.loads(data, parse_constant=lambda _: None))
+    except ValueError:
         text = json.dumps(value, default=repr, ensure_ascii=False).encode("utf-8", "replace")
         return orjson.dumps(json.loads(text, parse_constant=lambda _: None))
-    return data
 
 
 def error_run(

@@ -14,6 +14,9 @@ import orjson
 from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.loose import LooseRecord
 
+#: Stands in an example in place of what cannot be handed to a worker, and says why; the item then fails by it.
+UNFIT = "evalrunner_unfit"
+
 
 @dataclass(frozen=True)
 class LeasedItem:

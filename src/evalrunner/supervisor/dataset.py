@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,9 +16,13 @@ from evalrunner.advice import beside
 from evalrunner.config import RunConfig
 from evalrunner.errors import UsageError
 from evalrunner.ledger.ledger import Ledger
+from evalrunner.protocol.messages import UNFIT
+from evalrunner.values import NESTING, UnfitError, check_json
 
 #: The page size that the service allows.
 PAGE = 100
+#: What is told of an example that cannot be handed to a worker.
+_FACTS = ("id", "dataset_id", "name", "created_at", "modified_at", "source_run_id")
 
 
 @dataclass
@@ -83,9 +88,24 @@ def _page(client: Client, params: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _body(row: dict[str, Any]) -> bytes:
     try:
-        return orjson.dumps(row)
-    except TypeError as error:
-        raise UsageError(f"example {row['id']} cannot be handed to a worker: {error}") from None
+        body = orjson.dumps(row)
+        check_json(body, around=1)
+    except (TypeError, UnfitError) as error:
+        # It costs its own items, by name, and not the dataset.
+        return orjson.dumps(
+            {**{name: row.get(name) for name in _FACTS}, "inputs": {}, UNFIT: _why(row, error)}
+        )
+    return body
+
+
+def _why(row: dict[str, Any], error: Exception) -> str:
+    try:
+        check_json(json.dumps(row).encode(), around=1)
+    except UnfitError as why:
+        return str(why)
+    except RecursionError:
+        return f"nested deeper than {NESTING} levels"
+    return "half of a surrogate pair in a text" if "surrogate" in str(error) else str(error)
 
 
 def _note(reading: Reading, row: dict[str, Any]) -> None:

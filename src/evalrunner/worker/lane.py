@@ -31,7 +31,8 @@ from evalrunner.delivery.runs import RunBuffer, error_run
 from evalrunner.delivery.sdk import RecordingClient, mark_traceable
 from evalrunner.delivery.traces import CURRENT, ItemTrace, TraceBook
 from evalrunner.protocol.evaluated import EVALUATORS
-from evalrunner.protocol.messages import LeasedItem
+from evalrunner.protocol.messages import UNFIT, LeasedItem
+from evalrunner.values import UnfitError
 from evalrunner.worker.containing import described
 from evalrunner.worker.evaluators import EndOfItem, TrackedEvaluator
 from evalrunner.worker.prelude import die_with_group
@@ -107,9 +108,7 @@ class Lane:
     async def _example(self, item: LeasedItem) -> Example | None:
         """Return the item's example; None, and the item has ended with an error, if it cannot be had."""
         try:
-            example = Example(
-                **{key: value for key, value in item.example.items() if key != "attachment_urls"}
-            )
+            example = _leased(item)
             if self._attachments:
                 # A lease has no links to them, and they would have expired by now: read the example afresh.
                 example = await asyncio.to_thread(self._read_patiently, example)
@@ -282,6 +281,12 @@ def _sign(trace: ItemTrace) -> None:
         ran = {each.name: list(each.keys) for each in trace.evaluated if each.error is None}
         root.extra = {**(root.extra or {})}
         root.extra["metadata"] = {**(root.extra.get("metadata") or {}), EVALUATORS: ran}
+
+
+def _leased(item: LeasedItem) -> Example:
+    if UNFIT in item.example:
+        raise UnfitError(item.example[UNFIT])
+    return Example(**{key: value for key, value in item.example.items() if key != "attachment_urls"})
 
 
 def describe(trace: ItemTrace, warnings: list[str], seconds: float) -> dict[str, Any]:

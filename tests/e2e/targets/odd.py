@@ -8,8 +8,10 @@ import os
 import threading
 from typing import Any
 
-from langsmith import Client
+from langsmith import Client, trace
 from langsmith.run_helpers import get_current_run_tree
+
+from evalrunner.values import NESTING
 
 clients: list[Client] = []
 
@@ -60,3 +62,26 @@ async def leaves_a_thread(inputs: dict[str, Any]) -> dict[str, Any]:
     with contextlib.suppress(asyncio.TimeoutError):
         await asyncio.wait_for(asyncio.to_thread(threading.Event().wait, 300), 0.01)
     return {"i": inputs["i"]}
+
+
+def _nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+def unfit(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Answer with what no service takes, here or in a child run."""
+    bad = [2**64, 10**400, _nested(NESTING), _nested(3000), "x" * 30_000_000][inputs["i"] % 5]
+    where = ["outputs", "child", "metadata", "inputs", "event"][inputs["i"] // 5]
+    run = get_current_run_tree()
+    assert run is not None
+    if where == "metadata":
+        run.metadata["bad"] = bad
+    elif where == "event":
+        run.add_event({"name": "e", "time": "2026-01-02T03:04:05Z", "kwargs": bad})
+    elif where in ("child", "inputs"):
+        with trace("child", inputs={"x": bad} if where == "inputs" else {}) as child:
+            child.end(outputs={"x": bad} if where == "child" else {})
+    return {"i": bad if where == "outputs" else inputs["i"]}
