@@ -104,7 +104,6 @@ def test_what_the_dead_left_arrives_byte_for_byte_save_for_the_delimiters(
     answers(events, 4)
     assert sorted(service.taken) == ["1-0", "1-1", "2-2", "2-3"]
     assert not relay.busy
-    assert not relay.must_keep
 
 
 def test_a_spool_that_is_gone_costs_its_own_items_only(
@@ -120,4 +119,3 @@ def test_a_spool_that_is_gone_costs_its_own_items_only(
     assert sorted(accepted) == [0, 1]
     assert sorted(refused) == [2, 3]
     assert "No such file" in refused[2]
-    assert relay.must_keep

@@ -8,7 +8,6 @@ leave a run on the server that nobody knows of, and its item would be executed a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -18,11 +17,15 @@ import orjson
 
 from evalrunner.delivery.record import Header, encode_parts
 from evalrunner.delivery.sender import Sender
-from evalrunner.delivery.spool import Entry, SpoolWriter, read_body
+from evalrunner.delivery.spool import Entry, LastFile, SpoolWriter, segment_path
 from evalrunner.delivery.traces import Operation
 from evalrunner.delivery.transport import HttpTransport
 from evalrunner.protocol.loose import About, LooseRecord, LooseState
 from evalrunner.protocol.messages import ProducedItem
+
+#: Bytes of a spool's segment: a few hundred small items. So much, and what is on its way, is on disk for
+#: each worker; a new file costs two fsyncs.
+SEGMENT = 2 << 20
 
 
 class Outlet:
@@ -51,11 +54,13 @@ class Outlet:
         on_error: Callable[[Exception], None],
     ) -> None:
         self._on_durable = on_durable
-        self._spool = SpoolWriter(path, info=info, on_durable=self._durable, on_error=on_error)
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._path, self._last = path, LastFile()
+        self._spool = SpoolWriter(
+            path, info=info, on_durable=self._durable, on_error=on_error, segment_bytes=SEGMENT
+        )
         self.sender = Sender(
             transport,
-            lambda entry: read_body(self._fd, entry),
+            lambda entry: self._last.body(segment_path(path, entry.segment), entry),
             self._spool.boundary,
             on_accepted=on_accepted,
             on_refused=on_refused,
@@ -98,7 +103,7 @@ class Outlet:
         """Stop sending and close the files; what is unsent stays in the spool."""
         self.sender.stop()
         self._spool.close()
-        os.close(self._fd)
+        self._last.close()
 
 
 def about(operation: Operation) -> About:
@@ -116,14 +121,15 @@ def about(operation: Operation) -> About:
 
 def loose_record(entry: Entry, state: LooseState, reason: str = "") -> LooseRecord:
     """Return the news of a record that belongs to no item."""
-    told = entry.header.meta.get("about")
-    if told is None:  # written by an earlier evalrunner
-        return LooseRecord(entry.seq, state, reason, [About(op.kind, op.id) for op in entry.header.ops])
-    return LooseRecord(entry.seq, state, reason, [About(**each) for each in told])
+    told = entry.header.meta.get("about") or [asdict(About(op.kind, op.id)) for op in entry.header.ops]
+    abouts = [About(**each) for each in told]
+    return LooseRecord(entry.seq, state, reason, abouts, entry.segment)
 
 
-def produced_item(header: Header) -> ProducedItem | None:
+def produced_item(entry: Entry) -> ProducedItem | None:
     """Read an item's report out of its spool record; None for a record that is no item's."""
+    header = entry.header
     if header.item is None or header.token is None:
         return None
-    return ProducedItem.from_json({"item": header.item, "token": header.token, **header.meta})
+    place = {"segment": entry.segment, "seq": entry.seq}
+    return ProducedItem.from_json({"item": header.item, "token": header.token, **header.meta, **place})

@@ -20,24 +20,41 @@ A record is written when `append` returns: from then on a SIGKILL cannot take it
 outlives the process. It is *durable* when fdatasync has returned, and only then is it said to be so. Records
 that wait are synced together: a lone record after `SETTLE` seconds of quiet, a stream of them at the latest
 `commit_interval` after the first. After a power cut in between, their items are executed again.
+
+A spool may be written in segments, files of the same format under one boundary, whose seq goes on: `7.spool`,
+`7.2.spool`, ... What is in a segment is never changed; whoever knows that none of it is needed any more removes the
+whole file. A death in between leaves an empty segment, or one too many: both are read like any other.
 """
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from evalrunner.clock import SYSTEM
 from evalrunner.delivery.record import Header
 from evalrunner.delivery.spool_format import FILE_HEADER_SIZE, FRAME, Entry, SpoolFile, file_header, frame
-from evalrunner.delivery.spool_reader import read, read_body
+from evalrunner.delivery.spool_reader import LastFile, read, read_body
 from evalrunner.errors import SpoolError
 
-__all__ = ["FILE_HEADER_SIZE", "Entry", "SpoolFile", "SpoolWriter", "read", "read_body", "stem_of"]
+__all__ = [
+    "FILE_HEADER_SIZE",
+    "Entry",
+    "LastFile",
+    "SpoolFile",
+    "SpoolWriter",
+    "in_order",
+    "read",
+    "read_body",
+    "segment_path",
+    "segments_of",
+    "stem_of",
+]
 
 #: Seconds without a further record after which the waiting ones are synced.
 SETTLE = 0.002
@@ -55,6 +72,7 @@ class SpoolWriter:
             was not said to be durable by then will ever be.
         commit_interval: seconds after which the first waiting record is synced, whatever still comes.
         commit_records: as many waiting records are synced at once.
+        segment_bytes: size at which the next record begins a new segment; None keeps one file.
 
     Raises:
         SpoolError: the file exists, or cannot be created.
@@ -69,10 +87,11 @@ class SpoolWriter:
         on_error: Callable[[Exception], None],
         commit_interval: float = 0.02,
         commit_records: int = 32,
+        segment_bytes: int | None = None,
     ) -> None:
         self.path = Path(path)
+        self._segment_bytes = segment_bytes
         self.boundary = f"evalrunner-{secrets.token_hex(16)}"
-        self._mark = secrets.token_bytes(8)
         self._on_durable, self._on_error = on_durable, on_error
         self._commit_interval, self._commit_records = commit_interval, commit_records
         self._pid = os.getpid()
@@ -83,10 +102,10 @@ class SpoolWriter:
         self._appended = self._durable = self._asked = 0  # each the last seq of which that is true
         self._idle = self._closing = False
         self._failure: Exception | None = None
-        created = SYSTEM.utcnow().isoformat()
-        about = {"created": created, "pid": self._pid, **info, "boundary": self.boundary}
-        self._fd = _create(self.path, file_header(about, self._mark))
-        self._end = FILE_HEADER_SIZE
+        self._about = {"pid": self._pid, **info, "boundary": self.boundary}
+        self._segment = self._end = 0
+        self._files: dict[int, int] = {}  # those that may hold what is not durable yet
+        self._begin_segment()
         self._thread = threading.Thread(target=self._run, name="evalrunner-spool", daemon=True)
         self._thread.start()
 
@@ -105,8 +124,10 @@ class SpoolWriter:
         with self._lock:
             self._check_open()
             try:
+                if self._segment_bytes is not None and self._end >= self._segment_bytes:
+                    self._begin_segment()
                 self._waiting.append(self._write(header, header_json, body))
-            except OSError as error:
+            except (OSError, SpoolError) as error:
                 # What was written of it is torn, and nothing may follow it. The writer thread says so.
                 self._failure = error
                 self._work.notify()
@@ -149,7 +170,7 @@ class SpoolWriter:
             while batch := self._take():
                 # A failed fdatasync is final: the kernel marks the pages clean and a second call would
                 # "succeed" (fsyncgate). If we die before it returns, nobody was told, and nothing is lost.
-                os.fdatasync(self._fd)
+                self._sync(batch)
                 self._on_durable(batch)
                 with self._lock:
                     self._durable = batch[-1].seq
@@ -157,7 +178,17 @@ class SpoolWriter:
         except Exception as error:
             self._fail(error)
         finally:
-            os.close(self._fd)
+            for fd in self._files.values():
+                os.close(fd)
+
+    def _sync(self, batch: list[Entry]) -> None:
+        with self._lock:
+            files = {entry.segment: self._files[entry.segment] for entry in batch}
+        for segment, fd in files.items():
+            os.fdatasync(fd)
+            if segment != batch[-1].segment:  # no record of it waits any more, and none will be written to it
+                with self._lock:
+                    os.close(self._files.pop(segment))
 
     def _take(self) -> list[Entry]:
         """Sleep until there are records, let a few gather, and return them; nothing means closed and done."""
@@ -186,7 +217,15 @@ class SpoolWriter:
         _write_all(self._fd, frame(self._mark, seq, header_json, body))
         start = self._end + FRAME.size + len(header_json)
         self._end = start + len(body)
-        return Entry(seq, start, len(body), header)
+        return Entry(seq, start, len(body), header, self._segment)
+
+    def _begin_segment(self) -> None:
+        created, first = SYSTEM.utcnow().isoformat(), self._appended + 1
+        about = {"created": created, **self._about, "segment": self._segment + 1, "first": first}
+        mark = secrets.token_bytes(8)
+        fd = _create(segment_path(self.path, self._segment + 1), file_header(about, mark))
+        self._segment, self._fd, self._mark, self._end = self._segment + 1, fd, mark, FILE_HEADER_SIZE
+        self._files[self._segment] = fd
 
     def _fail(self, error: Exception) -> None:
         with self._lock:
@@ -194,6 +233,26 @@ class SpoolWriter:
             self._waiting = []
             self._done.notify_all()
         self._on_error(error)
+
+
+def segment_path(path: Path, segment: int) -> Path:
+    """Return where a segment of the spool at `path` lies; the first one is the spool's own file."""
+    return path if segment == 1 else path.with_name(f"{stem_of(path)}.{segment}{path.suffix}")
+
+
+def segments_of(path: Path) -> list[Path]:
+    """Return the segments of a spool that are there, in order; the first ones may have been let go."""
+    return in_order(path.parent.glob(f"{glob.escape(stem_of(path))}.*{path.suffix}"), path)
+
+
+def in_order(files: Iterable[Path], *more: Path) -> list[Path]:
+    """Return spool files that exist in the order in which they were written."""
+    return sorted({file for file in (*files, *more) if file.exists()}, key=_place)
+
+
+def _place(file: Path) -> tuple[str, int]:
+    number = file.name.removeprefix(stem_of(file)).removesuffix(file.suffix).strip(".")
+    return stem_of(file), int(number) if number.isdecimal() else 1
 
 
 def stem_of(path: Path) -> str:

@@ -26,14 +26,16 @@ class Entry:
     """One durable record, by where it lies.
 
     Attributes:
-        seq: counted from 1 in its file.
+        seq: counted from 1 in its spool.
         offset, length: of the body in the file, in bytes.
+        segment: which of its spool's files it lies in, from 1.
     """
 
     seq: int
     offset: int
     length: int
     header: Header
+    segment: int = 1
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +62,38 @@ def read_body(source: int | str | os.PathLike[str], entry: Entry) -> bytes:
         ) from error
 
 
+class LastFile:
+    """The file that was read last, left open: records come in the order of their files. For any thread."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._fd = -1
+        self._lock = threading.Lock()
+
+    def body(self, path: Path, entry: Entry) -> bytes:
+        """Return the body of an entry of a file.
+
+        Raises:
+            OSError, SpoolError: it cannot be read.
+        """
+        with self._lock:
+            if path != self._path:
+                self._close()
+                self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                self._path = path
+            return read_body(self._fd, entry)
+
+    def close(self) -> None:
+        """Close it; the next reading opens it again."""
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        if self._path is not None:
+            os.close(self._fd)
+            self._path = None
+
+
 def _pread(fd: int, offset: int, length: int) -> bytes:
     """Read exactly `length` bytes, or raise SpoolError."""
     data = os.pread(fd, length, offset)
@@ -86,7 +119,7 @@ def _read(fd: int, path: Path) -> SpoolFile:
     if zlib.crc32(block[CRC_END:]) != crc:
         raise SpoolError(f"the spool {path} has a damaged file header; its records cannot be told apart")
     info = orjson.loads(block[FILE_HEADER.size : FILE_HEADER.size + length])
-    scan = _Scan(fd, mark, size)
+    scan = _Scan(fd, mark, size, int(info.get("segment", 1)), int(info.get("first", 1)))
     scan.run()
     return SpoolFile(path, info, str(info["boundary"]), scan.entries, scan.torn, scan.damaged)
 
@@ -94,9 +127,9 @@ def _read(fd: int, path: Path) -> SpoolFile:
 class _Scan:
     """One walk over the frames of an open file."""
 
-    def __init__(self, fd: int, mark: bytes, size: int) -> None:
-        self._fd, self._mark, self._size = fd, mark, size
-        self._last = 0  # seq of the last good frame
+    def __init__(self, fd: int, mark: bytes, size: int, segment: int, first: int) -> None:
+        self._fd, self._mark, self._size, self._segment = fd, mark, size, segment
+        self._last = first - 1  # seq of the last good frame
         self.entries: list[Entry] = []
         self.damaged: list[tuple[int, str]] = []
         self.torn = 0
@@ -150,7 +183,7 @@ class _Scan:
         if seq <= self._last:
             return f"record {seq} stands behind record {self._last}"
         try:
-            return Entry(seq, start, length, Header.from_json(header))
+            return Entry(seq, start, length, Header.from_json(header), self._segment)
         except ValueError as error:
             return f"the header cannot be read: {error}"
 

@@ -78,10 +78,3 @@ class LooseTable:
         """Return the state of every record, by (spool, seq)."""
         rows = self._db.execute("SELECT spool, seq, state FROM loose")
         return {(spool, seq): LooseState(state) for spool, seq, state in rows}
-
-    def owed(self) -> bool:
-        """Whether a spool holds something that is not known to have arrived."""
-        (found,) = self._db.execute(
-            "SELECT EXISTS (SELECT 1 FROM loose WHERE state != ? AND seq > 0)", (int(LooseState.VISIBLE),)
-        ).fetchone()
-        return bool(found)

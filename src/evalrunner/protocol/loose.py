@@ -52,12 +52,14 @@ class LooseRecord:
     Attributes:
         seq: its number in its spool; negative for what was sent without one.
         about: its operations; with the first news at least.
+        segment: which of the spool's files it lies in.
     """
 
     seq: int
     state: LooseState
     reason: str = ""
     about: list[About] = field(default_factory=list)
+    segment: int = 1
 
     @classmethod
     def from_json(cls, facts: dict[str, Any]) -> LooseRecord:
@@ -67,4 +69,5 @@ class LooseRecord:
             LookupError, TypeError, ValueError: it is no such record.
         """
         about = [About(**each) for each in facts["about"]]
-        return cls(int(facts["seq"]), LooseState(facts["state"]), str(facts["reason"]), about)
+        seq, segment = int(facts["seq"]), int(facts["segment"])
+        return cls(seq, LooseState(facts["state"]), str(facts["reason"]), about, segment)

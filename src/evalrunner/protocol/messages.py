@@ -140,6 +140,7 @@ class ProducedItem:
         warnings: sentences about it that belong in the receipt (children that outlived their root, ...).
         seconds: from the target's start to the last evaluator's end.
         evaluated: what became of each evaluator, in the order of their turns.
+        segment, seq: where its record lies in the worker's spool.
     """
 
     item: int
@@ -151,6 +152,8 @@ class ProducedItem:
     warnings: list[str]
     seconds: float
     evaluated: list[Evaluated] = field(default_factory=list)
+    segment: int = 1
+    seq: int = 0
 
     @classmethod
     def from_json(cls, facts: dict[str, Any]) -> ProducedItem:

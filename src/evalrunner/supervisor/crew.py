@@ -14,7 +14,7 @@ import psutil
 
 from evalrunner.delivery import board
 from evalrunner.delivery.outlet import produced_item
-from evalrunner.delivery.spool import read
+from evalrunner.delivery.spool import read, segments_of
 from evalrunner.engines.base import Engine, WorkerProcess
 from evalrunner.errors import RunFolderError, SpoolError
 from evalrunner.ledger.ledger import WorkerRow
@@ -140,12 +140,13 @@ def how_it_ended(member: Member) -> str:
 def read_remains(spool: Path, board_path: Path) -> tuple[list[ProducedItem], frozenset[int]]:
     """Return what a dead worker had produced, and what it was executing."""
     suspects = frozenset(board.read(board_path))
-    try:
-        entries = read(synced(spool)).entries
-    except (SpoolError, OSError):
-        # It died before it had a spool (or its head is damaged): it has produced nothing that counts.
-        return [], suspects
-    made = [produced_item(entry.header) for entry in entries]
+    made: list[ProducedItem | None] = []
+    for segment in segments_of(spool):
+        try:
+            made += [produced_item(entry) for entry in read(synced(segment)).entries]
+        except (SpoolError, OSError):
+            # It died before it had a spool (or its head is damaged): it has produced nothing that counts.
+            continue
     return [item for item in made if item is not None], suspects
 
 

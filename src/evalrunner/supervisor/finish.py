@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langsmith import Client
 from langsmith.utils import LangSmithConnectionError
 from requests import RequestException
 
+from evalrunner.delivery.openings import item_of, opening_of
+from evalrunner.delivery.spool import read, stem_of
 from evalrunner.engines.base import Engine
-from evalrunner.errors import ServiceError
+from evalrunner.errors import ServiceError, SpoolError
 from evalrunner.ledger.ledger import ItemRow, Ledger
 from evalrunner.protocol.lease import IN_SPOOL, ItemState
+from evalrunner.protocol.loose import LooseState
 from evalrunner.supervisor.events import DatasetGone, ExperimentGone, Renamed
 from evalrunner.supervisor.experiment import write_facts
 from evalrunner.supervisor.parts import Parts
@@ -119,11 +123,24 @@ def _keys(ledger: Ledger) -> dict[str, list[str]]:
 def _let_go(parts: Parts) -> None:
     for path in parts.folder.boards.glob("*.board"):
         path.unlink()
-    if (
-        parts.relay.must_keep
-        or parts.ledger.loose.owed()
-        or any(row.state in IN_SPOOL for row in parts.ledger.items())
-    ):
+    if parts.relay.busy or parts.graves.busy:
         return
+    items = {row.item: row.token for row in parts.ledger.items() if row.state in IN_SPOOL}
+    loose = {place for place, state in parts.ledger.loose.states().items() if state is not LooseState.VISIBLE}
     for path in parts.folder.spool.glob("*.spool"):
-        path.unlink()
+        if not (items or loose) or not _owes(path, items, loose):
+            path.unlink()
+
+
+def _owes(path: Path, items: dict[int, int], loose: set[tuple[str, int]]) -> bool:
+    """Whether a spool holds something that has not arrived; one that cannot be read is kept for whoever can."""
+    try:
+        spool = read(path)
+    except SpoolError:
+        return True
+    leases = (item_of(entry.header) or opening_of(entry.header) for entry in spool.entries)
+    return bool(
+        spool.damaged
+        or any(lease is not None and items.get(lease[0]) == lease[1] for lease in leases)
+        or any((stem_of(path), entry.seq) in loose for entry in spool.entries)
+    )

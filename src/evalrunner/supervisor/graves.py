@@ -121,7 +121,7 @@ class Graves:
         return self._outlet
 
     def _durable(self, entries: list[Entry]) -> None:
-        for made in (produced_item(entry.header) for entry in entries):
+        for made in (produced_item(entry) for entry in entries):
             if made is not None:
                 self._post(Buried(made))
         self._tell(entries, LooseState.PROMISED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 from uuid import UUID
 
@@ -76,9 +76,20 @@ class Hands:
                 if isinstance(write, ev.Write):
                     self._write(write)
             self._p.ledger.tell([(now, w.item, w.worker, w.token, w.what) for w in writes])
+        self._let_go(write for write in writes if isinstance(write, ev.Write))
         accepted = [w.item for w in writes if isinstance(w, ev.Write) and w.state is ItemState.ACCEPTED]
         if accepted:
             self._p.confirmer.want({item: self._wanted(item) for item in accepted})
+
+    def _let_go(self, writes: Iterable[ev.Write]) -> None:
+        """Remove the segments that these writes, committed now, make superfluous."""
+        shelf = self._p.shelf
+        for write in writes:
+            if write.made is not None and write.worker is not None:
+                shelf.need(write.worker, write.made.segment, write.item)
+            elif write.state is ItemState.VISIBLE:
+                shelf.release(write.item)
+        shelf.let_go()
 
     def _wanted(self, item: int) -> Wanted:
         runs, feedback = self._p.ledger.ids_of(item)

@@ -6,6 +6,7 @@ Without an end they would be pending for ever. Their posts are in the spool, so 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +21,21 @@ _LENGTH = re.compile(rb"Content-Length: *(\d+)", re.IGNORECASE)
 _ADDRESS = ("id", "trace_id", "dotted_order", "parent_run_id", "session_name", "session_id")
 
 
-def open_runs(spool: Path) -> list[dict[str, Any]]:
-    """Return the address of every run that a spool posts and never ends.
+def open_runs(segments: Sequence[Path]) -> list[dict[str, Any]]:
+    """Return the address of every run that a spool, of these segments, posts and never ends.
 
     Raises:
         SpoolError: the spool cannot be read.
     """
     open_: dict[str, dict[str, Any]] = {}
-    for entry in read(spool).entries:
+    for path, entry in ((file, entry) for file in segments for entry in read(file).entries):
         runs = [op for op in entry.header.ops if op.kind in ("post", "patch")]
         if entry.header.item is not None:
             for op in runs:
                 open_.pop(op.id, None)  # the item has ended, and all its runs with it
             continue
         for op in runs:
-            main = _main(spool, entry, op)
+            main = _main(path, entry, op)
             if main.get("end_time"):
                 open_.pop(op.id, None)
             elif op.kind == "post":

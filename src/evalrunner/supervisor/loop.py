@@ -16,7 +16,7 @@ from pathlib import Path
 from multiprocess.connection import wait
 
 from evalrunner.delivery.openings import is_loose, item_of, opening_of
-from evalrunner.delivery.spool import Entry, stem_of
+from evalrunner.delivery.spool import Entry, segments_of, stem_of
 from evalrunner.errors import SpoolError, TargetError
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import Ack, Message, Ready, Report, StartFailed
@@ -125,6 +125,10 @@ class Supervisor:
         if isinstance(message, Report):
             self._p.crew.members[number].hear(message)
             self._p.loose.note(stem_of(self._p.crew.members[number].spool), message.loose)
+            for made in message.produced:
+                self._p.shelf.heard_of(number, made.segment, made.seq)
+            for one in message.loose:
+                self._p.shelf.heard_of(number, one.segment, one.seq, loose=True)
             self._p.notes[f"worker {number}"] = message.note
             self._take(ev.Reported(number, message))
         elif isinstance(message, Ready):
@@ -175,12 +179,15 @@ class Supervisor:
             self._send_on(member.spool, how)
 
     def _send_on(self, spool: Path, how: str) -> None:
-        if not spool.exists():
+        segments = segments_of(spool)
+        if not segments:
             return  # it died before it had anything to do
         try:
-            self._p.relay.take(spool, self._unsent(self._p.loose.arrived(stem_of(spool))))
+            wanted = self._unsent(self._p.loose.arrived(stem_of(spool)))
+            for segment in segments:
+                self._p.relay.take(segment, wanted)
             if self._p.config.worker.live:
-                self._p.graves.close_runs(open_runs(spool), f"evalrunner: its worker {how}")
+                self._p.graves.close_runs(open_runs(segments), f"evalrunner: its worker {how}")
         except (SpoolError, OSError) as error:
             self._p.observer.line(f"what a dead worker left cannot be read: {error}")
 

@@ -18,6 +18,7 @@ from evalrunner.supervisor.graves import Graves
 from evalrunner.supervisor.loose import LooseBook
 from evalrunner.supervisor.observe import Observer
 from evalrunner.supervisor.relay import Relay
+from evalrunner.supervisor.shelf import Shelf
 from evalrunner.supervisor.watch import Watch
 
 
@@ -48,6 +49,7 @@ class Parts:
     watch: Watch
     graves: Graves
     loose: LooseBook
+    shelf: Shelf
     observer: Observer
     clock: Clock
     info: dict[str, Any]

@@ -5,13 +5,14 @@ Afterwards no item is held, what was finished has been sent, and what was sent h
 
 from __future__ import annotations
 
+import itertools
 import queue
 from collections.abc import Callable
 from pathlib import Path
 
 from evalrunner.delivery.openings import is_loose, item_of
 from evalrunner.delivery.outlet import produced_item
-from evalrunner.delivery.spool import Entry, read, stem_of
+from evalrunner.delivery.spool import Entry, in_order, read, stem_of
 from evalrunner.errors import SpoolError
 from evalrunner.ledger.ledger import ItemRow
 from evalrunner.protocol.lease import HELD, IN_SPOOL, ItemState
@@ -35,7 +36,7 @@ def recover(parts: Parts, readback: ReadBack, stop_asked: Callable[[], int]) -> 
     killed = kill_leftovers(parts.ledger.workers())
     if killed:
         parts.observer.line(f"killed {killed} worker(s) that an earlier run had left behind")
-    files = sorted(parts.folder.spool.glob("*.spool"))
+    files = in_order(parts.folder.spool.glob("*.spool"))
     _adopt(parts, files)
     _send(parts, files, _made_elsewhere(parts, readback), stop_asked)
     _confirm(parts, stop_asked)
@@ -58,7 +59,7 @@ def _adopt(parts: Parts, files: list[Path]) -> None:
 
 
 def _adopt_file(parts: Parts, path: Path, rows: dict[int, ItemRow]) -> None:
-    for made in (produced_item(entry.header) for entry in _entries(path)):
+    for made in (produced_item(entry) for entry in _entries(path)):
         row = rows.get(made.item) if made is not None else None
         if made is None or row is None or row.token != made.token:
             continue
@@ -100,8 +101,9 @@ def _send(parts: Parts, files: list[Path], skip: set[int], stop_asked: Callable[
     for path in files:
         if _entries(path):
             sending += parts.relay.take(path, _is_wanted(wanted, parts.loose.arrived(stem_of(path))))
-            # Whether the earlier run was live is not known; without live posts there is nothing open.
-            parts.graves.close_runs(open_runs(path), "evalrunner: its worker died")
+    for _, segments in itertools.groupby((path for path in files if _entries(path)), key=stem_of):
+        # Whether the earlier run was live is not known; without live posts there is nothing open.
+        parts.graves.close_runs(open_runs(list(segments)), "evalrunner: its worker died")
     if sending:
         parts.observer.line(f"sending on {sending} finished trace(s) of an earlier run")
     while (parts.relay.busy or parts.graves.busy or not parts.events.empty()) and not stop_asked():

@@ -7,7 +7,6 @@ hundreds. The records of all spools therefore travel under one boundary, and one
 from __future__ import annotations
 
 import itertools
-import os
 import secrets
 import threading
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from evalrunner.delivery.openings import Openings, Verdicts, is_loose
 from evalrunner.delivery.outlet import loose_record
 from evalrunner.delivery.record import rebound
 from evalrunner.delivery.sender import Sender
-from evalrunner.delivery.spool import Entry, read, read_body, stem_of
+from evalrunner.delivery.spool import Entry, LastFile, read, stem_of
 from evalrunner.delivery.transport import HttpTransport
 from evalrunner.protocol.loose import LooseState
 from evalrunner.supervisor.events import Event, LooseNews, SentOn
@@ -60,10 +59,8 @@ class Relay:
         self._places: dict[int, _Place] = {}
         self._openings = Openings()
         self._lock = threading.Lock()
-        self._open = _OpenFile()
+        self._open = LastFile()
         self._sender: Sender | None = None
-        #: Some record was refused: its spool must be kept.
-        self._refused_any = False
 
     def take(self, path: Path, wanted: Callable[[Entry], bool]) -> int:
         """Send every wanted record of a spool; return how many there are.
@@ -88,11 +85,6 @@ class Relay:
     def busy(self) -> bool:
         """Whether something is still on its way."""
         return self._sender is not None and self._sender.pending > 0
-
-    @property
-    def must_keep(self) -> bool:
-        """Whether a spool holds something that has not been accepted."""
-        return self._refused_any or self.busy
 
     def stop(self) -> None:
         """Stop; what is unsent stays in its spool."""
@@ -145,7 +137,6 @@ class Relay:
         self._judge(verdicts)
 
     def _refused(self, entry: Entry, reason: str) -> None:
-        self._refused_any = True
         with self._lock:
             verdicts = self._openings.refused(entry, reason)
         self._done([entry], LooseState.REFUSED, reason)
@@ -154,29 +145,3 @@ class Relay:
     def _judge(self, verdicts: Verdicts) -> None:
         if verdicts.accepted or verdicts.refused:
             self._post(SentOn(tuple(verdicts.accepted), tuple(verdicts.refused)))
-
-
-class _OpenFile:
-    """The spool that was read last, left open: records come in the order of their files."""
-
-    def __init__(self) -> None:
-        self._path: Path | None = None
-        self._fd = -1
-        self._lock = threading.Lock()
-
-    def body(self, path: Path, entry: Entry) -> bytes:
-        with self._lock:
-            if path != self._path:
-                self._close()
-                self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-                self._path = path
-            return read_body(self._fd, entry)
-
-    def close(self) -> None:
-        with self._lock:
-            self._close()
-
-    def _close(self) -> None:
-        if self._path is not None:
-            os.close(self._fd)
-            self._path = None

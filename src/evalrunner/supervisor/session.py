@@ -43,6 +43,7 @@ from evalrunner.supervisor.plan import Plan, make_plan, write_plan
 from evalrunner.supervisor.policy import Policy
 from evalrunner.supervisor.recover import recover
 from evalrunner.supervisor.relay import Relay
+from evalrunner.supervisor.shelf import Shelf
 from evalrunner.supervisor.signals import counted_signals
 from evalrunner.supervisor.state import SupervisorState
 from evalrunner.supervisor.summarise import Summary
@@ -237,7 +238,8 @@ class _Session:
             confirmer=self._confirmer(),
             watch=self._watch,
             graves=self._graves(folder.spool / f"graves-{session:04d}.spool", events.put),
-            loose=LooseBook(ledger, session), observer=observer, clock=clock, info=info, events=events,
+            loose=LooseBook(ledger, session), shelf=Shelf(folder.spool, keep=config.worker.live),
+            observer=observer, clock=clock, info=info, events=events,
             notes=self._notes,
         )  # fmt: skip
 

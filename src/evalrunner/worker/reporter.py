@@ -61,7 +61,7 @@ class Reporter:
 
     def produced(self, entries: list[Entry]) -> None:
         """Note that these records are durable."""
-        items = [made for made in (produced_item(entry.header) for entry in entries) if made is not None]
+        items = [made for made in (produced_item(entry) for entry in entries) if made is not None]
         with self._wake:
             self._openings.promised(entries)
             self._produced.extend(items)

@@ -128,3 +128,11 @@ def _swallow_reports(reporter: Reporter) -> None:
             send(message)
 
     reporter._send = swallow
+
+
+def heavy(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Answer at length; the sixtieth item and those after it wait for the file that GATE names."""
+    note(inputs["i"])
+    while inputs["i"] >= 60 and not Path(os.environ["GATE"]).exists():
+        time.sleep(0.005)
+    return {"i": inputs["i"], "text": "x" * 150_000}
