@@ -19,12 +19,14 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 from langsmith import Client
+from langsmith.env import get_langchain_env_var_metadata
 from langsmith.evaluation import EvaluationResult, EvaluationResults, _arunner
 from langsmith.run_helpers import is_traceable_function
 from langsmith.schemas import Example, LangSmithInfo, Run
 
 import evalrunner
 from evalrunner.delivery import sdk
+from evalrunner.delivery.discretion import HARMLESS, be_discreet
 from evalrunner.delivery.sdk import RecordingClient, call_summary_evaluator, dumps_json, mark_traceable
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=timezone.utc)
@@ -209,3 +211,26 @@ def test_a_marked_function_is_traceable_in_the_eyes_of_the_sdk() -> None:
 
     assert not is_traceable_function(target)
     assert is_traceable_function(mark_traceable(target)), MOVED.format("__langsmith_traceable__")
+
+
+def test_facts_of_the_environment_are_worked_out_once_and_left_out_of_what_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LANGSMITH_DATABASE_URL", "postgres://me:secret@db")
+    monkeypatch.setenv("LANGSMITH_NOTE", "the environment's")
+    monkeypatch.setenv("LANGSMITH_REVISION_ID", "r key 17")
+    facts = get_langchain_env_var_metadata
+    facts.cache_clear()
+    try:
+        assert facts() is facts(), MOVED.format("get_langchain_env_var_metadata")
+        sink = Sink()
+        recorded = client(sink)
+        extra = {"metadata": {"LANGSMITH_NOTE": "the user's own", "mine": 1}}
+        recorded.create_run("n", {}, "chain", id=uuid4(), extra=extra)
+        metadata = sink.posts[0]["extra"]["metadata"]
+        assert (metadata["LANGSMITH_NOTE"], metadata["mine"]) == ("the user's own", 1)
+        assert not {"LANGSMITH_DATABASE_URL", "revision_id"} & set(metadata), "the second holds the key"
+        be_discreet("key")
+        assert set(facts()) <= HARMLESS
+    finally:
+        facts.cache_clear()

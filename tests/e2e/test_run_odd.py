@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,3 +119,31 @@ def test_an_example_that_no_worker_can_take_costs_itself_only(backend: Backend, 
     assert f"its example cannot be read: nested deeper than {NESTING} levels" in str(failed.error)
     again = run("kinds.py:sync", experiment=receipt.experiment["name"], workers=1)
     assert again.states == {"already complete": 3, "failed": 1} or again.exit_code == 1
+
+
+def test_what_the_environment_holds_is_nobodys_business(backend: Backend, run: Run) -> None:
+    """The SDK puts LANGSMITH_* and LANGCHAIN_* into every run's metadata."""
+    dataset = backend.dataset(4)
+    key = backend.token
+    env = {
+        "LANGSMITH_DATABASE_URL": "postgres://me:SECRET@db/x",
+        "LANGCHAIN_NOTE": "SECRET",
+        "LANGSMITH_PROJECT": f"mine {key}",
+        "LANGSMITH_TRACING": "true",
+        "LANGSMITH_REVISION_ID": "r17",
+        "OWN_PROJECT": f"own of {dataset.name}",
+    }
+    receipt = run("odd.py:by_own_client", "judges.py:right", dataset=dataset.name, workers=1, env=env)
+    assert receipt.states == {"visible": 3, "failed": 1}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        names = (receipt.experiment["name"], "evaluators", env["OWN_PROJECT"])
+        runs = {name: list(backend.client.list_runs(project_name=name)) for name in names}
+    assert [len(runs[name]) > 3 for name in names] == [True, True, True]
+    for found in runs[names[0]] + runs[names[2]]:
+        assert found.metadata["revision_id"] == "r17"
+        assert found.metadata["LANGSMITH_TRACING"] == "true"
+    for found in (one for some in runs.values() for one in some):
+        assert "SECRET" not in str(found.extra)
+        assert key not in str(found.extra)
+        assert "LANGSMITH_ENDPOINT" not in str(found.extra)

@@ -58,6 +58,7 @@ from langsmith.run_helpers import _container_end, _handle_container_end, _setup_
 from langsmith.run_trees import RunTree
 from langsmith.schemas import Example, Run, TracerSession
 
+from evalrunner.delivery.discretion import discreet
 from evalrunner.errors import TargetError
 
 __all__ = [
@@ -247,10 +248,10 @@ class RecordingClient(Client):
         self._shared = experiment
 
     def _create_run(self, run_create: dict[str, Any], **_: Any) -> None:
-        self._sink.post(self._addressed(run_create))
+        self._sink.post(self._addressed(discreet(run_create, self.api_key)))
 
     def _update_run(self, run_update: dict[str, Any], **_: Any) -> None:
-        self._sink.patch(self._addressed(run_update))
+        self._sink.patch(self._addressed(discreet(run_update, self.api_key)))
 
     def _addressed(self, run: dict[str, Any]) -> dict[str, Any]:
         """Return a run of the shared experiment with its id beside its name.

@@ -27,6 +27,7 @@ from langsmith.schemas import TracerSession
 
 from evalrunner import __version__
 from evalrunner.delivery.board import Board
+from evalrunner.delivery.discretion import be_discreet
 from evalrunner.delivery.drain import drain_foreign_clients
 from evalrunner.delivery.outlet import Outlet
 from evalrunner.delivery.sdk import RecordingClient
@@ -117,7 +118,10 @@ def _load(order: WorkerOrder, send: Send) -> Objects:
     A supervisor that dies meanwhile takes this process with it (`prelude`), though nobody reads the pipe yet.
     """
     with _told_why(order, send), no_evaluations():
-        return load(order.spec, _shims(order))
+        named = load(order.spec, _shims(order))
+    # Now that the user's code has set what it wants to set.
+    be_discreet(order.endpoint.key)
+    return named
 
 
 async def _start(

@@ -85,3 +85,15 @@ def unfit(inputs: dict[str, Any]) -> dict[str, Any]:
         with trace("child", inputs={"x": bad} if where == "inputs" else {}) as child:
             child.end(outputs={"x": bad} if where == "child" else {})
     return {"i": bad if where == "outputs" else inputs["i"]}
+
+
+def by_own_client(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Trace a child as usual, and something else by a client of its own."""
+    own = Client(auto_batch_tracing=False)
+    with trace("child"):
+        pass
+    with trace("by my own client", client=own, project_name=os.environ["OWN_PROJECT"], parent="ignore"):
+        pass
+    if inputs["i"] == 2:
+        raise ValueError("no")
+    return {"i": inputs["i"]}
