@@ -16,6 +16,7 @@ from evalrunner.backend.errors import HttpError
 from evalrunner.backend.faults import FaultPlan
 from evalrunner.backend.presign import Signer
 from evalrunner.backend.store.base import OpenStore
+from evalrunner.backend.store.bookmarks import Bookmarks
 from evalrunner.backend.wire import is_uuid, json_object, load_json, uuid_text
 
 
@@ -27,6 +28,7 @@ class Deps:
     signer: Signer
     faults: FaultPlan
     flags: dict[str, bool]
+    bookmarks: Bookmarks = field(default_factory=Bookmarks)  # of the listing of examples
     tasks: set[asyncio.Task[None]] = field(default_factory=set)  # what is to happen later
 
 

@@ -89,7 +89,8 @@ async def _created(request: Request, documents: list[dict[str, Any]]) -> list[di
 
 
 def _reader(request: Request, connection: sqlite3.Connection) -> ExampleReader:
-    return ExampleReader(connection, deps(request).store.tenant_id, signer_of(request))
+    parts = deps(request)
+    return ExampleReader(connection, parts.store.tenant_id, signer_of(request), parts.bookmarks)
 
 
 async def _list(request: Request) -> Response:

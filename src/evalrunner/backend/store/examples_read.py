@@ -13,6 +13,7 @@ from evalrunner.backend.filtering.runs import of_run
 from evalrunner.backend.filters import Grammar, parse
 from evalrunner.backend.presign import Signer
 from evalrunner.backend.run_query import RunQuery
+from evalrunner.backend.store.bookmarks import Bookmarks
 from evalrunner.backend.store.functions import marks
 from evalrunner.backend.store.runs_read import PREVIEW_FIELDS, RunReader
 from evalrunner.backend.store.versions import LATEST, is_time, moment
@@ -23,6 +24,7 @@ _SELECT = (
     "outputs FROM example_versions"
 )
 _TAGGED = "SELECT as_of FROM dataset_tags t WHERE t.dataset_id = example_versions.dataset_id"
+_NEWEST = "SELECT MAX(as_of) FROM dataset_versions WHERE dataset_id = ?"
 _DEFAULT = frozenset({"dataset_id", "created_at", "modified_at", "inputs", "outputs", "metadata", "name",
                       "source_run_id"})  # fmt: skip
 
@@ -144,17 +146,44 @@ class ExampleReader:
     connection: sqlite3.Connection
     tenant_id: str
     signer: Signer
+    bookmarks: Bookmarks | None = None
 
     def page(self, query: ExampleQuery) -> list[dict[str, Any]]:
         """Return a page in the order in which the examples were created."""
-        tail = f"WHERE {' AND '.join(query.where)} ORDER BY created_at, example_id LIMIT ? OFFSET ?"
-        rows = self.connection.execute(
-            f"{_SELECT} {tail}", (*query.args, query.limit, query.offset)
-        ).fetchall()
+        rows = self._rows(query)
         if not rows and query.tag is not None:
             for dataset_id in query.datasets:
                 moment(self.connection, dataset_id, query.tag)
         return self._shown(rows, query.fields)
+
+    def _rows(self, query: ExampleQuery) -> list[tuple[Any, ...]]:
+        listing, stand = (*query.where, *query.args), self._stand(query)
+        where, args, offset = list(query.where), list(query.args), query.offset
+        if self.bookmarks is not None and stand is not None and offset:
+            before = self.bookmarks.find(listing, offset, stand)
+            if before is not None:
+                # The order is that of (created_at, example_id), and no two rows of one listing have the same.
+                where, args, offset = [*where, "(created_at, example_id) > (?, ?)"], [*args, *before], 0
+        tail = f"WHERE {' AND '.join(where)} ORDER BY created_at, example_id LIMIT ? OFFSET ?"
+        rows = self.connection.execute(f"{_SELECT} {tail}", (*args, query.limit, offset)).fetchall()
+        if self.bookmarks is not None and stand is not None and rows:
+            self.bookmarks.keep(listing, query.offset + len(rows), stand, (rows[-1][3], rows[-1][1]))
+        return rows
+
+    def _stand(self, query: ExampleQuery) -> tuple[str, ...] | None:
+        """Return what changes with every write of the dataset's examples, and with its tag; None if there is none.
+
+        Each write makes a version of the dataset, whose time is later than that of any before it.
+        """
+        if len(query.datasets) != 1:
+            return None
+        (dataset_id,) = query.datasets
+        asked = [(_NEWEST, (dataset_id,))]
+        if query.tag is not None:
+            tagged = "SELECT as_of FROM dataset_tags WHERE dataset_id = ? AND tag = ?"
+            asked.append((tagged, (dataset_id, query.tag)))  # type: ignore[arg-type]
+        found = [self.connection.execute(sql, args).fetchone() for sql, args in asked]
+        return tuple(row[0] for row in found) if all(row and row[0] for row in found) else None
 
     def one(self, example_id: str, when: str | None) -> dict[str, Any]:
         """Return one example with its attachments; 404 if it was not there at that time."""
