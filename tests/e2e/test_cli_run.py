@@ -185,3 +185,26 @@ def started_process(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[
             yield process
         finally:
             process.kill()
+
+
+def test_the_process_that_workers_come_from_starts_before_the_sdk_is_imported(tmp_path: Path) -> None:
+    """Each of the two imports it for a second; one after the other would cost both."""
+    script = """
+import sys
+from multiprocess import forkserver
+from evalrunner.cli import endpoint, main
+
+def opened(*_, **__):
+    print("server", forkserver._forkserver._forkserver_pid is not None, "sdk", "langsmith" in sys.modules)
+    sys.stdout.flush()
+    raise SystemExit(0)
+
+endpoint.opened = opened
+sys.argv = ["evalrunner", "run", "--dataset", "any", "--target", "any:name", *sys.argv[1:]]
+main.main()
+"""
+    for more, told in (((), "server True sdk False"), (("--plan",), "server False sdk False")):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *more], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert told in done.stdout, done.stdout + done.stderr

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +42,10 @@ def go(settings: Settings, output: Output) -> ExitCode:
         output.note(
             f"settings from {settings.file}; what is relative there, and .evalrunner, is in that folder"
         )
-    with opened(settings, output, meanwhile=_load_supervisor) as endpoint:
+    with (
+        _warm(config.start_method, settings["plan"]),
+        opened(settings, output, meanwhile=_load_supervisor) as endpoint,
+    ):
         from evalrunner.api import execute  # noqa: PLC0415 - loaded by `opened` already
         from evalrunner.cli.progress import make_observer  # noqa: PLC0415
 
@@ -62,6 +67,22 @@ def show(receipt: Receipt, output: Output) -> None:
         from evalrunner.report.text import render  # noqa: PLC0415
 
         output.show(render(receipt))
+
+
+@contextlib.contextmanager
+def _warm(start_method: str, plan_only: bool) -> Iterator[None]:
+    """Have the process that workers are forked from import the SDK while we do: it costs both of us a second."""
+    if plan_only:
+        yield
+        return
+    from evalrunner.engines.local import LocalEngine  # noqa: PLC0415 - nothing of this is needed for --help
+
+    engine = LocalEngine(start_method)
+    engine.warm_up()
+    try:
+        yield
+    finally:
+        engine.cool_down()
 
 
 def _load_supervisor() -> None:

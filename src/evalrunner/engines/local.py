@@ -180,5 +180,16 @@ class LocalEngine:
         with _without_main():
             forkserver.ensure_running()
 
+    def cool_down(self) -> None:
+        """End the forkserver at once, when no worker is left.
+
+        It ends with this process in any case, but not before it has imported everything, and so long whoever waits
+        for the end of our output would wait.
+        """
+        pid = forkserver._forkserver._forkserver_pid
+        if pid is not None:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+
     def close(self) -> None:
         """Nothing to end: the forkserver ends when this process does."""
