@@ -60,7 +60,7 @@ def run(
 
     def start(target: str, *evaluators: str, **options: Any) -> Receipt:
         knobs = {name: options.pop(name) for name in WorkerConfig.__dataclass_fields__ if name in options}
-        summary = options.pop("summary_evaluators", ())
+        summary, plan = options.pop("summary_evaluators", ()), options.pop("plan", False)
         spec = TargetSpec(
             target=f"{TARGETS}/{target}",
             evaluators=tuple(f"{TARGETS}/{one}" for one in evaluators),
@@ -71,6 +71,6 @@ def run(
         kept = {"workers": 2, "run_dir": tmp_path / "run", **options}
         kept["env"] = {"EXECUTIONS": str(log.path), **kept.get("env", {})}
         config = RunConfig(spec=spec, worker=WorkerConfig(**knobs), **kept)
-        return execute(config, backend.endpoint, Silent())
+        return execute(config, backend.endpoint, Silent(), plan_only=plan)
 
     return start

@@ -163,7 +163,14 @@ def test_all_visible(make: Make) -> None:
     receipt = make(S.VISIBLE, S.VISIBLE, S.VISIBLE, before=1).receipt(stopped=False)
     assert [item.state for item in receipt.items] == ["already complete", "visible", "visible"]
     assert (receipt.complete, receipt.exit_code, receipt.command) == (True, 0, None)
-    assert receipt.plan == {"examples": 3, "repetitions": 1, "items": 3, "already_complete": 1, "to_run": 2}
+    assert receipt.plan == {
+        "examples": 3,
+        "repetitions": 1,
+        "items": 3,
+        "already_complete": 1,
+        "to_run": 2,
+        "to_score": 0,
+    }
 
 
 def test_what_was_visible_and_is_gone_at_the_last_look_is_not_visible(make: Make) -> None:

@@ -91,7 +91,8 @@ def test_a_ledger_of_an_earlier_version_is_brought_up_to_date(path: Path) -> Non
     fill(ledger, 1)
     ledger.close()
     with sqlite3.connect(path) as db:
-        db.execute("ALTER TABLE items DROP COLUMN evaluated")
+        for column in ("evaluated", "scoring"):
+            db.execute(f"ALTER TABLE items DROP COLUMN {column}")
         db.execute("PRAGMA user_version = 1")
     db.close()
     ledger = Ledger(path)
@@ -101,6 +102,13 @@ def test_a_ledger_of_an_earlier_version_is_brought_up_to_date(path: Path) -> Non
     with ledger.transaction():
         ledger.produced(made(row.item, evaluated=judged), 1)
     assert next(ledger.items()).evaluated == judged
+    again = [Evaluated("other", ("b",))]
+    scored = ProducedItem(row.item, 1, ["root1"], [], ["f2"], None, [], 0.5, again, scored=True)
+    with ledger.transaction():
+        ledger.produced(scored, 2)
+    last = next(ledger.items())
+    assert (last.runs, last.feedback, last.worker) == (["root1", "child1"], ["f2"], 2)
+    assert last.evaluated == [judged[0], again[0]], "what was known of the others is kept"
     ledger.close()
 
 

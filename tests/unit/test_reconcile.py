@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalrunner.verify.readback import RootRun
-from evalrunner.verify.reconcile import Assignment, Trial, assign, required_keys
+from evalrunner.verify.reconcile import Assignment, Trial, assign
 
 
 def ours(example: str) -> Iterator[Trial]:
@@ -166,10 +166,3 @@ def test_a_ledger_that_is_wrong_about_an_experiment_is_not_believed() -> None:
     counted = {("a", 0): "gone", ("b", 0): "b.0.1"}
     found = assign("ab", 1, [run("a.0.2"), run("b.0.1", "b"), run("b.0.2", "b")], ours, counted)
     assert ids(found) == {("a", 0): "a.0.2", ("b", 0): "b.0.2"}
-
-
-def test_the_keys_that_most_runs_have_are_required() -> None:
-    assert required_keys({}) == set()
-    assert required_keys({"1": {"k"}, "2": set()}) == {"k"}
-    assert required_keys({"1": {"k", "l"}, "2": {"k"}, "3": {"k"}}) == {"k"}
-    assert required_keys({"1": set(), "2": set()}) == set()

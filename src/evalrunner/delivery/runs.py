@@ -19,6 +19,7 @@ from langsmith.run_trees import RunTree
 from evalrunner.delivery.record import Part
 from evalrunner.delivery.sdk import dumps_json
 from evalrunner.errors import text_of
+from evalrunner.protocol.ids import failure_id
 from evalrunner.values import MOST_BYTES, NESTING, UnfitError, check_json
 
 logger = logging.getLogger(__name__)
@@ -296,3 +297,24 @@ def error_run(
         }
     )
     return run
+
+
+def failure(
+    run_id: UUID, evaluator: str, key: str, error: str, *, session: UUID, at: datetime
+) -> tuple[str, str, list[Part]]:
+    """Make the feedback that says that an evaluator failed on a root run (evaluation/_arunner.py:1009)."""
+    feedback = str(failure_id(run_id, evaluator, key))
+    body = {
+        "id": feedback,
+        "run_id": run_id,
+        "trace_id": run_id,
+        "session_id": session,
+        "key": key,
+        "comment": error,
+        "extra": {"error": True},
+        "error": True,
+        "feedback_source": {"type": "model", "metadata": {}},
+        "created_at": at,
+        "modified_at": at,
+    }
+    return "feedback", feedback, [(f"feedback.{feedback}", JSON, orjson.dumps(body))]

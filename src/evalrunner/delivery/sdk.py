@@ -71,6 +71,7 @@ __all__ = [
     "is_runnable",
     "list_root_runs",
     "mark_traceable",
+    "read_trace",
     "select_results",
 ]
 
@@ -131,6 +132,41 @@ def list_root_runs(client: Client, project_id: str) -> list[Run]:
         # As client.py:5376: without them, the last day up to the server's present.
         min_start_time=datetime(2000, 1, 1, tzinfo=timezone.utc),
         max_start_time=now + timedelta(days=1),
+    )
+    return [_v2_run_to_schema(run) for run in pages]
+
+
+def read_trace(client: Client, project_id: str, run_id: str) -> Run:
+    """Return a root run as it was recorded, with its children, as `aevaluate` hands it to evaluators.
+
+    Raises:
+        LookupError: it is not there.
+        LangSmithError: it cannot be read.
+    """
+    runs = sorted(_read_runs(client, project_id, run_id), key=lambda run: run.dotted_order)
+    by_id = {str(run.id): run for run in runs}
+    for run in runs:
+        run.child_runs = []
+    for run in runs:
+        parent = by_id.get(str(run.parent_run_id))
+        if parent is not None:
+            parent.child_runs = [*(parent.child_runs or []), run]
+    if run_id not in by_id:
+        raise LookupError(f"run {run_id} is not there")
+    return by_id[run_id]
+
+
+def _read_runs(client: Client, project_id: str, trace_id: str) -> list[Run]:
+    if get_query_backend(client.info.instance_flags) is not QueryBackend.SMITHDB_ONLY:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return list(client.list_runs(project_id=project_id, trace_id=trace_id))
+    pages = client._get_langsmith_api_sync().runs.query_v2(
+        project_ids=[project_id],
+        trace_id=trace_id,
+        selects=_V2_RUN_SELECTS,
+        min_start_time=datetime(2000, 1, 1, tzinfo=timezone.utc),
+        max_start_time=datetime.now(timezone.utc) + timedelta(days=1),
     )
     return [_v2_run_to_schema(run) for run in pages]
 

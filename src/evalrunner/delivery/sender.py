@@ -83,8 +83,13 @@ class Sender:
         return self._intake.pending_count
 
     def offer(self, entries: list[Entry]) -> None:
-        """Take durable records to send. What is pending already is not taken twice."""
-        self._intake.offer(entries)
+        """Take durable records to send. What is pending already is not taken twice.
+
+        A record without an operation (an evaluator had nothing to say) is accepted as soon as it is durable.
+        """
+        self._intake.offer([entry for entry in entries if entry.header.ops])
+        if empty := [entry for entry in entries if not entry.header.ops]:
+            self._on_accepted(empty)
 
     def flush(self) -> None:
         """Send what is there without waiting for company."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -27,10 +28,28 @@ from evalrunner.protocol.ids import failure_id, feedback_id
 Operation = tuple[str, str, list[Part]]
 
 
+@dataclass(frozen=True)
+class ScoreTask:
+    """An item whose run is there, and that is only to be scored.
+
+    Attributes:
+        evaluators: names of those whose turn it is.
+        standing: keys under which others have scored the run; a second score there would only stand beside.
+        recorded: ids of the runs of its trace.
+        trouble: why the run cannot be read, or "".
+    """
+
+    evaluators: frozenset[str]
+    standing: frozenset[str] = frozenset()
+    recorded: frozenset[UUID] = frozenset()
+    trouble: str = ""
+
+
 class ItemTrace:
     """Everything that one attempt of one item has made so far."""
 
     def __init__(self, item: int, token: int, run_id: UUID) -> None:
+        self.task: ScoreTask | None = None
         self.item = item
         self.token = token
         self.run_id = run_id
@@ -50,6 +69,13 @@ class ItemTrace:
     def others(self) -> list[RunBuffer]:
         """Return the runs that belong to the item and lie in other traces (its evaluators')."""
         return [run for run in self.runs.values() if run.trace_id != self.run_id]
+
+    def has(self, run_id: UUID | None) -> bool:
+        """Whether a run is of the item's own trace, made now or recorded before."""
+        if self.task is not None and run_id in self.task.recorded:
+            return True
+        run = self.runs.get(run_id) if run_id is not None else None
+        return run is not None and run.trace_id == self.run_id
 
     def unfinished(self) -> list[RunBuffer]:
         """Return the runs that have not ended."""
@@ -205,14 +231,13 @@ class TraceBook:
         with self._lock:
             item = CURRENT.get()
             if trace_id is None:
-                if item is None or run_id not in item.runs:
+                if item is None or not (run_id in item.runs or item.has(run_id)):
                     return False
                 body = orjson.dumps({**orjson.loads(body), "trace_id": str(item.run_id)})
             operation: Operation = ("feedback", feedback_id, [(f"feedback.{feedback_id}", JSON, body)])
             if item is not None and item.run_id in self._items:
                 item.feedback.append(operation)
-                run = item.runs.get(run_id)
-                if run is not None and run.trace_id == item.run_id:
+                if item.has(run_id):
                     item.scores.append(feedback_id)
                 return True
         self._emit([operation])

@@ -24,9 +24,12 @@ from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem
 from evalrunner.shortage import shortage
 
-VERSION = 2
+VERSION = 3
 #: What brings a ledger of an earlier format to the next one: format -> statements.
-_UPDATES = {1: "ALTER TABLE items ADD COLUMN evaluated TEXT"}
+_UPDATES = {
+    1: "ALTER TABLE items ADD COLUMN evaluated TEXT",
+    2: "ALTER TABLE items ADD COLUMN scoring TEXT",
+}
 #: What the events of an execution say; the supervisor's state writes them.
 EXECUTED = ("produced", "lost, to be executed again", "given up")
 
@@ -51,6 +54,7 @@ class ItemRow:
     reason: str | None
     warnings: list[str]
     evaluated: list[Evaluated]
+    scoring: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,7 @@ class Ledger:
         """Return every item, in the dataset's order."""
         rows = self._db.execute(
             "SELECT item, id, repetition, state, attempt, token, deaths, session, worker, run_id, runs,"
-            " feedback, error, reason, warnings, evaluated FROM items JOIN examples USING (example)"
+            " feedback, error, reason, warnings, evaluated, scoring FROM items JOIN examples USING (example)"
             " ORDER BY repetition, example"
         )
         for row in rows:
@@ -145,6 +149,13 @@ class Ledger:
     def highest_token(self) -> int:
         """Return the highest token that any lease has had, 0 if there was none."""
         return int(self._db.execute("SELECT coalesce(max(token), 0) FROM items").fetchone()[0])
+
+    def scoring_of(self, item: int) -> tuple[str, dict[str, Any]]:
+        """Return (root run, what is to be scored) of an item that is only to be scored."""
+        run_id, scoring = self._db.execute(
+            "SELECT run_id, scoring FROM items WHERE item = ?", (item,)
+        ).fetchone()
+        return str(run_id), orjson.loads(scoring)
 
     def ids_of(self, item: int) -> tuple[list[str], list[str]]:
         """Return (runs, feedback) that an item produced."""
@@ -170,6 +181,9 @@ class Ledger:
 
     def produced(self, made: ProducedItem, worker: int) -> None:
         """Write what a worker (or its spool) says it has made of an item."""
+        if made.scored:
+            self._scored(made, worker)
+            return
         self.move(
             made.item,
             ItemState.PRODUCED,
@@ -183,6 +197,24 @@ class Ledger:
             warnings=orjson.dumps(made.warnings).decode(),
             seconds=made.seconds,
             evaluated=orjson.dumps([each.to_json() for each in made.evaluated]).decode(),
+        )
+
+    def _scored(self, made: ProducedItem, worker: int) -> None:
+        """Add what was scored to what is known of the run; its feedback is what has to come back."""
+        runs, evaluated = self._db.execute(
+            "SELECT runs, evaluated FROM items WHERE item = ?", (made.item,)
+        ).fetchone()
+        known = [Evaluated.from_json(each) for each in orjson.loads(evaluated or b"[]")]
+        turns = {each.name: each for each in (*known, *made.evaluated)}
+        self.move(
+            made.item,
+            ItemState.PRODUCED,
+            worker=worker,
+            runs=runs or orjson.dumps(made.runs).decode(),
+            feedback=orjson.dumps(made.feedback).decode(),
+            reason=None,
+            warnings=orjson.dumps(made.warnings).decode(),
+            evaluated=orjson.dumps([each.to_json() for each in turns.values()]).decode(),
         )
 
     def tell(self, rows: Sequence[tuple[float, int | None, int | None, int | None, str]]) -> None:
@@ -217,6 +249,14 @@ class Ledger:
             "SELECT count(*) FROM events JOIN workers USING (worker) WHERE workers.session = ?"
             " AND what IN (?, ?, ?)",
             (session, *EXECUTED),
+        ).fetchone()
+        return int(row[0])
+
+    def scorings(self, session: int) -> int:
+        """Return how often a run that was there was scored in a session."""
+        row = self._db.execute(
+            "SELECT count(*) FROM events JOIN workers USING (worker) WHERE workers.session = ? AND what = 'scored'",
+            (session,),
         ).fetchone()
         return int(row[0])
 
@@ -259,11 +299,12 @@ def peek(path: Path, key: str) -> Any:
 
 def _item_row(row: tuple[Any, ...]) -> ItemRow:
     item, example_id, repetition, state, attempt, token, deaths, session, worker, run_id, *rest = row
-    runs, feedback, error, reason, warnings, evaluated = rest
+    runs, feedback, error, reason, warnings, evaluated, scoring = rest
     return ItemRow(
         item, example_id, repetition, ItemState(state), attempt, token, deaths, session, worker, run_id,
         orjson.loads(runs or b"[]"), orjson.loads(feedback or b"[]"), error, reason,
         orjson.loads(warnings or b"[]"), [Evaluated.from_json(each) for each in orjson.loads(evaluated or b"[]")],
+        None if scoring is None else orjson.loads(scoring),
     )  # fmt: skip
 
 

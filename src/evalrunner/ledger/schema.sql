@@ -28,6 +28,7 @@ CREATE TABLE items (
     reason     TEXT,                      -- why not delivered, not visible, failed
     warnings   TEXT,                      -- JSON
     seconds    REAL,
+    scoring    TEXT,                      -- JSON: it has a run and is only to be scored: verify.lacking.Scoring
     evaluated  TEXT,                      -- JSON: protocol.evaluated.Evaluated of each evaluator
     UNIQUE (example, repetition)
 );

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -34,6 +34,14 @@ class Evaluated:
         """Read what `to_json` gave."""
         return cls(facts["name"], tuple(facts["keys"]), facts["error"])
 
+    def scores(self, run_id: UUID) -> Iterator[tuple[str, str]]:
+        """Return (id, key) of each of its scores of a run."""
+        seen: dict[str, int] = {}
+        for key in self.keys:
+            index = seen.get(key, 0)
+            seen[key] = index + 1
+            yield str(feedback_id(run_id, self.name, key, index)), key
+
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         return {"name": self.name, "keys": list(self.keys), "error": self.error}
@@ -54,14 +62,19 @@ def sayable(text: str) -> str:
 _REPEATS = 3
 
 
-def author(run_id: UUID, feedback: str, key: str, names: Iterable[str]) -> str | None:
+def author(run_id: UUID, feedback: str, key: str, names: Iterable[str], *, failed: bool) -> str | None:
     """Return which of these evaluators made a feedback, told by its id; None if it was none of them.
 
     The name "" is code that posted by itself: a target, or an evaluator beside its result.
+
+    Args:
+        failed: it records an error.
     """
-    for name in names:
-        if feedback == str(failure_id(run_id, name, key)):
-            return name
-        if any(feedback == str(feedback_id(run_id, name, key, index)) for index in range(_REPEATS)):
-            return name
+    among = list(names)
+    for index in range(_REPEATS):
+        for name in among:
+            if failed and name and feedback == str(failure_id(run_id, name, key)):
+                return name
+            if not (failed and name) and feedback == str(feedback_id(run_id, name, key, index)):
+                return name
     return None

@@ -28,7 +28,9 @@ class LeasedItem:
         example: the example as the service's JSON (id, dataset_id, inputs, outputs, metadata, ...).
         repetition: counted from 0.
         attempt: counted from 1.
-        run_id: what the root run must be called.
+        run_id: what the root run must be called, or is called.
+        evaluators: None to execute the target; else these evaluators are to score the run that is there.
+        standing: keys under which others have scored that run; a score under one of them is not recorded.
     """
 
     item: int
@@ -37,6 +39,8 @@ class LeasedItem:
     repetition: int
     attempt: int
     run_id: str
+    evaluators: list[str] | None = None
+    standing: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,7 @@ class ProducedItem:
         seconds: from the target's start to the last evaluator's end.
         evaluated: what became of each evaluator, in the order of their turns.
         segment, seq: where its record lies in the worker's spool.
+        scored: the run was there before, and was only scored; `runs` then names its root alone.
     """
 
     item: int
@@ -154,6 +159,7 @@ class ProducedItem:
     evaluated: list[Evaluated] = field(default_factory=list)
     segment: int = 1
     seq: int = 0
+    scored: bool = False
 
     @classmethod
     def from_json(cls, facts: dict[str, Any]) -> ProducedItem:

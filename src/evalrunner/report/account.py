@@ -58,6 +58,7 @@ def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
             "items": len(items),
             "already_complete": len(before),
             "to_run": len(outcome.plan.missing),
+            "to_score": len(outcome.plan.score),
         },
         books=_books(rows),
         states=dict(states),
@@ -86,6 +87,7 @@ def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
         run_dir="" if plan_only else str(outcome.folder.path),
         evaluator_errors=errors,
         loose=loose,
+        scored=outcome.ledger.scorings(outcome.session),
         other_feedback=dict(board.other) if board is not None else {},
     )
 
@@ -127,6 +129,9 @@ def _state(row: ItemRow, before: set[tuple[str, int]], *, plan_only: bool) -> tu
         return ("failed" if row.error else "visible"), row.reason
     if row.state is S.FAILED:
         return "not delivered", f"{row.reason}; its error run could not be written"
+    if row.scoring is not None:
+        why = row.scoring["why"] if plan_only else "the run was stopped before it was scored"
+        return _OPEN.get(row.state, ("not scored", why))[0], row.reason or why
     state, reason = _OPEN.get(row.state, ("not run", None if plan_only else "the run was stopped"))
     return state, row.reason or reason
 
@@ -151,7 +156,7 @@ def _scoreboard(outcome: Outcome, items: list[ItemEntry], rows: list[ItemRow]) -
     read = {
         item.run_id or "": outcome.scores[row.item]
         for row, item in zip(rows, items, strict=True)
-        if row.item in outcome.scores and item.state in _THERE
+        if row.item in outcome.scores and item.state in _THERE and row.scoring is None
     }
     board.add((run_id, score) for run_id, scores in read.items() for score in scores)
     left = [one.run_id for one in judged if one.run_id not in read]

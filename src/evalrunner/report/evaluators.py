@@ -100,7 +100,7 @@ class Scoreboard:
         if not score.id:
             return self._likely(item, score)
         known = dict.fromkeys((*(each.name for each in item.evaluated), *self._guessed, ""))
-        return author(UUID(item.run_id), score.id, score.key, known)
+        return author(UUID(item.run_id), score.id, score.key, known, failed=score.failed)
 
     def _likely(self, item: Judged, score: Score) -> str | None:
         """Tell by the key, of one of our own whose id was not kept: our books say who gave which."""

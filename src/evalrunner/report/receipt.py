@@ -18,7 +18,8 @@ class ItemEntry:
     """One (example, repetition).
 
     Attributes:
-        state: `visible`, `failed`, `not visible`, `not delivered`, `not run`, or `already complete`.
+        state: `visible`, `failed`, `not visible`, `not delivered`, `not run`, `not scored` (its run is there),
+            or `already complete`.
         run_id: root run of the attempt that counts, or None.
         error: the target's error, one line; the item is complete, and its score is not.
         reason: why it is not visible, failed, or not delivered.
@@ -129,6 +130,8 @@ class Receipt:
 
     Attributes:
         loose: what passed our client and belongs to no item.
+        executions: how often the target was begun in this run.
+        scored: how often a run that was there was scored in this run, without the target.
         other_feedback: feedback on the counting runs that no evaluator gave (a target's own, say): key -> how much.
     """
 
@@ -157,6 +160,7 @@ class Receipt:
     evaluator_errors: list[EvaluatorErrors] = field(default_factory=list)
     other_feedback: dict[str, int] = field(default_factory=dict)
     loose: LooseBooks = field(default_factory=LooseBooks)
+    scored: int = 0
 
     def to_json(self) -> bytes:
         """Return it as indented JSON."""

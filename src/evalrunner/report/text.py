@@ -103,7 +103,8 @@ def _books(receipt: Receipt) -> Iterator[Line]:
         yield from _steps([planned, receipt.books.produced, receipt.books.accepted, receipt.books.visible])
     yield [("  ", ""), *_states(receipt)]
     since = f"; {before} of {count(planned, 'item')} were complete before" if before else ""
-    yield [(f"  {count(receipt.executions, 'execution')} in this run{since}", "")]
+    scored = f", {count(receipt.scored, 'recorded run')} scored" if receipt.scored else ""
+    yield [(f"  {count(receipt.executions, 'execution')} in this run{scored}{since}", "")]
     again = sum(entry.attempt > 1 for entry in receipt.items)
     if again and receipt.executions:
         yield [(f"  {count(again, 'item')} leased more than once", "")]

@@ -18,7 +18,7 @@ CAP = 20
 FEW = 6
 #: States that need nobody's attention.
 GOOD = frozenset({"visible", "already complete"})
-STATES = ("visible", "already complete", "failed", "not visible", "not delivered", "not run")
+STATES = ("visible", "already complete", "failed", "not visible", "not delivered", "not run", "not scored")
 #: Runs that stand beside the one that counts, and what to say of them.
 BESIDE = {
     "duplicate": "the experiment has {} too many for items that have one already",

@@ -12,6 +12,7 @@ from evalrunner.report.loose import loose_sentence
 from evalrunner.report.receipt import EvaluatorErrors, ItemEntry, LooseBooks
 from evalrunner.supervisor.session import Outcome
 
+_OPEN = ("not run", "not scored", "not delivered", "not visible")
 #: Evaluators that the sentence names.
 _NAMED = 5
 
@@ -56,12 +57,13 @@ def judge(
         return go_on(outcome.config, outcome.scope.name, *more, made=made)
 
     if plan_only:
-        return Verdict(states["not run"] == 0, Exit.COMPLETE, _plan_sentence(states, total), None)
+        none = states["not run"] + states["not scored"] == 0
+        return Verdict(none, Exit.COMPLETE, _plan_sentence(states, total), None)
     if outcome.gone:
         told = f"Not complete: {outcome.gone}; its {total} items can be evaluated into a new one, with --dataset."
         return Verdict(False, Exit.INCOMPLETE, told, None)
     also = _evaluators_sentence(errors)
-    open_ = states["not run"] + states["not visible"] + states["not delivered"]
+    open_ = sum(states[name] for name in _OPEN)
     outside = loose_sentence(loose)
     if open_ or outside:
         stopped = outcome.stopped and open_ > 0
@@ -99,14 +101,18 @@ def _outside_sentence(states: Counter[str], total: int, outside: str, _: bool) -
 
 
 def _plan_sentence(states: Counter[str], total: int) -> str:
-    if states["not run"] == 0:
+    run, score = states["not run"], states["not scored"]
+    if run + score == 0:
         return f"Nothing is missing: all {total} items have a complete run."
-    return f"{states['not run']} of {total} items would be executed; nothing has been."
+    told = f"{run} of {total} items would be executed"
+    if score:
+        told += f", and {score} scored only (their runs are there and lack scores)"
+    return f"{told}; nothing has been."
 
 
 def _open_sentence(states: Counter[str], total: int, outside: str, stopped: bool) -> str:
-    parts = [f"{states[name]} {name}" for name in ("not run", "not delivered", "not visible") if states[name]]
-    done = total - states["not run"] - states["not delivered"] - states["not visible"]
+    parts = [f"{states[name]} {name}" for name in _OPEN if states[name]]
+    done = total - sum(states[name] for name in _OPEN)
     why = "Stopped" if stopped else "Not complete"
     rest = f"And {outside}." if outside else "Nothing that ran is lost."
     return f"{why}: {done} of {total} items are visible; {', '.join(parts)}. {rest}"

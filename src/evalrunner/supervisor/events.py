@@ -154,11 +154,12 @@ Event = Union[
 
 @dataclass(frozen=True)
 class Grant:
-    """One item for one worker."""
+    """One item for one worker; `score`: its run is there, and is only to be scored."""
 
     item: int
     token: int
     attempt: int
+    score: bool = False
 
 
 @dataclass(frozen=True)
@@ -241,12 +242,16 @@ class Tell:
 
 @dataclass(frozen=True)
 class Bury:
-    """Write an error run for an item: its workers died, and there will be no other attempt."""
+    """Write an error run for an item: its workers died, and there will be no other attempt.
+
+    With `score` it has a run, and what is written is that its evaluators failed.
+    """
 
     item: int
     token: int
     attempt: int
     reason: str
+    score: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from evalrunner.protocol.loose import LooseState
 from evalrunner.supervisor.events import DatasetGone, ExperimentGone, Renamed
 from evalrunner.supervisor.experiment import write_facts
 from evalrunner.supervisor.parts import Parts
+from evalrunner.supervisor.scores import given_keys, remove, untrue
 from evalrunner.supervisor.summarise import summarise
 from evalrunner.verify import service
 from evalrunner.verify.reach import cause, host
@@ -43,6 +44,7 @@ def finish(
         return
     _look_for_strays(parts, client, outcome, rows)
     _describe(parts, client, outcome)
+    _remove_untrue(client, outcome, rows)
     _let_go(parts)
     if not (parts.config.spec.summary_evaluators or parts.config.spec.pickled):
         return
@@ -112,12 +114,19 @@ def _describe(parts: Parts, client: Client, outcome: Outcome) -> None:
 
 def _keys(ledger: Ledger) -> dict[str, list[str]]:
     """Return each evaluator's feedback keys: those that it gave, or, while it gave none, those it is guessed to."""
-    given: dict[str, set[str]] = {}
-    for row in ledger.items():
-        for each in row.evaluated:
-            given.setdefault(each.name, set()).update(each.keys)
     guessed: dict[str, list[str]] = ledger.get_meta("evaluators") or {}
-    return {**guessed, **{name: sorted(keys) for name, keys in given.items() if keys}}
+    return {**guessed, **{name: keys for name, keys in given_keys(ledger).items() if keys}}
+
+
+def _remove_untrue(client: Client, outcome: Outcome, rows: list[ItemRow]) -> None:
+    todo = {**outcome.plan.stale, **{key: each for key, (_, each) in outcome.plan.score.items()}}
+    there = [row for row in rows if row.state is ItemState.VISIBLE]
+    left = remove(client, untrue(there, todo)) if todo and not outcome.silence else 0
+    if left:
+        outcome.warnings.append(
+            f"{left} record(s) of evaluators' earlier errors could not be removed from the experiment, where the "
+            "scores stand beside them; the same command removes them"
+        )
 
 
 def _let_go(parts: Parts) -> None:

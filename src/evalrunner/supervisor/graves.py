@@ -15,9 +15,11 @@ from uuid import UUID
 from evalrunner.clock import Clock
 from evalrunner.delivery.openings import is_loose, item_of
 from evalrunner.delivery.outlet import Outlet, loose_record, produced_item
-from evalrunner.delivery.runs import RunBuffer, error_run
+from evalrunner.delivery.runs import RunBuffer, error_run, failure
 from evalrunner.delivery.spool import Entry, stem_of
+from evalrunner.delivery.traces import Operation
 from evalrunner.delivery.transport import HttpTransport
+from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.ids import root_run_id
 from evalrunner.protocol.loose import LooseState
 from evalrunner.protocol.messages import ProducedItem
@@ -71,10 +73,27 @@ class Graves:
             at=self._clock.utcnow(),
             metadata={"evalrunner_repetition": repetition, "evalrunner_attempt": order.attempt},
         )
-        made = asdict(ProducedItem(order.item, order.token, [str(run_id)], [], [], order.reason, [], 0.0))
-        meta = {key: value for key, value in made.items() if key not in ("item", "token")}
+        made = ProducedItem(order.item, order.token, [str(run_id)], [], [], order.reason, [], 0.0)
+        self._publish(made, [run.operation()])
+
+    def bury_scores(self, order: Bury, run_id: UUID, keys: dict[str, list[str]], scope: Scope) -> None:
+        """Write that evaluators failed on a run, under these keys: as the SDK records it when one raises."""
+        error = f"evalrunner: {order.reason}"
+        operations = [
+            failure(run_id, name, key, error, session=scope.experiment_id, at=self._clock.utcnow())
+            for name, those in keys.items()
+            for key in those
+        ]
+        made = ProducedItem(
+            order.item, order.token, [str(run_id)], [], [operation[1] for operation in operations], None, [], 0.0,
+            [Evaluated(name, error=error) for name in keys], scored=True,
+        )  # fmt: skip
+        self._publish(made, operations)
+
+    def _publish(self, made: ProducedItem, operations: list[Operation]) -> None:
+        meta = {key: value for key, value in asdict(made).items() if key not in ("item", "token")}
         self._count(1)
-        self._open().publish(order.item, order.token, meta, [run.operation()])
+        self._open().publish(made.item, made.token, meta, operations)
 
     def close_runs(self, runs: list[dict[str, Any]], error: str) -> None:
         """End runs that a dead process had posted (live mode): a patch with the reason."""

@@ -159,8 +159,20 @@ class Hands:
         self._tally.names[grant.item] = example_id[:8] + (f" #{repetition}" if repetition else "")
         # The example goes through as the bytes that it is.
         example = cast("dict[str, Any]", orjson.Fragment(body))
+        if grant.score:
+            recorded, todo = self._p.ledger.scoring_of(grant.item)
+            return LeasedItem(
+                grant.item, grant.token, example, repetition, grant.attempt, recorded,
+                evaluators=todo["evaluators"], standing=todo["standing"],
+            )  # fmt: skip
         return LeasedItem(grant.item, grant.token, example, repetition, grant.attempt, str(run_id))
 
     def _bury(self, order: ev.Bury) -> None:
+        if order.score:
+            run_id, todo = self._p.ledger.scoring_of(order.item)
+            guessed = self._p.ledger.get_meta("evaluators") or {}
+            keys = {name: guessed.get(name) or [name] for name in todo["evaluators"]}
+            self._p.graves.bury_scores(order, UUID(run_id), keys, self._p.scope)
+            return
         _, body, repetition = self._p.ledger.example_of(order.item)
         self._p.graves.bury(order, orjson.loads(body), repetition, self._p.scope)

@@ -22,6 +22,8 @@ class Item:
     token: int = 0
     deaths: int = 0
     failed: bool = False
+    #: Its run is there; it is only to be scored, and no attempt of the target is made.
+    score: bool = False
 
 
 class ItemBook:
@@ -61,10 +63,10 @@ class ItemBook:
         """Lease an item: under a token and an id that no other lease had."""
         item = self.items[number]
         self._token += 1
-        item.token, item.attempt = self._token, item.attempt + 1
+        item.token, item.attempt = self._token, item.attempt + (not item.score)
         item.state = move(item.state, M.LEASE)
         self._write(number, "leased", worker)
-        return ev.Grant(number, item.token, item.attempt)
+        return ev.Grant(number, item.token, item.attempt, item.score)
 
     def produce(self, made: ProducedItem, worker: int) -> bool:
         """Believe that an item's trace is durable; False if the report is not about the current lease."""
@@ -74,7 +76,8 @@ class ItemBook:
             return False
         item.state = move(item.state, M.PRODUCE)
         item.failed = made.error is not None
-        self.out.append(ev.Write(made.item, item.state, "produced", worker, made.token, made=made))
+        what = "scored" if item.score else "produced"
+        self.out.append(ev.Write(made.item, item.state, what, worker, made.token, made=made))
         return True
 
     def accept(self, number: int, token: int, worker: int | None) -> None:
@@ -128,9 +131,10 @@ class ItemBook:
             return
         if not suspect:
             # Never begun (what has ended lies in the spool): nothing bears this attempt's id.
-            item.attempt -= 1
+            item.attempt -= not item.score
         item.state = move(item.state, M.RELEASE)
-        self._write(number, "lost, to be executed again" if suspect else "given back", worker)
+        again = "lost, to be scored again" if item.score else "lost, to be executed again"
+        self._write(number, again if suspect else "given back", worker)
         self.ready.appendleft(number)
 
     def lose_for_good(self, number: int, worker: int) -> None:
@@ -142,14 +146,15 @@ class ItemBook:
 
     def _give_up(self, number: int, worker: int, how: str) -> None:
         item = self.items[number]
-        reason = f"{item.deaths} workers died while they executed it; the last one {how}"
+        verb = "scored" if item.score else "executed"
+        reason = f"{item.deaths} workers died while they {verb} it; the last one {how}"
         item.state = move(item.state, M.GIVE_UP)
         item.failed = True
         # The ledger knows token and attempt of the error run before anything of it is durable.
         self._token += 1
-        item.token, item.attempt = self._token, item.attempt + 1
-        self._write(number, "given up", worker, reason=reason)
-        self.out.append(ev.Bury(number, item.token, item.attempt, reason))
+        item.token, item.attempt = self._token, item.attempt + (not item.score)
+        self._write(number, "scoring given up" if item.score else "given up", worker, reason=reason)
+        self.out.append(ev.Bury(number, item.token, item.attempt, reason, item.score))
 
     def bury(self, made: ProducedItem) -> None:
         """Believe that its error run is durable."""
@@ -161,7 +166,7 @@ class ItemBook:
         """Execute it no more in this run."""
         item = self.items[number]
         if item.state is S.LEASED:
-            item.attempt -= 1  # never begun, as in `lose`
+            item.attempt -= not item.score  # never begun, as in `lose`
         item.state = move(item.state, M.CANCEL)
         self._write(number, "cancelled", reason=reason)
 

@@ -11,12 +11,16 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from evalrunner.ledger.ledger import Ledger
+import orjson
+
+from evalrunner.ledger.ledger import ItemRow, Ledger
 from evalrunner.protocol.ids import KNOWN_ATTEMPTS, may_be_ours, root_run_id
 from evalrunner.protocol.lease import IN_SPOOL, ItemState
 from evalrunner.supervisor.experiment import Scope
+from evalrunner.supervisor.scores import find_lacking
+from evalrunner.verify.lacking import Scoring
 from evalrunner.verify.readback import ReadBack, RootRun
-from evalrunner.verify.reconcile import Assignment, Key, Trial, assign, required_keys
+from evalrunner.verify.reconcile import Assignment, Key, Trial, assign
 
 S = ItemState
 Attempts = dict[Key, tuple[int, str | None]]
@@ -32,6 +36,8 @@ class Plan:
         missing: (example id, repetition) that will be executed.
         unsent: (example id, repetition) whose run is there and whose trace is not whole, because a part of it
             was refused for good: it stays in the spool, and to execute it again would only add a second run.
+        score: (example id, repetition) whose run is there and lacks scores: it is scored, and not executed.
+        stale: for complete ones: records of errors that a later score has made untrue.
         why: for missing ones that have a run nevertheless: why it does not count.
         used: for missing ones: the highest attempt whose root run is in the experiment, 0 if none is. An id
             is used once: the service ignores a second run that bears it.
@@ -40,6 +46,8 @@ class Plan:
     complete: dict[Key, RootRun] = field(default_factory=dict)
     missing: list[Key] = field(default_factory=list)
     unsent: list[Key] = field(default_factory=list)
+    score: dict[Key, tuple[RootRun, Scoring]] = field(default_factory=dict)
+    stale: dict[Key, Scoring] = field(default_factory=dict)
     why: dict[Key, str] = field(default_factory=dict)
     used: dict[Key, int] = field(default_factory=dict)
 
@@ -76,14 +84,24 @@ def read_assignment(
 
 
 def make_plan(
-    scope: Scope, examples: dict[str, None], ledger: Ledger, readback: ReadBack, *, retry_errors: bool
+    scope: Scope,
+    examples: dict[str, None],
+    ledger: Ledger,
+    readback: ReadBack,
+    *,
+    retry_errors: bool,
+    evaluators: Iterable[str] = (),
 ) -> Plan:
-    """Work out what is missing."""
+    """Work out what is missing.
+
+    Args:
+        evaluators: names of those that every run is to be scored by.
+    """
     plan = Plan()
     roots = list(readback.roots()) if scope.session is not None else []
     attempts = ledger.attempts()
     found = read_assignment(scope, examples, roots, attempts)
-    without = _without_feedback(found, ledger, readback)
+    lacking = find_lacking(scope, found.runs.values(), ledger, readback, evaluators)
     torn = _torn(found, ledger, readback)
     for repetition in range(scope.repetitions):
         for example in examples:
@@ -99,11 +117,12 @@ def make_plan(
             elif run.id in torn:
                 plan.missing.append(key)
                 plan.why[key] = "parts of its trace were accepted and do not come back"
-            elif run.id in without:
-                plan.missing.append(key)
-                plan.why[key] = without[run.id]
+            elif run.id in lacking and lacking[run.id].evaluators:
+                plan.score[key] = (run, lacking[run.id])
             else:
                 plan.complete[key] = run
+                if run.id in lacking:
+                    plan.stale[key] = lacking[run.id]
     plan.used = _used(scope, attempts, roots, plan.missing)
     return plan
 
@@ -143,52 +162,49 @@ def _torn(found: Assignment, ledger: Ledger, readback: ReadBack) -> dict[str, It
     return {row.run_id: row.state for row in rows if row.run_id and not seen.issuperset(row.runs)}
 
 
-def _without_feedback(found: Assignment, ledger: Ledger, readback: ReadBack) -> dict[str, str]:
-    """Return the runs that lack scores: of ours by the scores' ids, of others by the keys that most have."""
-    ours = {item.run_id: item.feedback for item in ledger.items() if item.run_id in item.runs[:1]}
-    ids: dict[str, set[str]] = {run.id: set() for run in found.runs.values()}
-    keys: dict[str, set[str]] = {run.id: set() for run in found.runs.values()}
-    for score in readback.scores(list(ids)):
-        if score.run_id in ids:
-            ids[score.run_id].add(score.id)
-            keys[score.run_id].add(score.key)
-    required = required_keys(keys)
-    missing: dict[str, str] = {}
-    for run_id, there in ids.items():
-        if run_id in ours:
-            lost = set(ours[run_id]) - there
-            if lost:
-                missing[run_id] = f"{len(lost)} of its {len(ours[run_id])} scores are gone"
-        elif required - keys[run_id]:
-            missing[run_id] = f"no feedback {', '.join(sorted(required - keys[run_id]))}"
-    return missing
-
-
 def write_plan(ledger: Ledger, plan: Plan, at: float) -> None:
     """Bring the ledger into line with the plan: what is missing is AVAILABLE, the rest is VISIBLE."""
     with ledger.transaction():
-        ledger.add_items([*plan.complete, *plan.missing])
+        ledger.add_items([*plan.complete, *plan.missing, *plan.score])
         missing = set(plan.missing)
         told: list[tuple[float, int | None, int | None, int | None, str]] = []
         moves: list[tuple[int, ItemState, dict[str, Any]]] = []
         for row in ledger.items():
             key = (row.example_id, row.repetition)
             used = max(row.attempt, plan.used.get(key, 0))
-            if key in missing and (row.state is not S.AVAILABLE or row.attempt < used):
+            if key in plan.score:
+                moves.append((row.item, S.AVAILABLE, _to_score(row, *plan.score[key])))
+                told.append((at, row.item, None, row.token, f"was {row.state.name}; to be scored"))
+            elif key in missing and (row.state is not S.AVAILABLE or row.attempt < used or row.scoring):
                 fields = {"deaths": 0, "reason": plan.why.get(key), "error": None, "attempt": used}
+                fields["scoring"] = None
                 moves.append((row.item, S.AVAILABLE, fields))
                 told.append((at, row.item, None, row.token, f"was {row.state.name}; to be executed (again)"))
-            elif key in plan.complete and (row.state is not S.VISIBLE or row.run_id != plan.complete[key].id):
+            elif key in plan.complete and not _stands(row, plan.complete[key]):
                 run = plan.complete[key]
-                fields = {"run_id": run.id, "error": _short(run.error), "reason": None}
-                if row.run_id != run.id:
-                    # Another run has taken its place: what the ledger knows of the old one is not true of it.
-                    fields |= dict.fromkeys(("runs", "others", "feedback", "warnings", "evaluated"))
+                fields = {**_taken_by(row, run), "reason": None, "scoring": None}
                 moves.append((row.item, S.VISIBLE, fields))
                 told.append((at, row.item, None, row.token, f"found complete: run {run.id}"))
         for item, state, fields in moves:
             ledger.move(item, state, **fields)
         ledger.tell(told)
+
+
+def _stands(row: ItemRow, run: RootRun) -> bool:
+    return row.state is S.VISIBLE and row.run_id == run.id and row.scoring is None
+
+
+def _taken_by(row: ItemRow, run: RootRun) -> dict[str, Any]:
+    fields: dict[str, Any] = {"run_id": run.id, "error": _short(run.error)}
+    if row.run_id != run.id:
+        # Another run has taken its place: what the ledger knows of the old one is not true of it.
+        fields |= dict.fromkeys(("runs", "others", "feedback", "warnings", "evaluated"))
+    return fields
+
+
+def _to_score(row: ItemRow, run: RootRun, todo: Scoring) -> dict[str, Any]:
+    scoring = orjson.dumps(todo.to_json()).decode()
+    return {**_taken_by(row, run), "deaths": 0, "reason": todo.why, "scoring": scoring}
 
 
 def _short(error: str | None) -> str | None:

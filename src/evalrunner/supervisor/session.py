@@ -90,7 +90,7 @@ class Outcome:
 
     def planned(self) -> list[ItemRow]:
         """Return the ledger's rows of the plan, in the dataset's order."""
-        keys = {*self.plan.complete, *self.plan.missing, *self.plan.unsent}
+        keys = {*self.plan.complete, *self.plan.missing, *self.plan.unsent, *self.plan.score}
         return [row for row in self.ledger.items() if (row.example_id, row.repetition) in keys]
 
 
@@ -188,11 +188,17 @@ def _remove(folder: RunFolder) -> None:
 
 
 def _missing(ledger: Ledger, plan: Plan) -> list[tuple[int, Item]]:
-    """Return what is to be executed, in the plan's order; not the ledger's rows, of 700 bytes each."""
-    places = {key: place for place, key in enumerate(plan.missing)}
+    """Return what is to be executed, in the plan's order, and then what is only to be scored.
+
+    Not the ledger's rows, of 700 bytes each.
+    """
+    places = {key: place for place, key in enumerate([*plan.missing, *plan.score])}
     rows = (row for row in ledger.items() if (row.example_id, row.repetition) in places)
     found = [
-        (places[row.example_id, row.repetition], (row.item, Item(row.state, row.attempt, row.token)))
+        (
+            places[row.example_id, row.repetition],
+            (row.item, Item(row.state, row.attempt, row.token, score=row.scoring is not None)),
+        )
         for row in rows
     ]
     return [item for _, item in sorted(found, key=lambda pair: pair[0])]
@@ -267,10 +273,14 @@ class _Session:
                 )
             _bound(len(reading.ids), parts.scope.repetitions)
             plan = make_plan(
-                parts.scope, reading.ids, parts.ledger, self._readback, retry_errors=self._config.retry_errors
+                parts.scope,
+                reading.ids,
+                parts.ledger,
+                self._readback,
+                retry_errors=self._config.retry_errors,
+                evaluators=self._config.spec.evaluator_names,
             )
         write_plan(parts.ledger, plan, self._clock.utcnow().timestamp())
-        self._warn_of_new_evaluators(plan)
         outcome = Outcome(
             self._config,
             parts.scope,
@@ -283,15 +293,6 @@ class _Session:
         )
         outcome.seconds["planning"] = self._clock.monotonic() - self._began
         return outcome
-
-    def _warn_of_new_evaluators(self, plan: Plan) -> None:
-        before = (self._parts.ledger.get_meta("run") or {}).get("evaluators")
-        new = [one for one in self._config.spec.evaluators if before is not None and one not in before]
-        if plan.complete and new:
-            self._parts.warnings.append(
-                f"{', '.join(new)}: not scored on the {len(plan.complete)} item(s) that were complete before; "
-                "an evaluator that is added later scores new runs only"
-            )
 
     def carry_out(self) -> Outcome:
         """Recover, plan, execute, confirm, describe."""
@@ -308,7 +309,7 @@ class _Session:
             parts.confirmer = self._confirmer()
         outcome = self.plan()
         began = self._clock.monotonic()
-        if outcome.plan.missing and not self._stops():
+        if (outcome.plan.missing or outcome.plan.score) and not self._stops():
             self._supervise(outcome)
         outcome.stopped = bool(self._stops())
         outcome.scope = parts.scope

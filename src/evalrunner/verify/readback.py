@@ -13,6 +13,7 @@ from typing import Any
 
 from langsmith import Client
 
+from evalrunner.protocol.evaluated import EVALUATORS, Evaluated
 from evalrunner.verify.run_pages import ATTEMPTS, PAGE, query_runs
 
 #: Ids in one request: one below a page, so that a page that is not full says that there is no other, where every
@@ -106,14 +107,29 @@ class ReadBack:
         for part in _parts(run_ids, IDS):
             yield from self._feedback({"run": list(part)})
 
+    def evaluated(self, run_ids: Sequence[str]) -> dict[str, list[Evaluated]]:
+        """Return what these root runs say of the evaluators that ran on them without an error (worker/lane.py)."""
+        found: dict[str, list[Evaluated]] = {}
+        for part in _parts(run_ids, IDS):
+            for run in self._query(ids=part, select=["id", "extra"]):
+                said = ((run.get("extra") or {}).get("metadata") or {}).get(EVALUATORS)
+                if isinstance(said, dict):
+                    found[str(run["id"])] = [
+                        Evaluated(str(name), tuple(map(str, keys)))
+                        for name, keys in said.items()
+                        if isinstance(keys, list)
+                    ]
+        return found
+
     def session_scores(self) -> Iterator[Score]:
         """Return the experiment's own feedback (summary evaluators')."""
         for score in self._feedback({"session": [self._experiment], "level": "session"}):
             if score.run_id is None:
                 yield score
 
-    def _query(self, **narrowed: Any) -> Iterator[dict[str, Any]]:
-        select = [*_SELECT, "inputs"] if self._openings and "ids" in narrowed else _SELECT
+    def _query(self, select: Sequence[str] | None = None, **narrowed: Any) -> Iterator[dict[str, Any]]:
+        if select is None:
+            select = [*_SELECT, "inputs"] if self._openings and "ids" in narrowed else _SELECT
         return query_runs(
             self._client, self._experiment, select, newer=self._newer, attempts=self._attempts, **narrowed
         )

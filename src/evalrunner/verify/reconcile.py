@@ -123,19 +123,3 @@ def _assign_example(
         if foreign and (example, repetition) not in found.runs:
             found.runs[(example, repetition)] = foreign.pop(0)
     found.duplicates.extend(((example, 0), run) for run in foreign)
-
-
-def required_keys(scores: dict[str, set[str]]) -> set[str]:
-    """Return the feedback keys that a complete run must have.
-
-    Args:
-        scores: for every complete run of the experiment, the keys that it has.
-
-    Which evaluators an experiment is meant to have is written down nowhere that can be read back, and an
-    evaluator may give any key. A key that at least half of the runs have is taken as meant for all.
-    """
-    counts: dict[str, int] = {}
-    for keys in scores.values():
-        for key in keys:
-            counts[key] = counts.get(key, 0) + 1
-    return {key for key, count in counts.items() if 2 * count >= len(scores)}

@@ -23,7 +23,7 @@ from langsmith.evaluation.evaluator import DynamicRunEvaluator
 from langsmith.schemas import Example, Run
 
 from evalrunner.config import unique
-from evalrunner.delivery.traces import CURRENT, ItemTrace
+from evalrunner.delivery.traces import CURRENT, ItemTrace, ScoreTask
 from evalrunner.errors import TargetError
 from evalrunner.protocol.evaluated import LONGEST, Evaluated, object_name, sayable
 from evalrunner.worker.answers import run_in
@@ -115,19 +115,35 @@ class TrackedEvaluator(RunEvaluator):
             Exception: what it raised, or why its scores cannot be recorded; the SDK records it in their place.
         """
         item = CURRENT.get()
+        task = item.task if item is not None else None
         if item is not None:
             item.evaluator = self.name
+        if item is not None and task is not None and self._is_done(item, task):
+            return EvaluationResults(results=[])
         _rewind(example)
         try:
+            _refuse(task)
             results = checked(await self._evaluate(run, example, evaluator_run_id))
         except Exception as error:
             self._failed(item, run, error)
             raise
+        own = (None, run.id, str(run.id))
+        keys = tuple(result.key for result in results if result.target_run_id in own)
         if item is not None:
-            own = (None, run.id, str(run.id))
-            keys = tuple(result.key for result in results if result.target_run_id in own)
             item.evaluated.append(Evaluated(self.name, keys))
-        return EvaluationResults(results=results)
+        standing = task.standing if task is not None else ()
+        kept = [one for one in results if one.key not in standing or one.target_run_id not in own]
+        return EvaluationResults(results=kept)
+
+    def _is_done(self, item: ItemTrace, task: ScoreTask) -> bool:
+        """Whether a run that is only scored does not need this evaluator."""
+        if self.name not in task.evaluators:
+            return True
+        if not self.known_keys or not task.standing.issuperset(self.known_keys):
+            return False
+        # Another tool has scored the run under every key that this one gives, as far as its source says.
+        item.evaluated.append(Evaluated(self.name, tuple(self.known_keys)))
+        return True
 
     def _failed(self, item: ItemTrace | None, run: Run, error: Exception) -> None:
         text = said(error)
@@ -154,6 +170,11 @@ class TrackedEvaluator(RunEvaluator):
         return await asyncio.get_running_loop().run_in_executor(
             self._pool, context.run, call_contained, *work
         )
+
+
+def _refuse(task: ScoreTask | None) -> None:
+    if task is not None and task.trouble:
+        raise EvaluatorError(task.trouble)
 
 
 def _shows(error: Exception, text: str) -> bool:

@@ -15,22 +15,22 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import orjson
 from langsmith import aevaluate
 from langsmith.evaluation import RunEvaluator
 from langsmith.run_trees import RunTree
-from langsmith.schemas import Example, TracerSession
+from langsmith.schemas import Example, Run, TracerSession
 from langsmith.utils import LangSmithNotFoundError
 
 from evalrunner.delivery.board import Board
 from evalrunner.delivery.outlet import Outlet
 from evalrunner.delivery.runs import RunBuffer, error_run
-from evalrunner.delivery.sdk import RecordingClient, mark_traceable
-from evalrunner.delivery.traces import CURRENT, ItemTrace, TraceBook
-from evalrunner.protocol.evaluated import EVALUATORS
+from evalrunner.delivery.sdk import RecordingClient, mark_traceable, read_trace
+from evalrunner.delivery.traces import CURRENT, ItemTrace, ScoreTask, TraceBook
+from evalrunner.protocol.evaluated import EVALUATORS, Evaluated
 from evalrunner.protocol.messages import UNFIT, LeasedItem
 from evalrunner.values import UnfitError
 from evalrunner.worker.containing import described
@@ -40,6 +40,7 @@ from evalrunner.worker.reporter import Reporter
 from evalrunner.worker.target import Target
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass
@@ -73,6 +74,8 @@ class Lane:
         self._shop = shop
         self._item: LeasedItem | None = None
         self._trace: ItemTrace | None = None
+        self._recorded: Run | None = None
+        self._trouble = ""
         self._began = 0.0
         self._target = self._make_target()
         self._evaluators: list[RunEvaluator] = [*shop.evaluators, EndOfItem(self._end)]
@@ -99,8 +102,10 @@ class Lane:
         for left in reversed(range(self._shop.segment)):
             if item is None:
                 return
-            self._item = item
+            self._item, self._recorded, self._trouble = item, None, ""
             example = await self._example(item)
+            if example is not None and item.evaluators is not None:
+                await self._read_recorded(item)
             if example is not None:
                 yield example
             item = await self._shop.next_item() if left else None
@@ -121,19 +126,47 @@ class Lane:
             return None
         return example
 
+    async def _read_recorded(self, item: LeasedItem) -> None:
+        """Read the run that is to be scored; why it cannot be had is said by each evaluator in its turn."""
+        project = str(self._shop.experiment.id)
+        try:
+            self._recorded = await asyncio.to_thread(
+                self._patiently,
+                lambda: read_trace(self._shop.client, project, item.run_id),
+                f"run {item.run_id}",
+            )
+        except Exception as error:
+            logger.exception("run %s", item.run_id)
+            self._trouble = f"its recorded run cannot be read: {type(error).__name__}: {error}"[:500]
+            self._recorded = Run(
+                id=UUID(item.run_id),
+                trace_id=UUID(item.run_id),
+                session_id=self._shop.experiment.id,
+                name=self._shop.target.name,
+                run_type="chain",
+                inputs={},
+                start_time=datetime.now(timezone.utc),
+            )
+
     def _read_patiently(self, example: Example) -> Example:
+        return self._patiently(
+            lambda: self._shop.client.read_example(example.id, as_of=example.modified_at),
+            f"example {example.id}",
+        )
+
+    def _patiently(self, read: Callable[[], T], what: str) -> T:
         # A worker that ended because the server is away for a while would take its lanes' items with it.
         give_up = time.monotonic() + self._shop.patience
         pause = 0.5
         while True:
             try:
-                return self._shop.client.read_example(example.id, as_of=example.modified_at)
-            except LangSmithNotFoundError:
+                return read()
+            except (LangSmithNotFoundError, LookupError):
                 raise
             except Exception as error:
                 if time.monotonic() + pause > give_up:
                     raise
-                logger.warning("example %s cannot be read now, again in %.1f s: %s", example.id, pause, error)
+                logger.warning("%s cannot be read now, again in %.1f s: %s", what, pause, error)
             time.sleep(pause)
             pause = min(30.0, 2 * pause)
 
@@ -142,6 +175,10 @@ class Lane:
 
         async def evalrunner_target(*args: Any, langsmith_extra: dict[str, Any]) -> None:
             item = self._begin()
+            if item.evaluators is not None:
+                # The SDK takes for the target's run what it is told has ended, and hands it to the evaluators.
+                langsmith_extra["on_end"](self._recorded)
+                return
             ended: list[Any] = []
             raised: Exception | None = None
             extra = {
@@ -177,12 +214,26 @@ class Lane:
         assert item is not None
         self._began = time.monotonic()
         self._trace = self._shop.book.open(item.item, item.token, UUID(item.run_id))
+        self._trace.task = self._task(item)
         CURRENT.set(self._trace)
         # If the process dies from here to `clear`, this item is one of those that may have killed it.
         self._shop.board.set(self._number, item.item)
         self._shop.running.add(item.item)
         self._shop.reporter.started(item.item, item.token)
         return item
+
+    def _task(self, item: LeasedItem) -> ScoreTask | None:
+        if item.evaluators is None:
+            return None
+        runs = [self._recorded] if self._recorded is not None else []
+        recorded = {UUID(item.run_id)}
+        while runs:
+            run = runs.pop()
+            recorded.add(run.id)
+            runs.extend(run.child_runs or [])
+        return ScoreTask(
+            frozenset(item.evaluators), frozenset(item.standing), frozenset(recorded), self._trouble
+        )
 
     async def _end(self, run: Any) -> None:
         """Publish the item: its evaluators are done, so this is all of it.
@@ -194,7 +245,7 @@ class Lane:
         assert trace is not None
         warnings = await self._wait_for_children(trace)
         root = trace.runs.get(trace.run_id)
-        if root is None or not root.ended:
+        if trace.task is None and (root is None or not root.ended):
             warnings.append("the target left its root run without an end; it was ended with an error")
             self._end_root(None)
         try:
@@ -222,6 +273,9 @@ class Lane:
         said = why[:500]
         self._shop.book.drop(trace)
         try:
+            if trace.task is not None:
+                self._publish_failure(item, trace, said)
+                return
             instead = ItemTrace(item.item, item.token, trace.run_id)
             instead.runs[trace.run_id] = self._error_run(trace.run_id, f"evalrunner: {said}")
             meta = describe(instead, [said], time.monotonic() - self._began)
@@ -230,6 +284,14 @@ class Lane:
         except Exception:
             logger.exception("item %s cannot be published at all", item.item)
             die_with_group()
+
+    def _publish_failure(self, item: LeasedItem, trace: ItemTrace, why: str) -> None:
+        """Publish, of a run that was only to be scored, that its evaluators failed."""
+        instead = ItemTrace(item.item, item.token, trace.run_id)
+        instead.task = trace.task
+        instead.evaluated = [Evaluated(name, error=f"evalrunner: {why}") for name in item.evaluators or ()]
+        meta = describe(instead, [why], time.monotonic() - self._began)
+        self._shop.outlet.publish(item.item, item.token, meta, [])
 
     async def _wait_for_children(self, trace: ItemTrace) -> list[str]:
         if not trace.unfinished():
@@ -295,7 +357,8 @@ def describe(trace: ItemTrace, warnings: list[str], seconds: float) -> dict[str,
     root = trace.runs.get(trace.run_id)
     troubles = [f"run {run.main.get('name')}: {run.trouble}" for run in trace.runs.values() if run.trouble]
     return {
-        "runs": [str(run.id) for run in own],
+        "scored": trace.task is not None,
+        "runs": [str(trace.run_id)] if trace.task is not None else [str(run.id) for run in own],
         "others": [str(run.id) for run in trace.others()],
         "feedback": trace.scores,
         "error": _one_line(root.error) if root is not None and root.error else None,

@@ -109,12 +109,14 @@ ODD: list[Any] = [
     float("nan"),
     float("inf"),
     1e300,
+    10**400,
     {"key": "", "score": 1},
     {"key": "\ud800", "score": 1},
     {"key": "k" * 100_000, "score": 1},
     2**70,
     {"key": "k", "score": "word"},
     {"key": "k", "score": 1j},
+    {"key": "k", "value": {"n": 10**400}},
     {"key": "k", "value": LOOP},
     {"key": "k", "score": 1, "target_run_id": "none"},
     {"key": "k", "score": 1, "source_run_id": "none"},
@@ -123,3 +125,10 @@ ODD: list[Any] = [
     {"key": "k", "score": 1, "comment": 5},
     {"key": "k", "score": 1, "no such field": 5},
 ]
+
+
+def sees(run: Run, example: Example) -> JSON:
+    """Say what there is to see."""
+    children = [(child.name, child.outputs, child.error) for child in run.child_runs or []]
+    outputs = dict(sorted((run.outputs or {}).items()))
+    return {"key": "sees", "score": 1, "comment": repr((outputs, run.error, children, example.outputs))}

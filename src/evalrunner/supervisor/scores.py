@@ -1,0 +1,126 @@
+"""The scores that runs lack, and the records of errors that have become untrue.
+
+What an evaluator did on a run stands in three places, and the first that says something is believed: the ledger of
+this folder; the root run's own metadata, which every folder can read; the feedback itself, whose ids bear the
+evaluator's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from langsmith import Client
+from langsmith.utils import LangSmithNotFoundError
+
+from evalrunner.ledger.ledger import ItemRow, Ledger
+from evalrunner.protocol.evaluated import Evaluated
+from evalrunner.supervisor.experiment import FACTS, Scope
+from evalrunner.verify.lacking import Scoring, scoring
+from evalrunner.verify.readback import ReadBack, RootRun, Score
+
+Turns = Mapping[str, Evaluated]
+"""Evaluator's name -> what became of it on one run."""
+
+
+def find_lacking(
+    scope: Scope, runs: Iterable[RootRun], ledger: Ledger, readback: ReadBack, evaluators: Iterable[str]
+) -> dict[str, Scoring]:
+    """Return, for every run that lacks scores of these evaluators, what is to be done: run id -> that."""
+    ids = [run.id for run in runs]
+    if not ids or not (names := _known_keys(scope, ledger, evaluators)):
+        return {}
+    ours = {row.run_id: _turns(row.evaluated) for row in ledger.items() if row.run_id and row.evaluated}
+    there: dict[str, list[Score]] = {}
+    for score in readback.scores(ids):
+        there.setdefault(score.run_id or "", []).append(score)
+    found: dict[str, Scoring] = {}
+    unsure: list[str] = []
+    for run_id in ids:
+        scores, known = there.get(run_id, ()), ours.get(run_id, {})
+        todo = scoring(run_id, scores, names, known)
+        if todo is not None:
+            found[run_id] = todo
+        if _unsure(scores, names, known):
+            unsure.append(run_id)
+    # Only these are asked what they say of themselves: metadata is ten times the size of the rest.
+    for run_id, said in readback.evaluated(unsure).items():
+        again = scoring(run_id, there.get(run_id, ()), names, {**_turns(said), **ours.get(run_id, {})})
+        found.pop(run_id, None)
+        if again is not None:
+            found[run_id] = again
+    return found
+
+
+def _unsure(scores: Iterable[Score], names: Mapping[str, Collection[str]], known: Turns) -> bool:
+    """Whether a key is not there of an evaluator of which this folder does not know what it gave the run."""
+    keys = {score.key for score in scores if not score.failed}
+    return any(not keys.issuperset(names[name] or [name]) for name in names if name not in known)
+
+
+def _turns(evaluated: Iterable[Evaluated]) -> Turns:
+    return {each.name: each for each in evaluated}
+
+
+def _known_keys(scope: Scope, ledger: Ledger, evaluators: Iterable[str]) -> dict[str, Collection[str]]:
+    """Return the evaluators, each with the keys that it is known (or, before its first score, guessed) to give."""
+    facts = scope.metadata.get(FACTS)
+    told = facts.get("evaluators") if isinstance(facts, dict) else None
+    said = told if isinstance(told, dict) else {}
+    names: dict[str, Collection[str]] = {name: _texts(said.get(name)) for name in evaluators}
+    given = given_keys(ledger)
+    return {name: given.get(name) or keys for name, keys in names.items()}
+
+
+def _texts(value: Any) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
+def given_keys(ledger: Ledger) -> dict[str, list[str]]:
+    """Return the feedback keys that each evaluator has given, as far as this folder knows."""
+    given: dict[str, set[str]] = {}
+    for row in ledger.items():
+        for each in row.evaluated:
+            given.setdefault(each.name, set()).update(each.keys)
+    return {name: sorted(keys) for name, keys in given.items()}
+
+
+def untrue(rows: Iterable[ItemRow], todo: Mapping[tuple[str, int], Scoring]) -> list[str]:
+    """Return the feedback that records errors of evaluators that have had another turn since.
+
+    The new turn's own record (a score, or an error again) is visible by now: a death before this costs nothing,
+    because the next run of the command finds the same.
+    """
+    found: list[str] = []
+    for row in rows:
+        key = (row.example_id, row.repetition)
+        if key in todo and (fresh := _fresh(row, todo[key])) is not None:
+            stale = [each for name, ids in todo[key].stale.items() if name in fresh for each in ids]
+            found.extend(each for each in stale if each not in row.feedback)
+    return found
+
+
+def _fresh(row: ItemRow, todo: Scoring) -> set[str]:
+    """Return the evaluators whose present record on a run is not the error that was found there."""
+    had = {each.name for each in row.evaluated}
+    lacking = set(todo.evaluators)
+    return (set(todo.stale) - lacking) | (had & lacking)
+
+
+def remove(client: Client, feedback: Sequence[str]) -> int:
+    """Delete feedback; return how much of it is still there."""
+    if not feedback:
+        return 0
+    with ThreadPoolExecutor(min(8, len(feedback)), thread_name_prefix="remove") as pool:
+        return sum(not gone for gone in pool.map(lambda one: _remove(client, one), feedback))
+
+
+def _remove(client: Client, feedback: str) -> bool:
+    try:
+        client.delete_feedback(feedback)
+    except LangSmithNotFoundError:
+        return True
+    except Exception:
+        return False
+    return True

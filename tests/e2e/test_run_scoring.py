@@ -1,0 +1,216 @@
+"""A run that is there and lacks scores is scored over what it recorded; its target is never executed again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langsmith import Client, aevaluate
+
+from evalrunner.report.receipt import EvaluatorEntry, Receipt
+from scripts.chaos.rig import Backend, Reading, assert_whole, read_experiment, wait_until
+
+Run = Callable[..., Receipt]
+COUNT = 6
+JUDGE, EXACT = "judging.py:judge", "judging.py:exact"
+
+
+def calls(folder: Path, what: str) -> Counter[str]:
+    path = folder / what
+    return Counter(path.read_text().split()) if path.exists() else Counter()
+
+
+def entries(receipt: Receipt) -> dict[str, EvaluatorEntry]:
+    return {entry.key: entry for entry in receipt.evaluators}
+
+
+def keys(seen: Reading) -> list[list[str]]:
+    return [sorted(score.key for score in seen.feedback.get(root.id, [])) for root in seen.roots]
+
+
+def test_a_mended_judge_scores_what_it_failed_on_and_nothing_else(
+    backend: Backend, run: Run, tmp_path: Path
+) -> None:
+    first = run("judging.py:target", JUDGE, EXACT, dataset=backend.dataset(COUNT).name, env={"BREAKS": "0"})
+    assert (first.exit_code, first.scored) == (5, 0)
+    name = first.experiment["name"]
+    before = read_experiment(backend.client, name)
+
+    plan = run("judging.py:target", JUDGE, EXACT, experiment=name, plan=True)
+    assert plan.plan["to_score"] == 2
+    assert plan.verdict == (
+        "0 of 6 items would be executed, and 2 scored only (their runs are there and lack scores); "
+        "nothing has been."
+    )
+
+    (tmp_path / "mended").touch()
+    second = run("judging.py:target", JUDGE, EXACT, experiment=name)
+    assert (second.exit_code, second.executions, second.scored) == (0, 0, 2), second
+    assert second.evaluator_errors == []
+    row = entries(second)["answer_quality"]
+    assert (row.n, row.errors, row.missing, row.evaluator) == (COUNT, 0, 0, "judge")
+    assert set(entries(second)) == {"answer_quality", "exact"}
+    assert calls(tmp_path, "target") == {str(n): 1 for n in range(COUNT)}
+    assert calls(tmp_path, "exact") == {str(n): 1 for n in range(COUNT)}
+    assert calls(tmp_path, "judge") == {str(n): 1 + (n % 3 == 0) for n in range(COUNT)}
+    after = assert_whole(backend.client, name, keys=["answer_quality", "exact"])
+    assert {root.id for root in after.roots} == {root.id for root in before.roots}
+    assert keys(after) == [["answer_quality", "exact"]] * COUNT, "the record of the error is gone"
+    # It saw the outputs as they had been recorded.
+    scores = [score for some in after.feedback.values() for score in some if score.key == "answer_quality"]
+    assert sorted(score.score or 0 for score in scores) == list(range(1, COUNT + 1))
+
+    third = run("judging.py:target", JUDGE, EXACT, experiment=name)
+    assert (third.exit_code, third.executions, third.scored) == (0, 0, 0)
+    elsewhere = run("judging.py:target", JUDGE, EXACT, experiment=name, run_dir=tmp_path / "elsewhere")
+    assert (elsewhere.exit_code, elsewhere.executions, elsewhere.scored) == (0, 0, 0)
+
+
+def test_one_that_still_fails_fails_again_and_nothing_grows(
+    backend: Backend, run: Run, tmp_path: Path
+) -> None:
+    first = run("judging.py:target", JUDGE, dataset=backend.dataset(3).name)
+    name = first.experiment["name"]
+    before = read_experiment(backend.client, name)
+    for place in ("run", "elsewhere", "elsewhere"):
+        again = run("judging.py:target", JUDGE, experiment=name, run_dir=tmp_path / place)
+        assert (again.exit_code, again.executions, again.scored) == (5, 0, 3), again
+        assert [len(one.items) for one in again.evaluator_errors] == [3]
+    after = read_experiment(backend.client, name)
+    assert {root.id for root in after.roots} == {root.id for root in before.roots}
+    assert keys(after) == keys(before) == [["judge"]] * 3
+    assert calls(tmp_path, "target").total() == 3
+
+
+def test_one_that_is_added_later_scores_the_runs_that_are_there(
+    backend: Backend, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "mended").touch()
+    first = run("judging.py:target", EXACT, dataset=backend.dataset(COUNT).name, repetitions=2)
+    name = first.experiment["name"]
+    added = (JUDGE, "judging.py:sometimes", "judging.py:never")
+    second = run("judging.py:target", EXACT, *added, experiment=name)
+    assert (second.exit_code, second.executions, second.scored) == (0, 0, 2 * COUNT), second
+    assert calls(tmp_path, "target").total() == calls(tmp_path, "exact").total() == 2 * COUNT
+    found = Counter(key for some in keys(read_experiment(backend.client, name)) for key in some)
+    assert found == {"exact": 2 * COUNT, "answer_quality": 2 * COUNT, "even": COUNT}
+    third = run("judging.py:target", EXACT, *added, experiment=name)
+    assert (third.exit_code, third.executions, third.scored) == (0, 0, 0)
+    assert not [text for text in third.warnings if "not scored" in text]
+
+
+def test_what_an_evaluator_had_nothing_to_say_about_is_not_repeated_anywhere(
+    backend: Backend, run: Run, tmp_path: Path
+) -> None:
+    names = ("judging.py:sometimes", "judging.py:never", EXACT)
+    first = run("judging.py:target", *names, dataset=backend.dataset(COUNT).name)
+    assert first.exit_code == 0, first
+    name = first.experiment["name"]
+    before = read_experiment(backend.client, name)
+    for place in ("one", "two", "run"):
+        again = run("judging.py:target", *names, experiment=name, run_dir=tmp_path / place)
+        assert (again.exit_code, again.executions, again.scored) == (0, 0, 0), again
+    after = read_experiment(backend.client, name)
+    assert {root.id for root in after.roots} == {root.id for root in before.roots}
+    assert sorted(map(len, keys(after))) == sorted(map(len, keys(before)))
+    assert calls(tmp_path, "target").total() == COUNT
+
+
+@pytest.mark.parametrize("place", ["run", "elsewhere"])
+def test_feedback_that_was_deleted_is_made_again_without_the_target(
+    backend: Backend, run: Run, tmp_path: Path, place: str
+) -> None:
+    first = run("judging.py:target", EXACT, "judging.py:bare_list", dataset=backend.dataset(4).name)
+    name = first.experiment["name"]
+    seen = assert_whole(backend.client, name, keys=["exact", "first", "second"])
+    gone = next(score for score in seen.feedback[seen.roots[2].id] if score.key == "second")
+    backend.client.delete_feedback(gone.id)
+    second = run(
+        "judging.py:target", EXACT, "judging.py:bare_list", experiment=name, run_dir=tmp_path / place
+    )
+    assert (second.exit_code, second.executions, second.scored) == (0, 0, 1), second
+    after = assert_whole(backend.client, name, keys=["exact", "first", "second"])
+    assert keys(after) == [["exact", "first", "second"]] * 4
+    assert calls(tmp_path, "exact").total() == 4
+    assert gone.id in {score.id for scores in after.feedback.values() for score in scores}
+
+
+def test_runs_of_another_tool_are_scored_at_most_once_and_never_executed(
+    backend: Backend, run: Run, tmp_path: Path
+) -> None:
+    """A key that only some runs have is nobody's business but its evaluator's."""
+    (tmp_path / "mended").touch()
+    dataset = backend.dataset(COUNT)
+    experiment = backend.experiment(dataset)
+    plain(backend, experiment, [*backend.client.list_examples(dataset_id=dataset.id)])
+    before = read_experiment(backend.client, experiment)
+    names = ("judging.py:sometimes", EXACT, JUDGE)
+    first = run("judging.py:target", *names, experiment=experiment)
+    assert (first.exit_code, first.executions, first.scored) == (0, 0, COUNT), first
+    assert calls(tmp_path, "exact").total() == 0, "every run has its score"
+    after = read_experiment(backend.client, experiment)
+    assert {root.id for root in after.roots} == {root.id for root in before.roots}
+    both, odd = ["answer_quality", "even", "exact"], ["answer_quality", "exact"]
+    assert sorted(keys(after)) == sorted([both] * 3 + [odd] * 3), "nothing stands there twice"
+    again = run("judging.py:target", *names, experiment=experiment)
+    assert (again.exit_code, again.executions, again.scored) == (0, 0, 0), again
+
+
+def test_a_command_that_names_no_evaluator_asks_for_no_score(backend: Backend, run: Run) -> None:
+    first = run("judging.py:target", JUDGE, dataset=backend.dataset(2).name)
+    second = run("judging.py:target", experiment=first.experiment["name"])
+    assert (second.executions, second.scored) == (0, 0)
+
+
+def test_scoring_sees_what_executing_sees(backend: Backend, run: Run, tmp_path: Path) -> None:
+    """Outputs, errors, children and the example are the same for an evaluator that comes later."""
+    (tmp_path / "mended").touch()
+    dataset = backend.dataset(COUNT).name
+    together = run("kinds.py:sync", "judging.py:sees", dataset=dataset, run_dir=tmp_path / "a")
+    apart = run("kinds.py:sync", dataset=dataset, run_dir=tmp_path / "b")
+    scored = run(
+        "kinds.py:sync", "judging.py:sees", experiment=apart.experiment["name"], run_dir=tmp_path / "b"
+    )
+    assert scored.scored == COUNT
+    seen = [read_experiment(backend.client, one.experiment["name"]) for one in (together, scored)]
+    told = [sorted(str(s.comment) for scores in one.feedback.values() for s in scores) for one in seen]
+    assert told[0] == told[1]
+    assert all("'add'" in text for text in told[0]), told[0]
+
+
+def plain(backend: Backend, experiment: str, examples: list[Any]) -> None:
+    """Do what anybody does without evalrunner, with a key for every second run."""
+
+    async def target(inputs: dict[str, Any]) -> dict[str, Any]:
+        return {"sum": inputs["i"] + 1, "i": inputs["i"]}
+
+    def exact(outputs: dict[str, Any]) -> dict[str, Any]:
+        return {"key": "exact", "score": 1}
+
+    def sometimes(outputs: dict[str, Any]) -> dict[str, Any]:
+        return {"results": [{"key": "even", "score": 1}] if outputs["i"] % 2 == 0 else []}
+
+    async def evaluate(client: Client) -> None:
+        project = client.read_project(project_name=experiment)
+        results = await aevaluate(
+            target, data=examples, evaluators=[exact, sometimes], experiment=project, client=client
+        )
+        async for _ in results:
+            pass
+
+    client = Client(api_url=backend.url, api_key=backend.endpoint.key)
+    try:
+        asyncio.run(evaluate(client))
+        client.flush()
+        wanted = len(examples) + (len(examples) + 1) // 2
+        wait_until(lambda: scored(backend, experiment) == wanted, what="the SDK's own feedback")
+    finally:
+        client.close()
+
+
+def scored(backend: Backend, experiment: str) -> int:
+    return sum(len(scores) for scores in read_experiment(backend.client, experiment).feedback.values())
