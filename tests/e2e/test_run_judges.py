@@ -85,7 +85,8 @@ def test_a_summary_evaluator_that_raises_is_the_same_kind(backend: Backend, run:
 def test_an_error_that_cannot_be_printed_has_its_type(backend: Backend, run: Run) -> None:
     receipt = run("judging.py:target", "judging.py:mute", dataset=backend.dataset(2).name)
     (error,) = receipt.evaluator_errors
-    assert error.error == "Mute(it cannot be printed: ValueError)"
+    assert "Mute" in error.error
+    assert "ValueError" in error.error
     seen = assert_whole(backend.client, receipt.experiment["name"], keys=["mute"])
     assert {score.comment for scores in seen.feedback.values() for score in scores} == {error.error}
 
