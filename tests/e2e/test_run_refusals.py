@@ -145,6 +145,15 @@ def test_a_script_that_evaluates_when_it_is_imported(
     assert experiments(backend, str(dataset.name)) == []
 
 
+def test_a_tmpdir_as_long_as_batch_systems_make_them_is_no_reason_to_refuse(
+    backend: Backend, command: Cli, tmp_path: Path
+) -> None:
+    folder = tmp_path / ("scratch" * 15)
+    folder.mkdir()
+    done = command("--dataset", backend.dataset(2).name, "--workers", "1", *TARGET, TMPDIR=str(folder))
+    assert done.code == 0, done.err
+
+
 def test_two_runs_over_one_run_folder(backend: Backend, tmp_path: Path, log: ExecutionLog) -> None:
     dataset = backend.dataset(4)
     name = backend.experiment(dataset)

@@ -21,6 +21,7 @@ import multiprocess
 from multiprocess import forkserver
 from multiprocess.connection import Connection
 
+from evalrunner.engines.room import room_for_sockets
 from evalrunner.protocol.messages import Message, decode, encode
 from evalrunner.protocol.worker import WorkerOrder
 
@@ -156,9 +157,10 @@ class LocalEngine:
     """
 
     def __init__(self, start_method: str = "forkserver") -> None:
-        self._method = start_method
-        self._context = multiprocess.get_context(start_method)
-        if start_method == "forkserver":
+        # Where no socket can be made there is no forkserver either.
+        self.method = start_method if start_method == "spawn" or room_for_sockets() else "spawn"
+        self._context = multiprocess.get_context(self.method)
+        if self.method == "forkserver":
             self._context.set_forkserver_preload(PRELOAD)
 
     def start(self, order: WorkerOrder) -> LocalWorker:
@@ -175,7 +177,7 @@ class LocalEngine:
 
     def warm_up(self) -> None:
         """Start the forkserver before the first worker is wanted; it imports while we read the order."""
-        if self._method != "forkserver":
+        if self.method != "forkserver":
             return
         with _without_main():
             forkserver.ensure_running()
