@@ -148,3 +148,103 @@ def test_what_a_run_says_itself_stays_whatever_comes_first(backend: Backend, cli
     expected = {"ls_example_a": "own", "ls_example_b": 2, "ls_example_dataset_split": ["base"], "k": 0}
     assert metadata[:3] == [expected] * 3
     assert metadata[3] == own["metadata"]
+
+
+def told(prompt: int, completion: int, cost: float | None = None) -> dict[str, Any]:
+    """Outputs that tell usage."""
+    usage = {"input_tokens": prompt, "output_tokens": completion, "total_tokens": prompt + completion}
+    return {"usage_metadata": usage if cost is None else {**usage, "total_cost": cost}}
+
+
+Kind = tuple[str, str, dict[str, Any]]  # path of names, run type, outputs
+TWICE: list[tuple[str, list[Kind], tuple[int, float | None]]] = [
+    (
+        "a chain hands on what its model used",
+        [("r", "chain", told(10, 5)), ("r.m", "llm", told(10, 5))],
+        (15, None),
+    ),
+    (
+        "at any depth",
+        [("r", "chain", told(10, 5)), ("r.c", "tool", told(10, 5)), ("r.c.m", "llm", told(10, 5, 0.5))],
+        (15, 0.5),
+    ),
+    (
+        "the last of two models' as its own",
+        [("r", "chain", told(3, 1)), ("r.a", "llm", told(10, 5)), ("r.b", "llm", told(3, 1))],
+        (19, None),
+    ),
+    ("nothing below tells any", [("r", "chain", told(10, 5, 0.5)), ("r.m", "llm", {})], (15, 0.5)),
+    ("a wrapper in a wrapper", [("r", "llm", told(10, 5, 0.5)), ("r.m", "llm", told(10, 5, 0.5))], (15, 0.5)),
+    ("a model that calls another", [("r", "llm", told(10, 5)), ("r.m", "llm", told(3, 1))], (19, None)),
+    (
+        "only the chain knows the cost",
+        [("r", "chain", told(10, 5, 0.5)), ("r.m", "llm", told(10, 5))],
+        (15, 0.5),
+    ),
+    (
+        "a tool that is paid for and asks a model",
+        [("r", "tool", {"usage_metadata": {"total_cost": 0.1}}), ("r.m", "llm", told(10, 5, 0.5))],
+        (15, 0.6),
+    ),
+]
+
+
+@pytest.mark.parametrize(("what", "kinds", "wanted"), TWICE, ids=[what for what, *_ in TWICE])
+def test_each_use_of_a_model_is_counted_once(
+    backend: Backend, client: Client, what: str, kinds: list[Kind], wanted: tuple[int, float | None]
+) -> None:
+    session, ids = f"once-{uuid.uuid4().hex[:8]}", {path: run_id() for path, *_ in kinds}
+    for path, kind, outputs in reversed(kinds):
+        above = [path[: at + 1] for at in range(len(path)) if at + 1 == len(path) or path[at + 1] == "."]
+        order = ".".join(f"{STAMP}{ids[one]}" for one in above)
+        parent = {"parent_run_id": ids[above[-2]]} if len(above) > 1 else {}
+        fields = {"run_type": kind, "trace_id": ids["r"], "dotted_order": order, "outputs": outputs, **parent}
+        assert backend.multipart(body(post(ids[path], session, **fields))).status_code == 202
+    tokens, cost = wanted
+    root = client.read_run(ids["r"])
+    assert (root.total_tokens, root.total_cost and float(root.total_cost)) == (tokens, cost)
+    project = client.read_project(project_name=session, include_stats=True)
+    assert (project.total_tokens, project.total_cost and float(project.total_cost)) == (tokens, cost)
+    session_id = str(project.id)
+    stats = backend.call("POST", "/runs/stats", json={"session": [session_id]}).json()
+    roots = backend.call("POST", "/runs/stats", json={"session": [session_id], "is_root": True}).json()
+    assert stats["total_tokens"] == roots["total_tokens"] == tokens
+    newer = {"project_ids": [session_id], "min_start_time": OLD, "is_root": True, "include_subtree_usage": True,
+             "selects": ["TOTAL_TOKENS", "TOTAL_COST"]}  # fmt: skip
+    (item,) = backend.call("POST", "/api/v2/runs/query", json=newer).json()["items"]
+    assert (item["total_tokens"], item["total_cost"]) == (tokens, cost)
+    asked = {"project_id": session_id, "min_start_time": OLD, "selects": ["TOTAL_TOKENS", "TOTAL_COST"]}
+    (trace,) = backend.call("POST", "/api/v2/traces/query", json=asked).json()["items"]
+    assert (trace["trace_aggregates"]["total_tokens"], trace["trace_aggregates"]["total_cost"]) == (
+        tokens,
+        cost,
+    )
+    found = client.list_runs(project_name=session, filter=f"eq(total_tokens, {tokens})", is_root=True)
+    assert [str(run.id) for run in found] == [ids["r"]]
+
+
+def test_filters_see_the_usage_that_the_answer_shows(backend: Backend, tree: dict[str, str]) -> None:
+    for text in ("gt(total_tokens, 20)", "eq(prompt_tokens, 30)", "lte(completion_tokens, 1)", "eq(total_cost, 0.35)",
+                 "gt(total_cost, 0.1)", "not(gt(total_tokens, 20))", "eq(total_tokens, null)"):  # fmt: skip
+        every = backend.call("POST", "/runs/query", json={"session": [tree["session"]]}).json()["runs"]
+        asked = {"session": [tree["session"]], "filter": text}
+        found = {run["id"] for run in backend.call("POST", "/runs/query", json=asked).json()["runs"]}
+        assert found == {run["id"] for run in every if shows(run, text)}, text
+    for whole, wanted in ((True, ["chain", "root"]), (False, [])):
+        newer = {"project_ids": [tree["session"]], "min_start_time": OLD, "filter": "gt(total_tokens, 21)",
+                 "selects": ["NAME"], "include_subtree_usage": whole}  # fmt: skip
+        items = backend.call("POST", "/api/v2/runs/query", json=newer).json()["items"]
+        assert sorted(item["name"] for item in items) == wanted
+    asked = {"session": [tree["session"]], "trace_filter": "gt(total_tokens, 31)"}
+    assert len(backend.call("POST", "/runs/query", json=asked).json()["runs"]) == 5
+
+
+def shows(run: dict[str, Any], text: str) -> bool:
+    """What the filter says of the run as it is shown, worked out by hand."""
+    if text.startswith("not("):
+        return not shows(run, text[4:-1])
+    (name, _, rest), value = text.partition("("), text[:-1].split(", ")[1]
+    held, asked = run[rest.split(",")[0]], None if value == "null" else float(value)
+    if held is None or asked is None:
+        return name == "eq" and held is asked
+    return bool({"eq": float(held) == asked, "gt": float(held) > asked, "lte": float(held) <= asked}[name])

@@ -20,6 +20,7 @@ from evalrunner.backend.faults import FaultPlan
 from evalrunner.backend.flags import FLAGS
 from evalrunner.backend.gate import Gate
 from evalrunner.backend.presign import Signer
+from evalrunner.backend.prices import prices_for
 from evalrunner.backend.read_only import only_reads
 from evalrunner.backend.routes import (
     admin,
@@ -81,21 +82,23 @@ def create_app(
     allowed_hosts: tuple[str, ...] | None = None,
     flags: Mapping[str, bool] | None = None,
     read_only: bool = False,
+    prices: Path | None = None,
 ) -> Starlette:
     """Open the store and return the application; it closes the store when its lifespan ends.
 
     Clients must send `token` as their API key. `allowed_hosts` are the names that a Host header may
     carry (any port); None allows all. `flags` replace those of /info; with ch_query_enabled false the
     older reads of runs answer 501, as a service without them does. With `read_only` the store is only
-    read, and must be there: whatever may write answers 403. StoreError if the store cannot be opened,
-    ValueError without token.
+    read, and must be there: whatever may write answers 403. `prices` is a table of what models cost
+    (prices.toml). StoreError if the store cannot be opened, ConfigError for a bad table, ValueError without token.
     """
     if not token:
         raise ValueError("the backend needs a token: without one, everybody could read and write the store")
+    table = prices_for(store_path, prices)
     store = ReadOnlyStore(store_path) if read_only else Store(store_path)
     plan = faults or FaultPlan()
     plan.arm()
-    parts = Deps(store, Signer(store.url_secret), plan, {**FLAGS, **(flags or {})})
+    parts = Deps(store, Signer(store.url_secret), plan, {**FLAGS, **(flags or {})}, table)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -15,6 +15,7 @@ from evalrunner.backend.body import read_body
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.faults import FaultPlan
 from evalrunner.backend.presign import Signer
+from evalrunner.backend.prices import Prices
 from evalrunner.backend.store.base import OpenStore
 from evalrunner.backend.store.bookmarks import Bookmarks
 from evalrunner.backend.wire import is_uuid, json_object, load_json, uuid_text
@@ -22,12 +23,13 @@ from evalrunner.backend.wire import is_uuid, json_object, load_json, uuid_text
 
 @dataclass(slots=True)
 class Deps:
-    """The open store, the signer of addresses, the plan of faults now in force, and the flags of /info."""
+    """The open store, the signer of addresses, the plan of faults now in force, the flags of /info, the prices."""
 
     store: OpenStore
     signer: Signer
     faults: FaultPlan
     flags: dict[str, bool]
+    prices: Prices
     bookmarks: Bookmarks = field(default_factory=Bookmarks)  # of the listing of examples
     tasks: set[asyncio.Task[None]] = field(default_factory=set)  # what is to happen later
 

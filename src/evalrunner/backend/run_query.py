@@ -16,6 +16,7 @@ from evalrunner.backend.store.functions import marks
 from evalrunner.backend.wire import time_text, uuid_text
 
 PAGE = 100
+ROOTS = "parent_run_id IS NULL"
 _SCOPES = ("session", "session_id", "id", "trace", "parent_run", "reference_example")
 _IDS = {
     "session": "session_id",
@@ -82,10 +83,15 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def add_filters(query: RunQuery, given: dict[str, Any], sessions: list[str]) -> None:
-    """Narrow by `filter` (the run), `trace_filter` (its root) and `tree_filter` (any run of its trace)."""
+def add_filters(
+    query: RunQuery, given: dict[str, Any], sessions: list[str], *, subtrees: bool = True
+) -> None:
+    """Narrow by `filter` (the run), `trace_filter` (its root) and `tree_filter` (any run of its trace).
+
+    `subtrees`: the answer shows a run's tokens and costs with those of its descendants.
+    """
     if given.get("filter") is not None:
-        condition, args = of_run(_text(given["filter"], "filter"))
+        condition, args = of_run(_text(given["filter"], "filter"), subtrees=subtrees)
         query.add(condition, *args)
     for name in ("trace_filter", "tree_filter"):
         if given.get(name) is not None:
@@ -127,7 +133,7 @@ def _simple(query: RunQuery, given: dict[str, Any]) -> None:
         query.add("run_type = ?", given["run_type"])
     root = given.get("is_root", True if given.get("execution_order") == 1 else None)
     if root is not None:
-        query.add("parent_run_id IS NULL" if root else "parent_run_id IS NOT NULL")
+        query.add(ROOTS if root else "parent_run_id IS NOT NULL")
     if "error" in given:
         query.add("status = 'error'" if given["error"] else "status <> 'error'")
     if "start_time" in given:

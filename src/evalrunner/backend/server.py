@@ -36,13 +36,15 @@ def serve(
     admin_token: str | None = None,
     flags: Mapping[str, bool] | None = None,
     read_only: bool = False,
+    prices: Path | None = None,
     limits: Limits = LIMITS,
 ) -> None:
     """Run the server until SIGTERM, SIGINT or until `stop()` is true; then end what is in flight, and return.
 
     `ready(url)` is called once, when connections are accepted; port 0 takes a free port. `stop` is
     asked about twice a second and must not block. Signals are heeded only in the main thread.
-    ValueError without a token, StoreError for a store that cannot be opened, OSError for a port in use.
+    ValueError without a token, ConfigError for a bad table of prices, StoreError for a store that cannot be
+    opened, OSError for a port in use.
     """
     if not token:
         raise ValueError("the backend needs a token: without one, everybody could read and write the store")
@@ -51,7 +53,14 @@ def serve(
     try:
         hosts = (*LOOPBACK, host) if _is_loopback(host) else None
         app = create_app(
-            store, token, plan, admin_token=admin_token, allowed_hosts=hosts, flags=flags, read_only=read_only
+            store,
+            token,
+            plan,
+            admin_token=admin_token,
+            allowed_hosts=hosts,
+            flags=flags,
+            read_only=read_only,
+            prices=prices,
         )
     except BaseException:
         listener.close()

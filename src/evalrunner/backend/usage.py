@@ -16,6 +16,8 @@ _TOKENS = {
     "total_tokens": "total_tokens",
 }
 _COSTS = {"prompt_cost": "input_cost", "completion_cost": "output_cost", "total_cost": "total_cost"}
+_DIGITS = 30  # a cost beyond 10**30 or below 10**-30 is none
+_PARTS = ("prompt_cost", "completion_cost")
 _DETAILS = {
     "prompt_token_details": "input_token_details",
     "completion_token_details": "output_token_details",
@@ -38,6 +40,8 @@ def usage_columns(outputs: Any, extra: Any, events: Any) -> dict[str, Any]:
     for column, key in _COSTS.items():
         if (cost := _cost(usage.get(key))) is not None:
             columns[column] = cost
+    if "total_cost" not in columns and (parts := [columns[one] for one in _PARTS if one in columns]):
+        columns["total_cost"] = format(sum(map(Decimal, parts)), "f")
     details = {name: usage[key] for name, key in _DETAILS.items() if isinstance(usage.get(key), dict)}
     if details:
         columns["usage_details"] = orjson.dumps(details)
@@ -61,7 +65,7 @@ def _cost(value: Any) -> str | None:
         cost = Decimal(str(value))
     except InvalidOperation:
         return None
-    return str(cost) if cost.is_finite() else None
+    return format(cost, "f") if cost.is_finite() and abs(cost.adjusted()) < _DIGITS else None
 
 
 def _first_token(events: list[Any]) -> dict[str, Any]:

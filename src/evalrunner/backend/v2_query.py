@@ -36,7 +36,7 @@ def run_query(body: dict[str, Any]) -> RunQuery:
             ids = [uuid_text(one, name) for one in as_list(told[name])]
             query.add(f"{column} IN ({marks(ids)})", *ids)
     _flags(query, told)
-    add_filters(query, told, sessions)
+    add_filters(query, told, sessions, subtrees=bool(told.get("include_subtree_usage")))
     _cursor(query, told)
     return query
 
@@ -67,7 +67,7 @@ def trace_runs_query(trace_id: str, told: dict[str, Any]) -> RunQuery:
         if told.get(name) is not None:
             query.add(f"start_time {sign} ?", time_text(told[name], name))
     if told.get("filter") is not None:
-        condition, args = of_run(text(told["filter"], "filter"))
+        condition, args = of_run(text(told["filter"], "filter"), subtrees=False)
         query.add(condition, *args)
     return query
 

@@ -68,6 +68,10 @@ def command(
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Show the store and take in nothing; a writer may be at work.")
     ] = False,
+    prices: Annotated[
+        Path | None,
+        typer.Option(metavar="TABLE", help="What models cost, as prices.toml beside the store would say it."),
+    ] = None,
     faults: Annotated[
         Path | None, typer.Option(metavar="PLAN", help="Misbehave as the TOML plan in this file says.")
     ] = None,
@@ -99,7 +103,7 @@ def command(
         try:
             serve(
                 path, host=host, port=port, token=token, faults=faults, ready=ready, flags=_FLAGS[query],
-                read_only=read_only,
+                read_only=read_only, prices=prices,
             )  # fmt: skip
         except OSError as error:
             raise RunFolderError(f"cannot serve at {host}:{port}: {error.strerror or error}") from None

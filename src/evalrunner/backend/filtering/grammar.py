@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -45,14 +45,17 @@ class Grammar:
 
     def sql(self, node: Node) -> Sql:
         """Return (SQL condition, its arguments); 400, with the place, for what is not served."""
+        return self._sql(_named(node))
+
+    def _sql(self, node: Node) -> Sql:
         if not isinstance(node, Call):
             raise wrong(node, 'expected a call such as eq(name, "x")')
         if node.name == "and" and node.args:
             return _joined("AND", self._all(node))
         if node.name == "or" and node.args:
-            return _joined("OR", [self.sql(arg) for arg in node.args])
+            return _joined("OR", [self._sql(arg) for arg in node.args])
         if node.name == "not" and len(node.args) == 1:
-            return _negated(self.sql(node.args[0]))
+            return _negated(self._sql(node.args[0]))
         rows = self._rows_of(node)
         return self._leaf(node) if rows is None else self._some_row(rows, [node])
 
@@ -65,7 +68,7 @@ class Grammar:
                 others.append(arg)
             else:
                 _bundle(bundles, rows, arg)
-        made = [self.sql(arg) for arg in others if not self._joins(bundles, arg)]
+        made = [self._sql(arg) for arg in others if not self._joins(bundles, arg)]
         return [*made, *(self._some_row(rows, leaves) for rows, leaves in bundles)]
 
     def _joins(self, bundles: list[tuple[Rows, list[Call]]], node: Node) -> bool:
@@ -121,8 +124,8 @@ class Grammar:
             if isinstance(value.value, bool) and name in self.flags and call.name in ("eq", "neq"):
                 return f"{self.flags[name]} {_COMPARE[call.name]} ?", [int(value.value)]
             return f"{expression} {_COMPARE[call.name]} ?", [self._value(name, value)]
-        if call.name == "in" and isinstance(value, Items):
-            some = [self._value(name, item) for item in value.nodes]
+        if call.name == "in" and isinstance(value, (Items, Literal)):
+            some = [self._value(name, item) for item in _each(value)]
             return f"{expression} IN ({','.join('?' * len(some))})", some
         return None
 
@@ -137,7 +140,7 @@ class Grammar:
     def _held(self, call: Call, name: str) -> Sql | None:
         """Return has() and in() of a list, has() and exists() of a document."""
         value = call.args[1]
-        wanted = list(value.nodes) if isinstance(value, Items) and call.name == "in" else [value]
+        wanted = _each(value) if call.name == "in" else [value]
         if name in self.lists and call.name in ("has", "in"):
             texts = [_text(node) for node in wanted]
             each = f"json_each({self.lists[name]})"
@@ -156,6 +159,22 @@ class Grammar:
             raise wrong(call, f"search takes a text, or a field ({', '.join(self.texts)}) and a text")
         pattern = _text(wanted).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         return _joined("OR", [(f"{place} LIKE ? ESCAPE '\\'", [f"%{pattern}%"]) for place in where])
+
+
+def _named(node: Node) -> Node:
+    """Return the tree with the fields that stand in quotes, where nothing but a field can stand."""
+    if not isinstance(node, Call) or not node.args:
+        return node
+    first, *rest = node.args
+    if node.name in _LOGIC:
+        return replace(node, args=tuple(map(_named, node.args)))
+    if isinstance(first, Literal) and isinstance(first.value, str) and (rest or node.name == "exists"):
+        first = Field(first.value, first.at)
+    return replace(node, args=(first, *rest))
+
+
+def _each(value: Node) -> list[Node]:
+    return list(value.nodes) if isinstance(value, Items) else [value]
 
 
 def _joined(word: str, made: Iterable[Sql]) -> Sql:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.filtering.grammar import Grammar, Rows, Sql
 from evalrunner.backend.filtering.syntax import parse
 from evalrunner.backend.store.functions import marks
+from evalrunner.backend.usage_rules import COSTS, COUNTS, USAGE, subtree_sum
 from evalrunner.backend.wire import time_text, uuid_text
 
 _EXTRA = "CAST(runs.extra AS TEXT)"
@@ -24,10 +26,8 @@ LATENCY = "ROUND((julianday(end_time) - julianday(start_time)) * 86400.0, 4)"  #
 _FIRST_TOKEN = "ROUND((julianday(first_token_time) - julianday(start_time)) * 86400.0, 4)"  # noqa: S105
 
 _TIMES = ("start_time", "end_time", "first_token_time")
-_COUNTS = ("total_tokens", "prompt_tokens", "completion_tokens")
-_COSTS = ("total_cost", "prompt_cost", "completion_cost")
 _SECONDS = ("latency", "latency_seconds", "time_to_first_token")
-_NUMBERS = frozenset({*_COUNTS, *_COSTS, *_SECONDS, "feedback_score"})
+_NUMBERS = frozenset({*USAGE, *_SECONDS, "feedback_score"})
 _LOWER = ("run_type", "status")
 _IDS = {
     "id": "runs.id", "run_id": "runs.id", "trace_id": "trace_id", "trace": "trace_id",
@@ -42,6 +42,7 @@ _VALUE = (
     "ELSE CAST({0}.value AS TEXT) END"
 )
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -83,15 +84,19 @@ def _number(name: str, value: Any) -> Any:
         return float(match[1]) * _UNITS[match[2]]
     if isinstance(value, (bool, int, float)):
         return value
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return float(value)
     units = ", or a text such as '1.5s'" if name in _SECONDS else ""
     raise HttpError(400, f"{name} is compared with a number{units}")
 
 
+_OWN = {**{name: name for name in COUNTS}, **{name: f"CAST({name} AS REAL)" for name in COSTS}}
+_SUBTREES = {name: subtree_sum(name) for name in USAGE}
 GRAMMAR = Grammar(
     fields={
         **_IDS,
-        **{name: name for name in (*_TIMES, *_COUNTS, "name", "run_type", "status")},
-        **{name: f"CAST({name} AS REAL)" for name in _COSTS},
+        **{name: name for name in (*_TIMES, "name", "run_type", "status")},
+        **_SUBTREES,
         "error": "NULLIF(error, '')",
         "is_root": "(parent_run_id IS NULL)",
         "latency": LATENCY,
@@ -116,9 +121,15 @@ GRAMMAR = Grammar(
 )
 
 
-def of_run(text: str) -> Sql:
-    """Return the condition that a `filter` puts on the run itself."""
-    return GRAMMAR.sql(parse(text))
+_OF_ITSELF = replace(GRAMMAR, fields={**GRAMMAR.fields, **_OWN})
+
+
+def of_run(text: str, *, subtrees: bool = True) -> Sql:
+    """Return the condition that a `filter` puts on the run.
+
+    With `subtrees`, its tokens and costs are those of its descendants too, as an answer is to show them.
+    """
+    return (GRAMMAR if subtrees else _OF_ITSELF).sql(parse(text))
 
 
 def of_trace(text: str, sessions: list[str], *, root: bool) -> Sql:

@@ -73,7 +73,7 @@ async def _take(request: Request, batch: Batch, **told: str) -> Response:
 
     def work(connection: sqlite3.Connection) -> Written:
         new = not_received(connection, held)
-        written = write_batch(connection, batch, whole)
+        written = write_batch(connection, batch, whole, parts.prices)
         hold_back(connection, new)
         return written
 

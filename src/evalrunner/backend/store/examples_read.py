@@ -121,7 +121,7 @@ class ExampleRuns:
 
 
 def has_runs(
-    examples: str, sessions: list[str], filters: dict[str, list[str]]
+    examples: str, sessions: list[str], filters: dict[str, list[str]], *, subtrees: bool = True
 ) -> tuple[list[str], list[Any]]:
     """Return the conditions, with arguments, that an example has root runs in the sessions, as filtered."""
     conditions: list[str] = []
@@ -131,7 +131,7 @@ def has_runs(
         condition = f"session_id IN ({marks(some)}) AND parent_run_id IS NULL AND post_n > 0"
         args += some
         for one in filters.get(session, []):
-            more, values = of_run(one)
+            more, values = of_run(one, subtrees=subtrees)
             condition += f" AND {more}"
             args += values
         example = f"reference_example_id = {examples}.example_id"

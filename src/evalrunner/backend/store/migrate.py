@@ -22,6 +22,7 @@ MIGRATIONS: dict[int, str] = {
     8: "to_9_queue_items.sql",
     9: "to_10_usage.sql",
     10: "to_11_evaluators.sql",
+    11: "to_12_usage_once.sql",
 }
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
 

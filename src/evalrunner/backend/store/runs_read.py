@@ -15,7 +15,8 @@ from evalrunner.backend.presign import Signer
 from evalrunner.backend.run_query import RunQuery, make_cursor
 from evalrunner.backend.store.functions import marks
 from evalrunner.backend.store.stats import run_feedback_stats
-from evalrunner.backend.store.usage_sums import USAGE, add_descendants
+from evalrunner.backend.store.usage_sums import show_subtrees
+from evalrunner.backend.usage_rules import USAGE
 from evalrunner.backend.wire import fragment
 
 _ALWAYS = (
@@ -105,7 +106,7 @@ class RunReader:
     def _joined(self, runs: list[dict[str, Any]], wanted: Iterable[str]) -> None:
         ids = [run["id"] for run in runs]
         if self.subtrees and not {*USAGE, "first_token_time"}.isdisjoint(wanted):
-            add_descendants(self.connection, runs, first_tokens=self.first_tokens)
+            show_subtrees(self.connection, runs, first_tokens=self.first_tokens)
         if "feedback_stats" in wanted:
             stats = run_feedback_stats(self.connection, ids, self.comparison)
             for run in runs:

@@ -7,30 +7,29 @@ from typing import Any
 
 import orjson
 
-from evalrunner.backend.run_query import RunQuery
+from evalrunner.backend.run_query import ROOTS, RunQuery
 from evalrunner.backend.store.stats import feedback_stats_of, percentile
+from evalrunner.backend.usage_rules import USAGE, counted, subtree_sum
 
-_NAMES = (
-    "prompt_tokens",
-    "completion_tokens",
-    "total_tokens",
-    "prompt_cost",
-    "completion_cost",
-    "total_cost",
-)
 _SELECT = (
-    "SELECT id, (julianday(end_time) - julianday(start_time)) * 86400.0, "  # noqa: S608
+    "SELECT id, (julianday(end_time) - julianday(start_time)) * 86400.0, "
     "(julianday(first_token_time) - julianday(start_time)) * 86400.0, status = 'error', start_time, "
-    f"{', '.join(f'CAST({name} AS REAL)' for name in _NAMES)} FROM runs"
 )
+_OWN = ", ".join(f"CAST({counted('runs', name)} AS REAL)" for name in USAGE)
+_WHOLE = ", ".join(f"CAST({subtree_sum(name)} AS REAL)" for name in USAGE)
 
 
 def runs_stats(connection: sqlite3.Connection, query: RunQuery) -> dict[str, Any]:
-    """Return counts, latencies, tokens, costs and feedback of the runs that the query finds."""
-    rows = connection.execute(f"{_SELECT} WHERE {' AND '.join(query.where)}", query.args).fetchall()
+    """Return counts, latencies, tokens, costs and feedback of the runs that the query finds.
+
+    Root runs stand for their traces; where children are found too, each run stands for itself.
+    """
+    usage = _WHOLE if ROOTS in query.where else _OWN
+    sql = f"{_SELECT}{usage} FROM runs WHERE {' AND '.join(query.where)}"
+    rows = connection.execute(sql, query.args).fetchall()
     took, first = _ordered(rows, 1), _ordered(rows, 2)
-    tokens = _ordered(rows, 5 + _NAMES.index("total_tokens"))
-    sums = {name: sum(row[place] or 0 for row in rows) for place, name in enumerate(_NAMES, 5)}
+    tokens = _ordered(rows, 5 + USAGE.index("total_tokens"))
+    sums = {name: sum(row[place] or 0 for row in rows) for place, name in enumerate(USAGE, 5)}
     return {
         "run_count": len(rows),
         "latency_p50": percentile(took, 0.50),

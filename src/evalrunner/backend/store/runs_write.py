@@ -11,10 +11,12 @@ from datetime import datetime
 from typing import Any
 
 from evalrunner.backend.ingest import Batch, Kind, RunAttachment, RunOp
+from evalrunner.backend.prices import Prices
 from evalrunner.backend.store.feedback import upsert_feedback
 from evalrunner.backend.store.functions import marks
 from evalrunner.backend.store.runs_example import tell_examples
 from evalrunner.backend.store.runs_limit import beyond_limit
+from evalrunner.backend.store.runs_price import price, unprice
 from evalrunner.backend.wire import now_text
 
 _COLUMNS = (
@@ -52,8 +54,10 @@ class Written:
     surplus: list[RunOp] = field(default_factory=list)
 
 
-def write_batch(connection: sqlite3.Connection, batch: Batch, whole: bool = False) -> Written:
-    """Apply a batch.
+def write_batch(
+    connection: sqlite3.Connection, batch: Batch, whole: bool = False, prices: Prices | None = None
+) -> Written:
+    """Apply a batch, and work out what its runs cost that do not tell it.
 
     With `whole`, one repeated operation is enough to apply nothing of it.
     """
@@ -63,7 +67,10 @@ def write_batch(connection: sqlite3.Connection, batch: Batch, whole: bool = Fals
         return Written(False)
     surplus = beyond_limit(connection, fresh)
     lost = {op.run_id for op in surplus}
-    _apply(connection, [op for op in fresh if op.run_id not in lost] if lost else fresh)
+    kept = [op for op in fresh if op.run_id not in lost] if lost else fresh
+    _apply(connection, kept)
+    if prices is not None:
+        price(connection, {op.run_id for op in kept}, prices)
     _attach(connection, (one for one in batch.attachments if one.run_id not in lost))
     news = upsert_feedback(connection, batch.feedback)
     return Written(bool(fresh or news or not repeated), surplus)
@@ -98,6 +105,7 @@ def _apply(connection: sqlite3.Connection, ops: list[RunOp]) -> None:
     names: dict[str, str] = {}
     for op in ops:
         _place(connection, op, names)
+    unprice(connection, {op.run_id for op in ops})
     for kind in ("post", "patch"):
         rows = [(op.run_id, *map(op.values.get, _COLUMNS)) for op in ops if op.kind == kind]
         connection.executemany(_UPSERT[kind], rows)

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from evalrunner.backend.store.functions import marks
+from evalrunner.backend.usage_rules import COSTS, COUNTS, USAGE, counted, tells
 
 _SUMS = (
     "SELECT {owner}, key, COUNT(*), COUNT(score), SUM(score), SUM(score * score), MIN(score), MAX(score) "
@@ -130,18 +131,18 @@ def percentile(ordered: list[float], share: float) -> float | None:
 
 
 def _usage(connection: sqlite3.Connection, session_id: str) -> dict[str, Any]:
+    """Return the sums over a session's runs, each use of a model counted once."""
     sql = (
-        "SELECT SUM(prompt_tokens), SUM(completion_tokens), SUM(total_tokens) FROM runs "
-        "WHERE session_id = ? AND post_n > 0"
+        f"SELECT {', '.join(counted('runs', name) for name in USAGE)} FROM runs "  # noqa: S608
+        f"WHERE session_id = ? AND post_n > 0 AND {tells('runs')}"
     )
-    prompt, completion, total = connection.execute(sql, (session_id,)).fetchone()
-    usage: dict[str, Any] = {"prompt_tokens": prompt or 0, "completion_tokens": completion or 0}
-    usage["total_tokens"] = total or 0
-    for name in ("prompt_cost", "completion_cost", "total_cost"):
-        rows = connection.execute(
-            f"SELECT {name} FROM runs WHERE session_id = ? AND post_n > 0 AND {name} IS NOT NULL",  # noqa: S608
-            (session_id,),
-        )
-        costs = [Decimal(row[0]) for row in rows]
-        usage[name] = str(sum(costs, Decimal(0))) if costs else None
-    return usage
+    told: dict[str, list[Any]] = {name: [] for name in USAGE}
+    for row in connection.execute(sql, (session_id,)):
+        for name, value in zip(USAGE, row, strict=True):
+            if value is not None:
+                told[name].append(value)
+    costs = {name: sum(map(Decimal, told[name]), Decimal(0)) for name in COSTS if told[name]}
+    return {
+        **{name: sum(told[name]) for name in COUNTS},
+        **{name: format(costs[name], "f") if name in costs else None for name in COSTS},
+    }

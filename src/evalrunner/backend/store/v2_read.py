@@ -14,13 +14,13 @@ from evalrunner.backend.run_query import RunQuery
 from evalrunner.backend.store.examples_read import ExampleQuery, ExampleReader, has_runs
 from evalrunner.backend.store.functions import marks
 from evalrunner.backend.store.runs_read import RunReader
+from evalrunner.backend.usage_rules import COSTS, USAGE, counted
 from evalrunner.backend.v2_shape import AGGREGATES, Shape
 
 _MOST_IN_A_TRACE = 25_000
-_TOTALS = (
-    "prompt_tokens", "completion_tokens", "total_tokens", "prompt_cost", "completion_cost", "total_cost",
-)  # fmt: skip
-_SUMS = ", ".join(f"SUM(CAST({name} AS {'REAL' if 'cost' in name else 'INTEGER'}))" for name in _TOTALS)
+_SUMS = ", ".join(
+    f"SUM(CAST({counted('runs', name)} AS {'REAL' if name in COSTS else 'INTEGER'}))" for name in USAGE
+)
 
 
 def run_page(reader: RunReader, query: RunQuery, shape: Shape) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def trace_totals(connection: sqlite3.Connection, traces: list[str]) -> dict[str,
         "WHERE trace_id IN (SELECT value FROM json_each(?)) AND post_n > 0 GROUP BY trace_id"
     )
     rows = connection.execute(sql, (orjson.dumps(traces).decode(),))
-    return {row[0]: dict(zip((*_TOTALS, "first_token_time"), row[1:], strict=True)) for row in rows}
+    return {row[0]: dict(zip((*USAGE, "first_token_time"), row[1:], strict=True)) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def _picked(connection: sqlite3.Connection, asked: ExperimentRuns) -> list[tuple
     if asked.examples is not None:
         where.append(f"example_id IN ({marks(asked.examples)})")
         args += asked.examples
-    conditions, more = has_runs("v", asked.sessions, asked.filters)
+    conditions, more = has_runs("v", asked.sessions, asked.filters, subtrees=False)
     where += conditions
     args += more
     order, keys = _order(asked)
