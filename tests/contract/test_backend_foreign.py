@@ -349,6 +349,36 @@ def test_attachments_that_would_collide_are_refused(
     assert sorted(kept) == ["a", "b"]
 
 
+def test_a_session_tells_its_number_and_how_far_it_is(backend: Backend, client: Client) -> None:
+    dataset = client.create_dataset(f"d-{uuid.uuid4().hex[:8]}")
+    client.create_examples(dataset_id=dataset.id, examples=[{"inputs": {"x": x}} for x in range(4)])
+    made = [
+        backend.call("POST", "/sessions", json={
+            "name": f"e{at}-{uuid.uuid4().hex[:6]}", "reference_dataset_id": str(dataset.id), "num_examples": 4,
+            "num_repetitions": 2, "evaluator_keys": ["right", "fast"], "start_time": f"2026-01-0{at}T00:00:00Z",
+        }).json()
+        for at in (1, 2)
+    ]  # fmt: skip
+    assert [one["test_run_number"] for one in made] == [1, 2]
+    for example in list(client.list_examples(dataset_id=dataset.id))[:2]:
+        run = run_id()
+        fields = {"session_id": made[1]["id"], "reference_example_id": str(example.id)}
+        told = part(f"feedback.{run_id()}", {"run_id": run, "trace_id": run, "key": "right", "score": 1})
+        assert backend.multipart(body(post(run, "unused", **fields), told)).ok
+    read = backend.call("GET", f"/sessions/{made[1]['id']}?include_stats=true").json()
+    wanted = {
+        "expected_run_count": 8,
+        "run_progress": 0.25,
+        "evaluator_progress": {"right": 0.25, "fast": 0.0},
+    }
+    assert (read["test_run_number"], read["experiment_progress"]) == (2, wanted)
+    listed = backend.call("GET", f"/sessions?reference_dataset={dataset.id}&include_stats=true").json()
+    assert (listed[0]["test_run_number"], listed[0]["experiment_progress"]) == (2, wanted)
+    assert backend.call("GET", f"/sessions/{made[0]['id']}").json()["experiment_progress"] is None
+    plain = backend.call("GET", "/sessions?name=default&include_stats=true").json()[0]
+    assert (plain["test_run_number"], plain["experiment_progress"]) == (None, None)
+
+
 def test_every_refusal_has_the_same_shape(backend: Backend, tmp_path: Path) -> None:
     for answer in (
         requests.get(f"{backend.url}/sessions", timeout=10),

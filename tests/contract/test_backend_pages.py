@@ -102,13 +102,38 @@ def test_the_token_signs_in_and_leads_on(backend: Backend) -> None:
         assert session.get(f"{backend.url}/ui/", timeout=10).status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/ui/", f"/ui/experiments/{NOBODYS}", "/ui/nothing", "/o/t/datasets/x"])
+@pytest.mark.parametrize("path", ["/ui/", f"/ui/experiments/{NOBODYS}", "/ui/nothing"])
 def test_without_cookie_there_is_only_the_sign_in(backend: Backend, path: str) -> None:
     answer = requests.get(backend.url + path, timeout=10)
     assert answer.status_code == 401
     assert 'name="token"' in answer.text
     key = requests.get(backend.url + path, headers={"x-api-key": TOKEN}, timeout=10)
     assert key.status_code == 401
+
+
+def test_a_link_of_the_sdk_leads_to_its_page_by_way_of_the_sign_in(backend: Backend) -> None:
+    made = Made(backend)
+    for rest, page in (
+        (f"datasets/{made.dataset}", f"/ui/datasets/{made.dataset}"),
+        (
+            f"datasets/{made.dataset}/compare?selectedSessions={made.session}",
+            f"/ui/experiments/{made.session}",
+        ),
+        (f"projects/p/{made.session}", f"/ui/experiments/{made.session}"),
+    ):
+        with requests.Session() as visitor:
+            asked = visitor.get(f"{backend.url}/o/tenant/{rest}", timeout=10)
+            assert (asked.status_code, 'name="token"' in asked.text) == (200, True)
+            found = re.search(r'name="next" value="([^"]+)"', asked.text)
+            assert found is not None
+            form = {"token": TOKEN, "next": found[1].replace("&amp;", "&")}
+            landed = visitor.post(f"{backend.url}/login", data=form, timeout=10)
+            assert (landed.status_code, landed.url) == (200, backend.url + page)
+            again = visitor.get(f"{backend.url}/o/tenant/{rest}", timeout=10)
+            assert again.url == backend.url + page
+            assert visitor.get(asked.url, timeout=10).url == backend.url + page
+    code = f"{backend.url}{sign_in_path(TOKEN)}&next=//evil.example/"
+    assert requests.get(code, allow_redirects=False, timeout=10).headers["location"] == "/ui/"
 
 
 def test_wrong_codes_tokens_and_cookies(backend: Backend, visitor: requests.Session) -> None:
@@ -246,6 +271,32 @@ def test_a_trace_is_a_tree(backend: Backend, visitor: requests.Session) -> None:
     depths = re.findall(r'class="d(\d+)" href="/ui/runs/([0-9a-f-]+)#run"', page)
     assert {run: int(depth) for depth, run in depths} == {root: 0, child: 1, orphan: 0}
     assert "3 runs" in page
+
+
+def test_a_dataset_s_page_plans_by_the_rule_of_the_experiment_s_own(
+    backend: Backend, visitor: requests.Session
+) -> None:
+    made = Made(backend, datetime.now(timezone.utc) - timedelta(hours=1))
+
+    def cells(**change: Any) -> tuple[list[str], bool]:
+        if change:
+            backend.call("PATCH", f"/sessions/{made.session}", json=change)
+        page = visitor.get(f"{backend.url}/ui/datasets/{made.dataset}", timeout=10).text
+        found = 'class="num off"' in page
+        assert ("Incomplete" in made.page(visitor)) == found
+        return re.findall(
+            r'<td data-label="(?:planned|visible|root runs)" class="num[^"]*">([^<]+)<', page
+        ), found
+
+    assert cells() == (["6", "0", "0"], True)
+    made.all_runs()
+    assert cells() == (["6", "6", "6"], False)
+    assert cells(num_examples=1) == (["6", "6", "6"], False)  # more was run than its maker had said
+    assert cells(num_examples=4) == (["8", "6", "6"], True)
+    assert cells(num_examples=3) == (["6", "6", "6"], False)
+    made.run(made.examples[0])  # one more than planned, and one of no example: neither is a hole
+    made.run(None)
+    assert cells() == (["6", "6", "8"], False)
 
 
 def test_addresses_that_the_sdk_prints_lead_to_pages(backend: Backend, visitor: requests.Session) -> None:

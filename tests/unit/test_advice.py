@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from evalrunner.advice import beside, go_on
+from evalrunner.backend.store.scope import Scope
 from evalrunner.backend.web.advice import Advice
-from evalrunner.backend.web.scope import Scope
 from evalrunner.cli.settings import gather
 from evalrunner.config import RunConfig, TargetSpec
 from evalrunner.supervisor.experiment import flags_for

@@ -10,6 +10,8 @@ from typing import Any
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.store.delete import delete_blobs_unused, delete_session_runs
 from evalrunner.backend.store.functions import like, marks
+from evalrunner.backend.store.scope import read_scope
+from evalrunner.backend.store.standing import progress
 from evalrunner.backend.store.stats import session_stats
 from evalrunner.backend.wire import (
     fragment,
@@ -147,6 +149,18 @@ def _shown(
     shown["tenant_id"] = tenant_id
     shown["extra"] = fragment(shown["extra"])
     shown["evaluator_keys"] = fragment(shown["evaluator_keys"])
+    shown["test_run_number"] = _number(connection, shown)
+    shown["experiment_progress"] = None  # a statistic, which costs a look at every run
     if include_stats:
         shown.update(session_stats(connection, shown["id"]))
+        shown["experiment_progress"] = progress(connection, read_scope(connection, shown["id"]))
     return shown
+
+
+def _number(connection: sqlite3.Connection, session: dict[str, Any]) -> int | None:
+    """Return which experiment over its dataset this is, from 1 in order of time; None for what is none."""
+    if session["reference_dataset_id"] is None:
+        return None
+    sql = "SELECT COUNT(*) FROM sessions WHERE reference_dataset_id = ? AND (start_time, id) <= (?, ?)"
+    place = (session["reference_dataset_id"], session["start_time"], session["id"])
+    return int(connection.execute(sql, place).fetchone()[0])

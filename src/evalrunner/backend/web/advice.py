@@ -10,7 +10,7 @@ import itertools
 import shlex
 from pathlib import Path
 
-from evalrunner.backend.web.scope import Scope
+from evalrunner.backend.store.scope import Scope
 
 #: The file that commands use where none is named.
 _USUAL = (".evalrunner", "store.sqlite")

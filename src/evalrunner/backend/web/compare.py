@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from evalrunner.backend.store.scope import Scope
 from evalrunner.backend.web.digest import Digests
-from evalrunner.backend.web.scope import Scope
 from evalrunner.backend.web.text import Field
 
 PAGE = 50

@@ -18,8 +18,8 @@ from importlib import resources
 from typing import Any, TypeVar
 
 from evalrunner.backend.store.journal import Changes
+from evalrunner.backend.store.scope import Scope, read_scope
 from evalrunner.backend.web import fill
-from evalrunner.backend.web.scope import Scope, read_scope
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from evalrunner.backend.web.scope import Scope
+from evalrunner.backend.store.scope import Scope
 
 TABLES = ("plan", "roots", "scores", "items", "item_scores", "summaries")
 LATENCY = (

@@ -7,6 +7,8 @@ from typing import Any
 
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.store.functions import like
+from evalrunner.backend.store.scope import read_scope
+from evalrunner.backend.store.standing import standing
 from evalrunner.backend.web.fill import LATENCY
 from evalrunner.backend.web.text import HEAD, Field, preview
 
@@ -24,9 +26,7 @@ SELECT d.id, d.name, d.description, d.created_at,
 FROM datasets d WHERE d.name LIKE ? ESCAPE '\\'
 ORDER BY COALESCE(latest, d.created_at) DESC, d.id LIMIT ? OFFSET ?"""
 _SESSIONS = f"""
-SELECT s.id, s.name, s.description, s.start_time, s.num_examples,
-    COALESCE(s.num_repetitions, json_extract(s.extra, '$.metadata.num_repetitions')) AS repetitions,
-    {_ROOTS} AS roots
+SELECT s.id, s.name, s.description, s.start_time, {_ROOTS} AS roots
 FROM sessions s WHERE {{where}} ORDER BY s.start_time DESC, s.id DESC LIMIT ? OFFSET ?"""  # noqa: S608
 
 
@@ -85,6 +85,9 @@ def experiments(
     """Return a page of a dataset's experiments, latest first, and how many there are."""
     sql = _SESSIONS.format(where="s.reference_dataset_id = ?")
     rows = _dicts(connection, sql, (dataset_id, size, (page - 1) * size))
+    for row in rows:
+        counts = standing(connection, read_scope(connection, row["id"]))
+        row |= {"planned": counts.planned, "visible": counts.visible}
     count = "SELECT COUNT(*) FROM sessions WHERE reference_dataset_id = ?"
     return rows, connection.execute(count, (dataset_id,)).fetchone()[0]
 

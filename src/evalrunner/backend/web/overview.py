@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
+from evalrunner.backend.store.scope import Scope
 from evalrunner.backend.web.digest import Digests
-from evalrunner.backend.web.scope import Scope
 
 LIVE_S = 60  # a run of an unfinished experiment within so many seconds: it is going on
 KINDS = {

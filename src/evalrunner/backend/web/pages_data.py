@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from evalrunner.backend.deps import deps
+from evalrunner.backend.store.scope import read_scope
 from evalrunner.backend.web import listing, trace
 from evalrunner.backend.web.paging import Pages, page_number, wanted, words
 from evalrunner.backend.web.render import HEADERS, page
-from evalrunner.backend.web.scope import read_scope
 from evalrunner.backend.wire import optional_uuid
 
 _EXPERIMENTS = 20

@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from evalrunner.backend.deps import deps
+from evalrunner.backend.store.scope import Scope
 from evalrunner.backend.web import compare as comparing
 from evalrunner.backend.web import listing, overview, scores, table
 from evalrunner.backend.web.digest import Digests
 from evalrunner.backend.web.paging import Pages, choice, page_number, wanted, wanted_query, words
 from evalrunner.backend.web.render import HEADERS, page
-from evalrunner.backend.web.scope import Scope
 from evalrunner.backend.web.site import site
 from evalrunner.backend.web.text import Field, one_line, preview
 

@@ -10,11 +10,11 @@ from starlette.responses import RedirectResponse, Response
 
 from evalrunner.backend.deps import deps
 from evalrunner.backend.errors import HttpError
+from evalrunner.backend.store.scope import Scope, read_scope
 from evalrunner.backend.web import text, trace
 from evalrunner.backend.web.paging import wanted
 from evalrunner.backend.web.plots import ticks
 from evalrunner.backend.web.render import HEADERS, page
-from evalrunner.backend.web.scope import Scope, read_scope
 
 _PARTS = ("inputs", "outputs", "error", "extra", "events", "serialized")
 

@@ -24,7 +24,7 @@ def _guarded(endpoint: Endpoint) -> Endpoint:
     async def guarded(request: Request) -> Response:
         if not site(request).door.knows(request):
             query = f"?{request.url.query}" if request.url.query else ""
-            return door.ask(request, request.url.path + query, status=401)
+            return door.lead_in(request, request.url.path + query)
         return await _answered(endpoint, request)
 
     return guarded

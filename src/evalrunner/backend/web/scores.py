@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from evalrunner.backend.store.scope import Scope
 from evalrunner.backend.web import text
 from evalrunner.backend.web.digest import Digests
 from evalrunner.backend.web.plots import binned, categories, draw, histogram
-from evalrunner.backend.web.scope import Scope
 from evalrunner.backend.web.table import score_keys
 
 _BINS = 32  # of latencies, from 0 to a little above the 99th percentile; what is slower is in the last one

@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 
 from evalrunner.backend.store.functions import like, marks
+from evalrunner.backend.store.scope import Scope
 from evalrunner.backend.web.digest import Digests
-from evalrunner.backend.web.scope import Scope
 from evalrunner.backend.web.text import HEAD, Field, one_line, preview
 
 PAGE = 50
