@@ -1,7 +1,7 @@
 # evalrunner: everything a clone needs, with nothing but make and a Python >= 3.10.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-again browser lint bench-loss bench-overhead bench-memory bench-growth bench-backend bench-pages chaos clean
+.PHONY: help setup demo test test-sdk test-again browser lint bench-loss bench-overhead bench-memory bench-growth bench-backend bench-pages chaos clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -21,6 +21,9 @@ test: lint browser ## the gates, then every test
 test-again: setup browser ## the tests 20 times beside a busy neighbour, and in 20 orders (hours)
 	@$(BIN)/python scripts/again.py --times 20 tests/browser tests/process tests/e2e
 	@$(BIN)/python scripts/again.py --seeds 1-20 tests/unit tests/contract
+
+test-sdk: setup ## what depends on the SDK, with another version of it: make test-sdk SDK=0.14.17
+	@sh scripts/test_sdk.sh
 
 browser: ## chromium for the tests of the pages, where it may be installed
 	@sh scripts/browser.sh
@@ -55,6 +58,6 @@ chaos: setup ## kill workers, supervisors and the backend at random moments; the
 	@$(BIN)/python scripts/chaos/backend_kills.py
 
 clean: ## remove what setup, demo and the tests made
-	@rm -rf .venv demo build dist src/*.egg-info .evalrunner
+	@rm -rf .venv .venv-sdk-* demo build dist src/*.egg-info .evalrunner
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

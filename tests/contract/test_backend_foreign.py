@@ -298,6 +298,8 @@ def test_a_shared_trace_is_listed_without_a_key(backend: Backend) -> None:
         return [run["id"] for run in answer.json()]
 
     assert sorted(listed()) == sorted([root, child])
+    page = requests.get(f"{backend.url}/public/{token}/r", timeout=10)  # the SDK's share_url
+    assert (page.status_code, f'value="/ui/runs/{root}"' in page.text) == (200, True)
     assert listed(f"?id={child}&share_token={token}") == [child]
     assert listed(f"?id={other}") == []
     assert requests.get(f"{backend.url}/public/{uuid.uuid4()}/runs", timeout=10).status_code == 404

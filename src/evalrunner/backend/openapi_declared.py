@@ -81,6 +81,7 @@ DECLARED: dict[str, Declared] = {
     "PUT /runs/{id}/share": Declared("Share a run", body="run_id:uuid share_token:uuid", kind="json"),
     "GET /runs/{id}/share": Declared("Under what a run is shared"),
     "DELETE /runs/{id}/share": Declared("Share a run no more"),
+    "GET /public/{token}/r": Declared("To the page of a shared run"),
     "GET /public/{token}/run": Declared("A shared run"),
     "GET /public/{token}/run/{id}": Declared("A run of a shared trace"),
     "GET /public/{token}/runs": Declared("Runs of a shared trace", query="id:uuid*"),

@@ -25,6 +25,7 @@ READS = frozenset(
     POST /runs/query
     POST /runs/stats
     GET /runs/{id}/share
+    GET /public/{token}/r
     GET /public/{token}/run
     GET /public/{token}/run/{id}
     GET /public/{token}/runs

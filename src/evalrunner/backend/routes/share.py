@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from evalrunner.backend.deps import answer, body_object, deps, path_id, query_ids, signer_of
@@ -67,6 +67,13 @@ async def _public_run(request: Request) -> Response:
         return _of_trace(reader.one(wanted or root), trace)
 
     return answer(await _read(request, work))
+
+
+async def _public_page(request: Request) -> Response:
+    """The address that the SDK makes of a share token: to the run's page, by way of the sign-in."""
+    token = path_id(request, "token")
+    root, _ = await deps(request).store.read(lambda c: store.shared_run(c, token))
+    return RedirectResponse(f"/login?next=/ui/runs/{root}", 303)
 
 
 async def _read(request: Request, work: Callable[[RunReader], T]) -> T:
@@ -146,6 +153,7 @@ routes = [
     Route("/runs/{id}/share", _share, methods=["PUT"]),
     Route("/runs/{id}/share", _shared, methods=["GET"]),
     Route("/runs/{id}/share", _unshare, methods=["DELETE"]),
+    Route("/public/{token}/r", _public_page, methods=["GET"]),
     Route("/public/{token}/run", _public_run, methods=["GET"]),
     Route("/public/{token}/run/{id}", _public_run, methods=["GET"]),
     Route("/public/{token}/runs", _public_list, methods=["GET"]),
