@@ -16,7 +16,7 @@ from evalrunner.config import RunConfig, TargetSpec
 from evalrunner.ledger.ledger import Ledger, WorkerRow
 from evalrunner.protocol.ids import root_run_id
 from evalrunner.protocol.lease import ItemState
-from evalrunner.protocol.messages import ProducedItem
+from evalrunner.protocol.messages import ProducedItem, Ready
 from evalrunner.report.account import account
 from evalrunner.report.receipt import EvaluatorErrors, Receipt
 from evalrunner.supervisor.dataset import Reading
@@ -236,7 +236,7 @@ def test_scores_of_runs_that_do_not_count_are_not_counted(make: Make) -> None:
 def test_a_plan_reads_nothing_and_says_what_would_run(make: Make) -> None:
     run = make(S.VISIBLE, S.AVAILABLE, before=1)
     run.experiment.broken = True
-    receipt = run.receipt(plan_only=True)
+    receipt = run.receipt(plan_only=True, checked=Ready(1, 1))
     assert [(item.state, item.reason) for item in receipt.items] == [
         ("already complete", None),
         ("not run", None),

@@ -27,7 +27,8 @@ class WorkerOrder:
         worker_id: unique over all incarnations of a run.
         slot: its place; also `EVALRUNNER_WORKER_ID`. A replacement takes the place of the dead.
         log: file for everything that the target prints.
-        role: `evaluate`, or `summarise` for the one that runs the summary evaluators.
+        role: `evaluate`, `summarise` for the one that runs the summary evaluators, or `check` for the one that
+            imports what the user named and says what it is.
         env: environment to set before the target is imported.
     """
 

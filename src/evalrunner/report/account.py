@@ -14,6 +14,7 @@ from evalrunner.ledger.ledger import ItemRow
 from evalrunner.protocol.lease import IN_SPOOL, ItemState
 from evalrunner.report.evaluators import Judged, Scoreboard
 from evalrunner.report.loose import loose_books
+from evalrunner.report.planned import planned
 from evalrunner.report.receipt import Books, EvaluatorErrors, ItemEntry, Receipt, WorkerEntry
 from evalrunner.report.verdict import judge
 from evalrunner.supervisor.plan import read_assignment
@@ -41,11 +42,7 @@ def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
     verdict = judge(items, errors, outcome, plan_only=plan_only, loose=loose)
     workers = outcome.ledger.workers(outcome.session)
     return Receipt(
-        experiment={
-            "id": str(outcome.scope.experiment_id),
-            "name": outcome.scope.name,
-            "url": _url(outcome),
-        },
+        experiment=_experiment(outcome, plan_only=plan_only),
         dataset={
             "id": str(outcome.scope.dataset_id),
             "name": outcome.scope.dataset_name,
@@ -59,6 +56,7 @@ def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
             "already_complete": len(before),
             "to_run": len(outcome.plan.missing),
             "to_score": len(outcome.plan.score),
+            **(planned(outcome) if plan_only else {}),
         },
         books=_books(rows),
         states=dict(states),
@@ -90,6 +88,14 @@ def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
         scored=outcome.ledger.scorings(outcome.session),
         other_feedback=dict(board.other) if board is not None else {},
     )
+
+
+def _experiment(outcome: Outcome, *, plan_only: bool) -> dict[str, Any]:
+    scope = outcome.scope
+    if plan_only and scope.session is None:
+        # Neither its id nor the end of its name will be those that were drawn for this plan.
+        return {"id": None, "name": f"{scope.name.rpartition('-')[0]}-... (a new one)", "url": None}
+    return {"id": str(scope.experiment_id), "name": scope.name, "url": _url(outcome)}
 
 
 def _read(outcome: Outcome) -> Assignment | None:

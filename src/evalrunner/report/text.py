@@ -26,6 +26,7 @@ from evalrunner.report.lines import (
     seconds,
     wrap,
 )
+from evalrunner.report.planned import only_planned, planned_lines
 from evalrunner.report.receipt import EvaluatorEntry, Receipt
 from evalrunner.report.troubles import CAP, GOOD, STATES, is_plan, troubles
 
@@ -61,7 +62,9 @@ def _lines(receipt: Receipt, width: int, room: int) -> Iterator[Line]:
     """Yield every line; sentences are wrapped at `width`, and a table may use the whole `room`."""
     sections = (
         _head(receipt, width),
-        _books(receipt),
+        planned_lines(receipt.plan, width),
+        # A plan says in words and counts what is missing: it writes no receipt.json that could name every item.
+        () if only_planned(receipt.plan) else _books(receipt),
         _evaluators(receipt, room),
         *troubles(receipt, width),
         _foot(receipt, width),

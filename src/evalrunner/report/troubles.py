@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from evalrunner.report.lines import Line, block, clean, count
 from evalrunner.report.loose import loose_lines
+from evalrunner.report.planned import only_planned
 from evalrunner.report.receipt import EvaluatorErrors, ItemEntry, Receipt, WorkerEntry
 
 #: How many items (errors, workers, warnings) are named before "see receipt.json".
@@ -29,6 +30,8 @@ _QUIET_ENDS = frozenset({"exited with status 0", "still running"})
 
 def troubles(receipt: Receipt, width: int) -> list[Iterator[Line]]:
     """Return one section per kind of trouble; most are empty most of the time."""
+    if only_planned(receipt.plan):
+        return [_warnings(receipt, width)]
     return [
         _open_items(receipt, width),
         _errors(receipt, width),

@@ -23,6 +23,8 @@ from evalrunner.verify.readback import ReadBack, RootRun
 from evalrunner.verify.reconcile import Assignment, Key, Trial, assign
 
 S = ItemState
+#: Why an item whose run ended in an error is run again.
+RETRIED = "its run ended in an error"
 Attempts = dict[Key, tuple[int, str | None]]
 """(example id, repetition) -> (highest attempt, root run that counts), as the ledger has it."""
 
@@ -111,7 +113,7 @@ def make_plan(
                 plan.missing.append(key)
             elif run.error is not None and retry_errors:
                 plan.missing.append(key)
-                plan.why[key] = "its run ended in an error"
+                plan.why[key] = RETRIED
             elif torn.get(run.id) is S.NOT_DELIVERED:
                 plan.unsent.append(key)
             elif run.id in torn:

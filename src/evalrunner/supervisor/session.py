@@ -25,6 +25,7 @@ from evalrunner.delivery.wire import takes_multipart, takes_zstd
 from evalrunner.engines.local import LocalEngine
 from evalrunner.errors import RunBroken, RunFolderError, ServiceError, TargetError, UsageError
 from evalrunner.ledger.ledger import ItemRow, Ledger
+from evalrunner.protocol.messages import Ready
 from evalrunner.shortage import Shortage, shortage
 from evalrunner.supervisor.confirm import Confirmer
 from evalrunner.supervisor.crew import Crew
@@ -41,10 +42,11 @@ from evalrunner.supervisor.observe import Observer
 from evalrunner.supervisor.parts import Parts
 from evalrunner.supervisor.plan import Plan, make_plan, write_plan
 from evalrunner.supervisor.policy import Policy
+from evalrunner.supervisor.preflight import preflight
 from evalrunner.supervisor.recover import recover
 from evalrunner.supervisor.relay import Relay
 from evalrunner.supervisor.shelf import Shelf
-from evalrunner.supervisor.signals import counted_signals
+from evalrunner.supervisor.signals import counted_signals, interrupting_signals
 from evalrunner.supervisor.state import SupervisorState
 from evalrunner.supervisor.summarise import Summary
 from evalrunner.supervisor.tally import Tally
@@ -66,6 +68,7 @@ class Outcome:
         session: number of this run of the command in the ledger.
         stopped: the user asked for an end.
         seconds: what took how long.
+        checked: what target and evaluators were found to be, of a plan.
         silence: why the service is asked nothing any more, or "".
         gone: that the experiment was deleted while the run went on, or "".
         scores: of every item that came back during this run with scores, those of its root run, without ids.
@@ -84,6 +87,7 @@ class Outcome:
     summary: Summary = field(default_factory=Summary)
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    checked: Ready | None = None
     silence: str = ""
     gone: str = ""
     scores: dict[int, tuple[Score, ...]] = field(default_factory=dict)
@@ -105,8 +109,7 @@ def run_session(
     """
     _check(config)
     engine = LocalEngine(config.start_method)
-    if not plan_only:
-        engine.warm_up()
+    engine.warm_up()
     client = service.make_client(endpoint)
     info: dict[str, Any] = service.check(client).model_dump(mode="json")
     if not takes_multipart(info):
@@ -120,13 +123,15 @@ def run_session(
         stack.callback(folder.close)
         ledger = Ledger(folder.ledger)
         stack.callback(ledger.close)
-        stops = stack.enter_context(counted_signals(observer.line))
+        # Of a plan nothing needs to be finished: Ctrl-C ends it at once.
+        signals = interrupting_signals() if plan_only else counted_signals(observer.line)
+        stops = stack.enter_context(signals)
         session = _Session(
             config, endpoint, observer, clock, engine, client, scope, folder, ledger, info, stops
         )
         stack.callback(session.close)
         try:
-            yield session.plan() if plan_only else session.carry_out()
+            yield session.look() if plan_only else session.carry_out()
         except (TargetError, ServiceError):
             if scope.session is None:
                 _remove(folder)
@@ -253,6 +258,18 @@ class _Session:
     def scope(self) -> Scope:
         """What it is about, the experiment included as soon as it is made."""
         return self._parts.scope
+
+    def look(self) -> Outcome:
+        """Plan, and import target and evaluators meanwhile; execute nothing.
+
+        Raises:
+            TargetError: they cannot be imported.
+        """
+        log = self._parts.folder.logs / "worker-0.log"
+        with preflight(self._engine, self._config, self._endpoint, log) as answer:
+            outcome = self.plan()
+            outcome.checked = answer()
+        return outcome
 
     def plan(self) -> Outcome:
         """Read the dataset and the experiment; work out what is missing."""

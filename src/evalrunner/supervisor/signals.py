@@ -49,3 +49,16 @@ def counted_signals(say: Callable[[str], None]) -> Iterator[Callable[[], int]]:
     finally:
         for number, old in before.items():
             signal.signal(number, old)
+
+
+@contextlib.contextmanager
+def interrupting_signals() -> Iterator[Callable[[], int]]:
+    """Let SIGTERM interrupt as Ctrl-C does, where nothing has begun that would need an orderly end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: 0
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield lambda: 0
+    finally:
+        signal.signal(signal.SIGTERM, before)

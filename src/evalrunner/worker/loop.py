@@ -43,6 +43,7 @@ from evalrunner.protocol.messages import (
 )
 from evalrunner.protocol.worker import COULD_NOT_START, WorkerOrder
 from evalrunner.worker import summary
+from evalrunner.worker.check import checked, why_not
 from evalrunner.worker.evaluators import TrackedEvaluator, names_of
 from evalrunner.worker.home import Home
 from evalrunner.worker.inbox import Inbox, sender_of
@@ -69,6 +70,10 @@ def main(connection: Any, order: WorkerOrder) -> None:
         else:
             send = sender_of(connection)
             named, home = _load(order, send), Home()
+            if order.role == "check":
+                with _told_why(order, send), no_evaluations():
+                    send(checked(order, named, home))
+                os._exit(0)
             home.live(_live(connection, order, send, named, home))
     except _CouldNotStart:
         status = COULD_NOT_START
@@ -143,7 +148,8 @@ def _told_why(order: WorkerOrder, send: Send) -> Iterator[None]:
         yield
     except BaseException as error:
         logger.exception("could not start")
-        send(StartFailed(_why_not(error, order.log), traceback.format_exc()))
+        why = why_not(error, order.spec.folder) if order.role == "check" else _why_not(error, order.log)
+        send(StartFailed(why, traceback.format_exc()))
         raise _CouldNotStart from error
 
 

@@ -1,0 +1,47 @@
+"""What `--plan` asks a worker: can target and evaluators be imported, and what are they?"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from multiprocess.connection import wait
+
+from evalrunner.config import Endpoint, RunConfig
+from evalrunner.engines.base import Engine, WorkerProcess
+from evalrunner.errors import TargetError
+from evalrunner.protocol.messages import Ready, StartFailed
+from evalrunner.protocol.worker import WorkerOrder, exit_reason
+from evalrunner.supervisor.environment import worker_environment
+
+
+@contextlib.contextmanager
+def preflight(
+    engine: Engine, config: RunConfig, endpoint: Endpoint, log: Path
+) -> Iterator[Callable[[], Ready]]:
+    """Start a worker that imports what the user named, and yield what waits for its answer.
+
+    The answer raises TargetError if it cannot. Whatever happens, the process is gone afterwards.
+    """
+    env = worker_environment(config, endpoint, 0, config.workers)
+    process = engine.start(WorkerOrder(0, 0, config.spec, config.worker, endpoint, log, "check", env))
+    try:
+        yield lambda: _answer(process)
+    finally:
+        process.kill()
+        process.close()
+
+
+def _answer(process: WorkerProcess) -> Ready:
+    while True:
+        wait([process.channel, process.sentinel], timeout=0.25)
+        # Asked first: what it said before it ended is still in the pipe.
+        ended = process.exitcode()
+        for message in process.receive():
+            if isinstance(message, Ready):
+                return message
+            if isinstance(message, StartFailed):
+                raise TargetError(message.error)
+        if ended is not None:
+            raise TargetError(f"the process that imported target and evaluators {exit_reason(ended)}")
