@@ -167,9 +167,7 @@ def test_what_is_missing_is_counted_by_its_reason(backend: Backend, run: Callabl
     backend.delete_traces(project, [str(one) for one in gone])
 
     def why(**options: object) -> dict[str, int]:
-        receipt = run(
-            "troubles.py:raises", "judges.py:right", experiment=experiment, plan=True, **options
-        )
+        receipt = run("troubles.py:raises", "judges.py:right", experiment=experiment, plan=True, **options)
         return {one["what"]: one["items"] for one in receipt.plan["why"]}
 
     assert why() == {
