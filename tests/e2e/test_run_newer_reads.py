@@ -46,3 +46,14 @@ def test_a_run_is_confirmed_found_complete_and_completed(
     assert (third.code, third.receipt["executions"]) == (0, len(gone)), third.err
     newer.flags(ch_query_enabled=True, sdb_query_enabled=False)
     assert_whole(newer.client, name, keys=["right"], children=1)
+
+
+def test_what_belongs_to_no_item_is_read_back_too(newer: Backend, tmp_path: Path, log: ExecutionLog) -> None:
+    newer.flags(ch_query_enabled=False, sdb_query_enabled=True)
+    env = newer.environment(EXECUTIONS=str(log.path), MARKER="newer", LANGSMITH_TRACING="true")
+    target = ("--target", f"{TARGETS}/loose.py:background", "--workers", "1", "--json")
+    done = evalrunner("--dataset", newer.dataset(3).name, *target, cwd=tmp_path, env=env)
+    newer.flags(ch_query_enabled=True, sdb_query_enabled=False)
+    assert done.code == 0, done.err
+    loose = done.receipt["loose"]
+    assert (loose["promised"], loose["accepted"], loose["visible"]) == (3, 3, 3)

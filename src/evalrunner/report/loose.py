@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from evalrunner.ledger.ledger import Ledger
 from evalrunner.ledger.loose import LooseRow
 from evalrunner.protocol.loose import LooseState
-from evalrunner.report.lines import Line, block, clean, count
+from evalrunner.report.lines import Line, block, clean
 from evalrunner.report.receipt import LooseBooks, LooseEntry
 
 S = LooseState
@@ -45,7 +45,8 @@ def loose_sentence(books: LooseBooks) -> str:
     if not states:
         return ""
     told = ", ".join(f"{number} {state}" for state, number in states.items())
-    return f"of {count(books.promised, 'trace or score')} outside the items {told}"
+    noun = "trace or score" if books.promised == 1 else "traces or scores"
+    return f"of {books.promised} {noun} outside the items {told}"
 
 
 def loose_lines(books: LooseBooks, width: int) -> Iterator[Line]:
