@@ -100,7 +100,8 @@ def test_one_that_is_added_later_scores_the_runs_that_are_there(
     assert found == {"exact": 2 * COUNT, "answer_quality": 2 * COUNT, "even": COUNT}
     third = run("judging.py:target", EXACT, *added, experiment=name)
     assert (third.exit_code, third.executions, third.scored) == (0, 0, 0)
-    assert not [text for text in third.warnings if "not scored" in text]
+    elsewhere = run("judging.py:target", EXACT, *added, experiment=name, run_dir=tmp_path / "elsewhere")
+    assert (elsewhere.exit_code, elsewhere.executions, elsewhere.scored) == (0, 0, 0)
 
 
 def test_what_an_evaluator_had_nothing_to_say_about_is_not_repeated_anywhere(
@@ -156,8 +157,9 @@ def test_runs_of_another_tool_are_scored_at_most_once_and_never_executed(
     assert {root.id for root in after.roots} == {root.id for root in before.roots}
     both, odd = ["answer_quality", "even", "exact"], ["answer_quality", "exact"]
     assert sorted(keys(after)) == sorted([both] * 3 + [odd] * 3), "nothing stands there twice"
-    again = run("judging.py:target", *names, experiment=experiment)
-    assert (again.exit_code, again.executions, again.scored) == (0, 0, 0), again
+    for place in ("run", "elsewhere"):
+        again = run("judging.py:target", *names, experiment=experiment, run_dir=tmp_path / place)
+        assert (again.exit_code, again.executions, again.scored) == (0, 0, 0), again
 
 
 def test_a_command_that_names_no_evaluator_asks_for_no_score(backend: Backend, run: Run) -> None:

@@ -234,6 +234,11 @@ class Ledger:
         cursor = self._db.execute("INSERT INTO sessions (started) VALUES (?)", (started,))
         return int(cursor.lastrowid or 0)
 
+    def session_began(self, session: int) -> str:
+        """Return when a session began, as `begin_session` was told."""
+        row = self._db.execute("SELECT started FROM sessions WHERE session = ?", (session,)).fetchone()
+        return str(row[0])
+
     def end_session(self, session: int, ended: str, restarts: int) -> None:
         """Note that it has ended in good order."""
         self._db.execute(

@@ -109,11 +109,27 @@ def _number(value: Any) -> int | None:
     return value if isinstance(value, int) and value > 0 else None
 
 
-Guessed = dict[str, list[str]]
+Keys = dict[str, list[str]]
 """Evaluator's name -> feedback keys."""
 
 
-def describe(scope: Scope, reading: Reading, keys: Guessed) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Judges:
+    """What a run knows of its evaluators.
+
+    Attributes:
+        guessed: keys that their source lets expect.
+        given: keys that they gave.
+        ran: those that have run, without an error, on every run of the plan that began before `until`.
+    """
+
+    guessed: Keys = field(default_factory=dict)
+    given: Keys = field(default_factory=dict)
+    ran: tuple[str, ...] = ()
+    until: str = ""
+
+
+def describe(scope: Scope, reading: Reading, judges: Judges) -> dict[str, Any]:
     """Return the experiment's metadata: what was there, the version over the whole dataset, our facts."""
     known = scope.metadata if isinstance(scope.metadata.get(FACTS), dict) else {}
     # A run over a part of an experiment does not make the experiment smaller: what its creation said stands.
@@ -129,26 +145,39 @@ def describe(scope: Scope, reading: Reading, keys: Guessed) -> dict[str, Any]:
         "num_repetitions": repetitions,
         "dataset_version": max(filter(None, (known.get("dataset_version"), reading.version)), default=None),
         "dataset_splits": sorted({*(known.get("dataset_splits") or ()), *reading.splits}),
-        FACTS: {**facts, **evaluator_facts(facts, keys)},
+        FACTS: {**facts, **evaluator_facts(facts, judges)},
     }
 
 
-def evaluator_facts(facts: dict[str, Any], keys: Guessed) -> dict[str, Any]:
-    """Return what the experiment says of its evaluators: each with its keys, and all keys together.
+def evaluator_facts(facts: dict[str, Any], judges: Judges) -> dict[str, Any]:
+    """Return what the experiment says of its evaluators.
 
-    Args:
-        facts: what it has said so far.
-        keys: of each evaluator, as it is known now; it takes the place of what was said of that evaluator,
-            which may have been a guess.
+    `evaluators` has the keys that each has given, `guessed` those that its source lets expect, `evaluator_keys` all
+    of them together, a guess only where nothing was given; `ran` says up to when every run had had its turn.
     """
-    known = facts.get("evaluators")
-    named = {**(known if isinstance(known, dict) else {}), **{name: sorted(of) for name, of in keys.items()}}
-    # Without names (an earlier evalrunner wrote it) nobody can say which of the keys were guessed.
-    unnamed = () if isinstance(known, dict) else facts.get("evaluator_keys") or ()
+    given, guessed = _lists(facts.get("evaluators")), {**_lists(facts.get("guessed")), **judges.guessed}
+    named = {
+        name: sorted({*given.get(name, ()), *judges.given.get(name, ())})
+        for name in dict.fromkeys((*given, *judges.given))
+    }
+    # Without names (an earlier evalrunner wrote it) nobody can say whose the keys are.
+    unnamed = () if "evaluators" in facts else facts.get("evaluator_keys") or ()
+    keys = {key for name in (*guessed, *named) for key in named.get(name) or guessed.get(name) or ()}
+    ran = {**_object(facts.get("ran")), **dict.fromkeys(judges.ran, judges.until)}
     return {
         "evaluators": named,
-        "evaluator_keys": sorted({*unnamed, *(key for of in named.values() for key in of)}),
+        "guessed": guessed,
+        "evaluator_keys": sorted({*unnamed, *keys}),
+        **({"ran": ran} if ran else {}),
     }
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _lists(value: Any) -> dict[str, list[str]]:
+    return {name: keys for name, keys in _object(value).items() if isinstance(keys, list)}
 
 
 def flags_for(url: str, config: RunConfig) -> str | None:
@@ -161,12 +190,12 @@ def flags_for(url: str, config: RunConfig) -> str | None:
     return " ".join(config.said.shareable)
 
 
-def create(client: Client, config: RunConfig, scope: Scope, reading: Reading, keys: Guessed) -> Scope:
+def create(client: Client, config: RunConfig, scope: Scope, reading: Reading, guessed: Keys) -> Scope:
     """Make the experiment, with what the service's own progress bar needs; return the scope with it.
 
     The id is ours (the SDK too sends one, client.py:5116), because the run's folder is called after it.
     """
-    metadata = describe(scope, reading, keys)
+    metadata = describe(scope, reading, Judges(guessed))
     if (flags := flags_for(client.api_url, config)) is not None:
         metadata[FACTS]["flags"] = flags
     body = {
@@ -178,7 +207,7 @@ def create(client: Client, config: RunConfig, scope: Scope, reading: Reading, ke
         "extra": {"metadata": metadata},
         "num_examples": len(reading.ids),
         "num_repetitions": scope.repetitions,
-        "evaluator_keys": list(dict.fromkeys(key for of in keys.values() for key in of)) or None,
+        "evaluator_keys": list(dict.fromkeys(key for of in guessed.values() for key in of)) or None,
     }
     # A conflict about an id that only we know means that the answer to an earlier try was lost.
     with contextlib.suppress(LangSmithConflictError):
@@ -200,12 +229,12 @@ def _asked(scope: Scope) -> dict[str, Any]:
     return {key: value for key, value in scope.metadata.items() if key not in _OURS}
 
 
-def write_facts(client: Client, scope: Scope, reading: Reading, keys: Guessed) -> None:
+def write_facts(client: Client, scope: Scope, reading: Reading, judges: Judges) -> None:
     """Write the metadata once, over the whole dataset, if it does not stand there yet."""
     current = client.read_project(project_id=scope.experiment_id)
     # What stands there says what its creation meant; what this run asked for besides comes on top.
     standing = replace(scope, metadata={**(current.metadata or {}), **_asked(scope)})
-    wanted = describe(standing, reading, keys)
+    wanted = describe(standing, reading, judges)
     merged = {**(current.metadata or {}), **wanted}
     if merged != (current.metadata or {}):
         client.update_project(scope.experiment_id, metadata=merged)

@@ -18,7 +18,7 @@ from evalrunner.ledger.ledger import ItemRow, Ledger
 from evalrunner.protocol.lease import IN_SPOOL, ItemState
 from evalrunner.protocol.loose import LooseState
 from evalrunner.supervisor.events import DatasetGone, ExperimentGone, Renamed
-from evalrunner.supervisor.experiment import write_facts
+from evalrunner.supervisor.experiment import Judges, Keys, write_facts
 from evalrunner.supervisor.parts import Parts
 from evalrunner.supervisor.scores import given_keys, remove, untrue
 from evalrunner.supervisor.summarise import summarise
@@ -99,11 +99,11 @@ def _silence(client: Client) -> str:
 
 
 def _describe(parts: Parts, client: Client, outcome: Outcome) -> None:
-    keys = _keys(parts.ledger)
+    judges = _judges(parts.ledger, outcome)
     why = outcome.silence
     try:
         if not why:
-            write_facts(client, outcome.scope, outcome.reading, keys)
+            write_facts(client, outcome.scope, outcome.reading, judges)
     except (LangSmithConnectionError, RequestException) as error:
         why = outcome.silence = f"LangSmith at {host(client.api_url)} does not answer: {cause(error)}"
     except Exception as error:
@@ -112,10 +112,29 @@ def _describe(parts: Parts, client: Client, outcome: Outcome) -> None:
         outcome.warnings.append(f"the experiment's metadata could not be written ({why})")
 
 
-def _keys(ledger: Ledger) -> dict[str, list[str]]:
-    """Return each evaluator's feedback keys: those that it gave, or, while it gave none, those it is guessed to."""
-    guessed: dict[str, list[str]] = ledger.get_meta("evaluators") or {}
-    return {**guessed, **{name: keys for name, keys in given_keys(ledger).items() if keys}}
+def _judges(ledger: Ledger, outcome: Outcome) -> Judges:
+    guessed: Keys = ledger.get_meta("evaluators") or {}
+    begun = ledger.session_began(outcome.session)
+    return Judges(guessed, given_keys(ledger), _ran(outcome), begun)
+
+
+def _ran(outcome: Outcome) -> tuple[str, ...]:
+    """Return the evaluators that have run without an error on everything; none if this run saw a part only."""
+    scope = outcome.scope
+    rows = outcome.planned()
+    if scope.limit or scope.splits or any(row.state is not ItemState.VISIBLE for row in rows):
+        return ()
+    names = set(outcome.config.spec.evaluator_names)
+    for row in rows:
+        # What the plan found complete lacked none of them.
+        if (row.example_id, row.repetition) not in outcome.plan.complete:
+            names &= {each.name for each in row.evaluated if each.error is None} | _kept(row, names)
+    return tuple(sorted(names))
+
+
+def _kept(row: ItemRow, names: set[str]) -> set[str]:
+    """Return the evaluators that a run which was only scored did not lack."""
+    return names - set(row.scoring["evaluators"]) if row.scoring is not None else set()
 
 
 def _remove_untrue(client: Client, outcome: Outcome, rows: list[ItemRow]) -> None:

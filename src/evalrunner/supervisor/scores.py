@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 from typing import Any
 
 from langsmith import Client
@@ -28,7 +29,8 @@ def find_lacking(
     scope: Scope, runs: Iterable[RootRun], ledger: Ledger, readback: ReadBack, evaluators: Iterable[str]
 ) -> dict[str, Scoring]:
     """Return, for every run that lacks scores of these evaluators, what is to be done: run id -> that."""
-    ids = [run.id for run in runs]
+    started = {run.id: run.started for run in runs}
+    ids = list(started)
     if not ids or not (names := _known_keys(scope, ledger, evaluators)):
         return {}
     ours = {row.run_id: _turns(row.evaluated) for row in ledger.items() if row.run_id and row.evaluated}
@@ -45,12 +47,42 @@ def find_lacking(
         if _unsure(scores, names, known):
             unsure.append(run_id)
     # Only these are asked what they say of themselves: metadata is ten times the size of the rest.
-    for run_id, said in readback.evaluated(unsure).items():
-        again = scoring(run_id, there.get(run_id, ()), names, {**_turns(said), **ours.get(run_id, {})})
+    said = readback.evaluated(unsure)
+    for run_id in unsure:
+        scores = there.get(run_id, ())
+        turns = {**_had(scope, started[run_id], scores), **_turns(said.get(run_id, ()))}
+        again = scoring(run_id, scores, names, {**turns, **ours.get(run_id, {})})
         found.pop(run_id, None)
         if again is not None:
             found[run_id] = again
     return found
+
+
+def _had(scope: Scope, started: str, scores: Iterable[Score]) -> Turns:
+    """Return the evaluators of which the experiment says that they have run on everything that began so early.
+
+    Where they left no score they had nothing to say. On a run that has a record of an error, nothing is believed.
+    """
+    if not started or any(score.failed for score in scores):
+        return {}
+    until = _object(_object(scope.metadata.get(FACTS)).get("ran"))
+    return {name: Evaluated(name) for name, when in until.items() if _before(started, str(when))}
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _before(one: str, other: str) -> bool:
+    try:
+        return _time(one) < _time(other)
+    except ValueError:
+        return False
+
+
+def _time(text: str) -> datetime:
+    found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
 
 
 def _unsure(scores: Iterable[Score], names: Mapping[str, Collection[str]], known: Turns) -> bool:
@@ -66,9 +98,10 @@ def _turns(evaluated: Iterable[Evaluated]) -> Turns:
 def _known_keys(scope: Scope, ledger: Ledger, evaluators: Iterable[str]) -> dict[str, Collection[str]]:
     """Return the evaluators, each with the keys that it is known (or, before its first score, guessed) to give."""
     facts = scope.metadata.get(FACTS)
-    told = facts.get("evaluators") if isinstance(facts, dict) else None
-    said = told if isinstance(told, dict) else {}
-    names: dict[str, Collection[str]] = {name: _texts(said.get(name)) for name in evaluators}
+    real, guessed = (_object(_object(facts).get(which)) for which in ("evaluators", "guessed"))
+    names: dict[str, Collection[str]] = {
+        name: _texts(real.get(name)) or _texts(guessed.get(name)) for name in evaluators
+    }
     given = given_keys(ledger)
     return {name: given.get(name) or keys for name, keys in names.items()}
 

@@ -8,7 +8,7 @@ ten thousand validated models only to look at their ids would cost more than the
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from langsmith import Client
@@ -30,12 +30,14 @@ class RootRun:
         ended: it has an end_time; without one it is pending.
         error: its error, or None.
         example_id: the example it is linked to; without the link the experiment's view hides it.
+        started: its start_time, as the service writes it.
     """
 
     id: str
     example_id: str | None
     ended: bool
     error: str | None
+    started: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class ReadBack:
                 run.get("reference_example_id"),
                 run.get("end_time") is not None,
                 run.get("error"),
+                str(run.get("start_time") or ""),
             )
 
     def seen(self, run_ids: Sequence[str]) -> set[str]:
