@@ -34,7 +34,7 @@ _UPDATES = {
 EXECUTED = ("produced", "lost, to be executed again", "given up")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ItemRow:
     """One item as the ledger has it, with its example's id."""
 

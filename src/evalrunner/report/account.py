@@ -31,8 +31,8 @@ _OPEN = {S.ACCEPTED: _UNREAD, S.NOT_VISIBLE: _UNREAD, S.PRODUCED: _UNSENT, S.NOT
 
 def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
     """Compute the receipt of a run that has ended."""
-    rows = outcome.planned()
     found = None if plan_only else _read(outcome)
+    rows = outcome.planned()  # not before: each of the two needs a kilobyte an item while it is made
     before = set(outcome.plan.complete)
     items = [_entry(outcome, row, found, before, plan_only=plan_only) for row in rows]
     states = Counter(item.state for item in items)

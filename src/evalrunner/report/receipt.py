@@ -13,7 +13,7 @@ import orjson
 FORMAT = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ItemEntry:
     """One (example, repetition).
 

@@ -45,7 +45,7 @@ def recover(parts: Parts, readback: ReadBack, stop_asked: Callable[[], int]) -> 
 def _adopt(parts: Parts, files: list[Path]) -> None:
     """Believe the spools: what they hold is produced; what was leased and is not there is given back."""
     ledger = parts.ledger
-    rows = {row.item: row for row in ledger.items()}
+    rows = {row.item: row for row in ledger.items() if row.state in HELD or row.state is S.FAILED}
     with ledger.transaction():
         for worker in ledger.workers():
             if worker.ended is None:

@@ -22,7 +22,7 @@ IDS = PAGE - 1
 _SELECT = ["id", "trace_id", "start_time", "end_time", "status", "error", "reference_example_id"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RootRun:
     """A root run of the experiment.
 
