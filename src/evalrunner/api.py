@@ -32,6 +32,7 @@ def execute(config: RunConfig, endpoint: Endpoint, observer: Observer, *, plan_o
     Raises:
         UsageError: something that was asked for cannot be done; nothing has been executed.
     """
+    refuse("evalrunner.execute")
     with run_session(config, endpoint, observer, plan_only=plan_only) as outcome:
         receipt = account(outcome, plan_only=plan_only)
         if not plan_only:

@@ -184,6 +184,16 @@ def test_names_and_tags_become_texts(value: Any, text: str) -> None:
     assert [main["name"], *main["tags"]] == [text, text, "b"]
 
 
+@pytest.mark.parametrize("kind", ["agent", "", 3, ["llm"]])
+def test_a_kind_of_run_that_the_service_does_not_know_is_said_and_sent_as_a_chain(kind: Any) -> None:
+    run = buffer(run_type=kind, outputs={"y": 1})
+    found = parts(run)
+    assert found[f"post.{RUN}"]["run_type"] == "chain"
+    assert f"its run_type {str(kind)!r} is none of the service's" in (run.trouble or "")
+    assert run.error is None
+    assert parts(buffer(run_type="llm", session_name=3))[f"post.{RUN}"]["run_type"] == "llm"
+
+
 @pytest.mark.parametrize(
     ("field", "value", "wanted"),
     [
@@ -208,6 +218,27 @@ def test_a_run_is_never_larger_than_the_service_takes() -> None:
     loud = buffer(error="e" * (MOST_BYTES + 1))
     assert len(loud.operation()[2][1][2]) < 2000
     assert (loud.error or "").startswith('"eee')
+
+
+def test_attachments_that_do_not_fit_are_left_out_and_named() -> None:
+    run = buffer(
+        outputs={"y": 1}, attachments={"a": ("text/plain", b"1"), "b": ("text/plain", bytes(MOST_BYTES))}
+    )
+    _, _, found = run.operation()
+    assert [name for name, _, _ in found if name.startswith("attachment")] == [f"attachment.{RUN}.a"]
+    assert "its attachment 'b' was left out" in (run.trouble or "")
+
+
+def test_what_should_be_an_id_and_is_none_is_left_out_and_said() -> None:
+    run = buffer(parent_run_id="nonsense", reference_example_id=str(RUN))
+    main = parts(run)[f"post.{RUN}"]
+    assert ("parent_run_id" in main, main["reference_example_id"]) == (False, str(RUN))
+    assert "its parent_run_id 'nonsense' is no id" in (run.trouble or "")
+
+
+def test_an_error_that_cannot_be_written_is_an_error_nevertheless() -> None:
+    run = buffer(error={"a": 10**400})
+    assert "its error cannot be serialised" in str(parts(run)[f"post.{RUN}.error"])
 
 
 def test_a_run_that_nobody_ended_is_ended_with_an_error() -> None:

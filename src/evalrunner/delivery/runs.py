@@ -6,7 +6,6 @@ afterwards must not change what is recorded. Only `extra` waits, because the pat
 
 from __future__ import annotations
 
-import json
 import logging
 from datetime import datetime
 from typing import Any
@@ -16,11 +15,12 @@ import orjson
 from langsmith import Client
 from langsmith.run_trees import RunTree
 
+from evalrunner.delivery.fitting import fit, is_uuid, shaped, text_from
 from evalrunner.delivery.record import Part
-from evalrunner.delivery.sdk import dumps_json
+from evalrunner.delivery.sdk import RUN_TYPES, dumps_json
 from evalrunner.errors import text_of
 from evalrunner.protocol.ids import failure_id
-from evalrunner.values import MOST_BYTES, NESTING, UnfitError, check_json
+from evalrunner.values import MOST_BYTES, UnfitError
 
 logger = logging.getLogger(__name__)
 
@@ -77,16 +77,18 @@ class RunBuffer:
 
     def _serialise(self, name: str, value: Any) -> None:
         try:
-            self.big[name] = _shaped(name, strict(value))
+            self.big[name] = shaped(name, fit(value))
         except BaseException as error:
             # Whatever a user's object raises must not cost the run: without an end it stays pending.
+            self.big.pop(name, None)
             self._give_up(name, error)
         if len(self.big[name]) > MOST_BYTES:
             self._give_up_large(name)
 
     def _give_up(self, name: str, error: BaseException) -> None:
         self._note(name, error)
-        self.big[name] = _shaped(name, dumps_json({"evalrunner_error": self.trouble}))
+        if name != "error":
+            self.big[name] = shaped(name, dumps_json({"evalrunner_error": self.trouble}))
         self.big.setdefault("error", dumps_json(f"evalrunner: {self.trouble}"))
 
     def _give_up_large(self, name: str) -> None:
@@ -137,25 +139,33 @@ class RunBuffer:
     def _main(self) -> bytes:
         self._make_texts()
         try:
-            return strict(self.main)
+            return fit(self.main)
         except BaseException:
             return orjson.dumps(self._fit(self.main, ""))
 
     def _make_texts(self) -> None:
         # A target may call a run, and tag it, as it likes; the service takes texts, and would answer 422 to the run
         # and to all that share its request.
-        name, tags = self.main.get("name"), self.main.get("tags")
-        if name is not None and not isinstance(name, str):
-            self.main["name"] = _text(name)
+        for name in ("name", "session_name"):
+            if not isinstance(self.main.get(name, ""), str):
+                self.main[name] = text_from(self.main[name])
+        tags = self.main.get("tags")
         if tags is not None and not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
             self.main["tags"] = [
-                _text(tag) for tag in (tags if isinstance(tags, (list, tuple, set)) else [tags])
+                text_from(tag) for tag in (tags if isinstance(tags, (list, tuple, set)) else [tags])
             ]
+        for name in ("parent_run_id", "reference_example_id", "trace_id"):
+            if self.main.get(name) is not None and not is_uuid(self.main[name]):
+                self._say(f"its {name} {text_from(self.main.pop(name))!r} is no id: left out")
+        kind = self.main.get("run_type", "chain")
+        if not isinstance(kind, str) or kind not in RUN_TYPES:
+            self.main["run_type"] = "chain"
+            self._say(f"its run_type {text_from(kind)!r} is none of the service's: sent as 'chain'")
 
     def _extra(self) -> bytes:
         extra = self.extra if isinstance(self.extra, dict) else {"extra": self.extra}
         try:
-            data = strict(extra)
+            data = fit(extra)
             if len(data) <= _MOST_OF_A_FACT:
                 return data
         except BaseException:
@@ -172,21 +182,25 @@ class RunBuffer:
         kept: dict[str, Any] = {}
         for name, value in values.items():
             try:
-                data = strict(value)
+                data = fit(value)
                 if len(data) > _MOST_OF_A_FACT:
                     raise UnfitError(f"{len(data)} bytes, and metadata may have {_MOST_OF_A_FACT}")  # noqa: TRY301
-                kept[_text(name)] = orjson.Fragment(data)
+                kept[text_from(name)] = orjson.Fragment(data)
             except BaseException as error:
-                self._note(f"{what}{_text(name)}", error)
+                self._note(f"{what}{text_from(name)}", error)
         return kept
 
     def _note(self, what: str, error: BaseException) -> None:
         said = str(error) if isinstance(error, UnfitError) else text_of(error)
-        self.trouble = f"its {what} cannot be serialised: {said}"[:500]
+        self._say(f"its {what} cannot be serialised: {said}")
+
+    def _say(self, trouble: str) -> None:
+        self.trouble = trouble[:500]
         logger.warning("run %s: %s", self.id, self.trouble)
 
     def _attachment_parts(self) -> list[Part]:
         parts: list[Part] = []
+        left = MOST_BYTES - sum(map(len, self.big.values()))
         for name, value in self.attachments.items():
             mime, data = value if isinstance(value, tuple) else (_of(value, "mime_type"), _of(value, "data"))
             # A path would have to be read here; the SDK refuses paths unless it is told otherwise, and it
@@ -197,6 +211,10 @@ class RunBuffer:
                 and isinstance(name, str)
                 and "." not in name
             ):
+                left -= len(data)
+                if left < 0:
+                    self._say(f"its attachment {name!r} was left out: a run may have {MOST_BYTES} bytes")
+                    continue
                 parts.append((f"attachment.{self.id}.{name}", mime, data))
             else:
                 self.trouble = f"its attachment {name!r} is not (mime type, bytes) under a name without a dot"
@@ -204,58 +222,8 @@ class RunBuffer:
         return parts
 
 
-def _shaped(name: str, data: bytes) -> bytes:
-    """Return a field's JSON in the form that the service wants: it answers 422 to a list as outputs."""
-    if name == "events":
-        return data if data.startswith(b"[") else b"[" + data + b"]"
-    if name == "error" or data.startswith(b"{"):
-        return data
-    return b'{"' + name.removesuffix("s").encode() + b'":' + data + b"}"
-
-
-def _text(value: Any) -> str:
-    """Return what `str` makes of a value, if that is a text that can be written down."""
-    try:
-        return str(value).encode("utf-8", "replace").decode()
-    except BaseException:
-        return type(value).__name__
-
-
 def _of(value: Any, name: str) -> Any:
     return getattr(value, name, None)
-
-
-def strict(value: Any) -> bytes:
-    """Return the SDK's JSON of a value, or, where that is none, JSON that every parser takes.
-
-    Where a value holds a lone surrogate, the SDK falls back to the standard library's encoder and cuts what
-    looks like a surrogate out of the text (langsmith/_internal/_serde.py:254): that leaves a bare NaN, and may
-    leave half of an escaped backslash. The service refuses both, and with them the run.
-
-    Raises:
-        UnfitError: it holds what no service takes, in whatever form (`values.check_json`).
-        Exception: what an object of the user's raised on the way.
-    """
-    try:
-        data = dumps_json(value)
-    except RecursionError:
-        raise UnfitError(f"nested deeper than {NESTING} levels, or inside itself") from None
-    check_json(data)
-    if b"\\" not in data and b"NaN" not in data and b"Infinity" not in data:
-        return data
-    try:
-        orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return _repaired(data, value)
-    return data
-
-
-def _repaired(data: bytes, value: Any) -> bytes:
-    try:
-        return orjson.dumps(json.loads(data, parse_constant=lambda _: None))
-    except ValueError:
-        text = json.dumps(value, default=repr, ensure_ascii=False).encode("utf-8", "replace")
-        return orjson.dumps(json.loads(text, parse_constant=lambda _: None))
 
 
 def error_run(

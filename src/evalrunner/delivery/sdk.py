@@ -36,7 +36,7 @@ import warnings
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from datetime import datetime, timedelta, timezone
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast, get_args
 from uuid import UUID, uuid4
 
 from langsmith import Client
@@ -47,6 +47,7 @@ from langsmith._internal._v2_migration_utils import (
     _v2_run_to_schema,
     get_query_backend,
 )
+from langsmith.client import RUN_TYPE_T
 from langsmith.evaluation import EvaluationResult
 from langsmith.evaluation._runner import (
     _default_process_inputs,
@@ -61,7 +62,11 @@ from langsmith.schemas import Example, Run, TracerSession
 from evalrunner.delivery.discretion import discreet
 from evalrunner.errors import TargetError
 
+#: The kinds of runs that there are (client.py, `RUN_TYPE_T`); the service refuses any other.
+RUN_TYPES: frozenset[str] = frozenset(get_args(RUN_TYPE_T))
+
 __all__ = [
+    "RUN_TYPES",
     "OperationSink",
     "RecordingClient",
     "RootRun",

@@ -16,8 +16,9 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 from uuid import UUID
 
+from evalrunner.delivery.fitting import strict
 from evalrunner.delivery.record import Part
-from evalrunner.delivery.runs import JSON, strict
+from evalrunner.delivery.runs import JSON
 from evalrunner.delivery.sdk import dumps_json
 from evalrunner.delivery.traces import Operation
 from evalrunner.protocol.ids import pushed_id
