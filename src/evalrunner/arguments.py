@@ -8,7 +8,7 @@ Raises, of all functions here:
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from uuid import UUID
 from langsmith import Client
 from langsmith.schemas import Dataset, TracerSession
 
-from evalrunner.config import Endpoint, RunConfig, TargetSpec, WorkerConfig
+from evalrunner.config import START_METHODS, Endpoint, RunConfig, TargetSpec, WorkerConfig
 from evalrunner.errors import UsageError
 from evalrunner.pickling import pickle_objects
 from evalrunner.protocol.evaluated import object_name
@@ -35,14 +35,20 @@ _FIXED: dict[str, tuple[Any, str]] = {
     "blocking": (True, "run() returns when the run has ended; call it in a thread to go on meanwhile"),
     "error_handling": ("log", "an error of the target is always a run of the experiment that carries it"),
 }  # fmt: skip
+_COUNTS = {
+    "repetitions", "limit", "workers", "gpus_per_worker", "max_attempts", "max_concurrency", "segment",
+}  # fmt: skip
+_SECONDS = {"grace", "delivery_deadline", "visible_deadline", "item_timeout", "setup_timeout"}
+#: 0 is the SDK's word for one after the other, and no worker at all is refused in the session's own words.
+_LEAST = {"max_concurrency": 0, "gpus_per_worker": 0, "workers": 0}
 _WORKER = {each.name for each in fields(WorkerConfig)}
 _RUN = {each.name for each in fields(RunConfig)} - {"spec", "worker"}
 
 
 def config_of(
     target: Any,
-    evaluators: Iterable[Any] | None,
-    summary_evaluators: Iterable[Any] | None,
+    evaluators: Any,
+    summary_evaluators: Any,
     *,
     factory: bool,
     worker: WorkerConfig | None,
@@ -51,8 +57,16 @@ def config_of(
     """Return the run that these arguments describe."""
     given = _in_our_words(options)
     knobs = {name: given.pop(name) for name in list(given) if name in _WORKER}
-    spec = _spec(target, list(evaluators or ()), list(summary_evaluators or ()), factory)
+    spec = _spec(target, _listed(evaluators), _listed(summary_evaluators), factory)
     return RunConfig(spec=spec, worker=replace(worker or WorkerConfig(), **knobs), **given)
+
+
+def _listed(given: Any) -> list[Any]:
+    """Return the evaluators; one alone may stand without a list around it."""
+    if given is None:
+        return []
+    alone = isinstance(given, str) or callable(given) or not isinstance(given, Iterable)
+    return [given] if alone else list(given)
 
 
 def endpoint_of(client: Any) -> Endpoint:
@@ -88,8 +102,20 @@ def _in_our_words(options: dict[str, Any]) -> dict[str, Any]:
         elif value is not None:
             if ours in found:
                 raise TypeError(f"run() takes one of {name}= and {_other(name, ours)}=: they mean the same")
+            _check_number(name, ours, value)
             found[ours] = _CONVERT.get(ours, _as_it_is)(value)
     return found
+
+
+def _check_number(name: str, ours: str, value: Any) -> None:
+    kinds: Any = int if ours in _COUNTS else (int, float) if ours in _SECONDS else None
+    if kinds is None:
+        return
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        raise UsageError(f"{name}= takes a {'whole ' if kinds is int else ''}number, not {value!r}")
+    least = _LEAST.get(ours, 0 if ours in _SECONDS else 1)
+    if value < least:
+        raise UsageError(f"{name}= takes {least} or more, not {value!r}")
 
 
 def _other(name: str, ours: str) -> str:
@@ -132,6 +158,18 @@ def _experiment(value: Any) -> str:
     raise UsageError(f"experiment= takes an experiment's name or id, not a {type(value).__name__}")
 
 
+def _mapping(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{name}= takes a dictionary, not {value!r}")
+    return dict(value)
+
+
+def _method(value: Any) -> str:
+    if value not in START_METHODS:
+        raise UsageError(f"start_method= takes {' or '.join(START_METHODS)}, not {value!r}")
+    return str(value)
+
+
 def _splits(value: Any) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
@@ -145,8 +183,9 @@ _CONVERT: dict[str, Any] = {
     "experiment": _experiment,
     "splits": _splits,
     "as_of": _time,
+    "start_method": _method,
     "run_dir": Path,
-    "metadata": dict,
-    # 0 is the SDK's word for one after the other.
+    "metadata": lambda value: _mapping("metadata", value),
+    "env": lambda value: _mapping("env", value),
     "max_concurrency": lambda value: max(1, value),
 }

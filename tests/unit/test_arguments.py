@@ -64,6 +64,11 @@ EXAMPLE = Example(id=uuid4(), inputs={}, dataset_id=ID, created_at=AT)
         ({"num_repetition": 1}, TypeError, "did you mean 'num_repetitions'"),
         ({"spec": 1}, TypeError, "no argument 'spec'"),
         ({"experiment": 3}, UsageError, "name or id"),
+        ({"workers": "3"}, UsageError, "workers= takes a whole number, not '3'"),
+        ({"num_repetitions": 0}, UsageError, "num_repetitions= takes 1 or more, not 0"),
+        ({"item_timeout": "1m"}, UsageError, "item_timeout= takes a number, not '1m'"),
+        ({"metadata": "x"}, UsageError, "metadata= takes a dictionary, not 'x'"),
+        ({"start_method": "fork"}, UsageError, "forkserver or spawn, not 'fork'"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_sentence(
@@ -81,6 +86,13 @@ def test_names_stay_names_and_objects_travel_beside_them() -> None:
     assert (mixed.spec.target, mixed.spec.factory) == (None, True)
     assert mixed.spec.pickled is not None
     assert json.__name__.encode() in mixed.spec.pickled
+
+
+def test_one_evaluator_needs_no_list() -> None:
+    for one in ("json:dumps", ["json:dumps"], ("json:dumps",), iter(["json:dumps"])):
+        made = config_of("json:loads", one, None, factory=False, worker=None, options={})
+        assert made.spec.evaluators == ("json:dumps",)
+    assert config_of("json:loads", len, None, factory=False, worker=None, options={}).spec.pickled
 
 
 def test_a_client_says_where_langsmith_is() -> None:
