@@ -317,3 +317,21 @@ def test_what_is_not_there(backend: Backend, visitor: requests.Session, path: st
     answer = visitor.get(backend.url + path, timeout=10)
     assert answer.status_code == 404
     assert answer.headers["content-type"].startswith("text/html")
+
+
+def test_rows_are_the_keys_that_evaluators_gave(backend: Backend, visitor: requests.Session) -> None:
+    made = Made(backend)
+    runs = made.all_runs()
+    failed = {"extra": {"error": True}, "comment": "RuntimeError('judge quota exceeded')", "error": True}
+    backend.call("POST", "/feedback", json={"run_id": runs[0], "key": "judge_guess", **failed})
+    for run in runs[1:]:
+        backend.call("POST", "/feedback", json={"run_id": run, "key": "answer_quality", "score": 1})
+    assert "judge_guess" in made.page(visitor), "of another tool's experiment nobody knows better"
+    facts = {"evaluators": {"judge": ["answer_quality"]}, "evaluator_keys": ["answer_quality"]}
+    extra = {"metadata": {"num_repetitions": 2, "evalrunner": facts}}
+    assert backend.call("PATCH", f"/sessions/{made.session}", json={"extra": extra}).status_code == 200
+    page = made.page(visitor)
+    assert "answer_quality" in page
+    assert "judge_guess" not in page
+    told = visitor.get(f"{backend.url}/ui/runs/{runs[0]}", timeout=10)
+    assert "judge quota exceeded" in told.text

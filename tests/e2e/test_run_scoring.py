@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from langsmith import Client, aevaluate
 
+import evalrunner
 from evalrunner.report.receipt import EvaluatorEntry, Receipt
-from scripts.chaos.rig import Backend, Reading, assert_whole, read_experiment, wait_until
+from scripts.chaos.rig import Backend, Finished, Reading, assert_whole, read_experiment, wait_until
 
 Run = Callable[..., Receipt]
 COUNT = 6
@@ -182,6 +183,55 @@ def test_scoring_sees_what_executing_sees(backend: Backend, run: Run, tmp_path: 
     told = [sorted(str(s.comment) for scores in one.feedback.values() for s in scores) for one in seen]
     assert told[0] == told[1]
     assert all("'add'" in text for text in told[0]), told[0]
+
+
+FILE = """
+def target(inputs):
+    return {"sum": inputs["i"] + 1}
+
+def exact(outputs):
+    return True
+"""
+
+
+def test_resume_knows_an_evaluator_by_the_name_that_run_knew_it_by(
+    backend: Backend, command: Callable[..., Finished], tmp_path: Path
+) -> None:
+    """A path from here, and the same as an absolute one, name the same evaluator."""
+    (tmp_path / "here.py").write_text(FILE)
+    dataset = backend.dataset(2).name
+    first = command("-d", dataset, "-t", "here.py:target", "--evaluator", "here.py:exact", "--json")
+    assert first.code == 0, first.err
+    for arguments in (["resume"], ["resume", "--evaluator", str(tmp_path / "here.py:exact")]):
+        again = command(*arguments, "--json")
+        assert (again.code, again.receipt["warnings"]) == (0, []), again.err
+        assert (again.receipt["executions"], again.receipt["scored"]) == (0, 0)
+
+
+def test_from_python_it_is_the_same(
+    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    broken = tmp_path / "broken"
+    broken.touch()
+
+    def judge(outputs: dict[str, Any]) -> dict[str, Any]:
+        if broken.exists():
+            raise RuntimeError("judge quota exceeded")
+        return {"key": "quality", "score": outputs["sum"]}
+
+    def target(inputs: dict[str, Any]) -> dict[str, Any]:
+        with (tmp_path / "calls").open("a") as file:
+            file.write("1")
+        return {"sum": inputs["i"] + 1}
+
+    said: dict[str, Any] = {"evaluators": [judge], "workers": 1, "endpoint": backend.endpoint}
+    first = evalrunner.run(target, dataset=backend.dataset(2).name, **said)
+    assert (first.exit_code, [one.evaluator for one in first.evaluator_errors]) == (5, ["judge"])
+    broken.unlink()
+    second = evalrunner.run(target, experiment=first.experiment["name"], **said)
+    assert (second.exit_code, second.executions, second.scored) == (0, 0, 2), second
+    assert (tmp_path / "calls").read_text() == "11"
 
 
 def plain(backend: Backend, experiment: str, examples: list[Any]) -> None:

@@ -519,3 +519,21 @@ def test_a_worker_that_still_loads_when_all_is_done_is_dismissed_without_a_word(
     assert desk.handle(ev.WorkerReady(2, 1)) == [], "said while it was being killed"
     after = desk.die(2)
     assert (only(ev.Say, after), only(ev.StartWorker, after), desk.state.restarts) == ([], [], 0)
+
+
+def test_a_run_that_is_only_scored_makes_no_attempt_and_gets_no_error_run() -> None:
+    state = SupervisorState([(0, Item(S.AVAILABLE, attempt=1, score=True))], Policy(1, max_attempts=2))
+    state.first_workers()
+    told: list[ev.Instruction] = []
+    for worker in (1, 2):
+        state.handle(ev.WorkerStarted(worker, 0), 0.0)
+        told += state.handle(ev.WorkerReady(worker, 1), 0.0)
+        told += state.handle(ev.Begun() if worker == 1 else ev.Tick(), 0.0)
+        told += state.handle(ev.WorkerGone(worker, "died", frozenset({0})), 1.0)
+    grants = [grant for order in told if isinstance(order, ev.SendLease) for grant in order.grants]
+    assert [(grant.attempt, grant.score) for grant in grants] == [(1, True), (1, True)]
+    (grave,) = [order for order in told if isinstance(order, ev.Bury)]
+    assert (grave.attempt, grave.score) == (1, True)
+    assert "2 workers died while they scored it" in grave.reason
+    words = [order.what for order in told if isinstance(order, ev.Write)]
+    assert words == ["leased", "lost, to be scored again", "leased", "scoring given up"]

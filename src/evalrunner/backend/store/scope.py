@@ -14,7 +14,11 @@ from evalrunner.backend.wire import time_text
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The plan of an experiment, as its session and metadata tell it."""
+    """The plan of an experiment, as its session and metadata tell it.
+
+    Attributes:
+        named: `keys` are those that evaluators gave, as a run of ours has seen, and not what was expected of them.
+    """
 
     id: str
     name: str
@@ -28,6 +32,7 @@ class Scope:
     told: int | None
     keys: tuple[str, ...]
     metadata: dict[str, Any]
+    named: bool = False
 
 
 def read_scope(connection: sqlite3.Connection, session_id: str) -> Scope:
@@ -54,8 +59,12 @@ def read_scope(connection: sqlite3.Connection, session_id: str) -> Scope:
         limit=_number(facts.get("limit")),
         repetitions=_number(row[6]) or _number(metadata.get("num_repetitions")) or 1,
         told=_number(row[5]),
-        keys=_names(orjson.loads(row[7]) if row[7] else None),
+        # What a run of ours has seen at its end is better than what was expected when the experiment was made.
+        keys=_names(facts.get("evaluator_keys"))
+        if "evaluators" in facts
+        else _names(orjson.loads(row[7]) if row[7] else None),
         metadata=metadata,
+        named="evaluators" in facts,
     )
 
 

@@ -169,7 +169,13 @@ def score_keys(digests: Digests, scope: Scope) -> list[str]:
 
 
 def _score_keys(digests: Digests, scope: Scope) -> list[str]:
-    there = digests.rows("SELECT DISTINCT key FROM item_scores WHERE session = ? ORDER BY 1", scope.id)
+    # A key under which nothing but errors of evaluators stands is a guess of the SDK, where it is not named.
+    there = digests.rows(
+        "SELECT key FROM item_scores WHERE session = ? GROUP BY key "
+        "HAVING COUNT(mean) + COUNT(value) > 0 OR ? ORDER BY key",
+        scope.id,
+        not scope.named,
+    )
     return list(dict.fromkeys([*scope.keys, *(row[0] for row in there)]))
 
 
