@@ -32,7 +32,7 @@ from langsmith.schemas import Dataset, Example, Feedback, Run, TracerSession
 from evalrunner.config import Endpoint
 
 #: A command that takes longer than this hangs.
-PATIENCE = 60.0
+PATIENCE = 180.0
 _SERVE = """
 import os, sys
 from pathlib import Path
@@ -46,7 +46,7 @@ class TimedOut(AssertionError):
     """Something that was waited for did not happen."""
 
 
-def wait_until(condition: Callable[[], Any], timeout: float = 20.0, what: str = "it") -> Any:
+def wait_until(condition: Callable[[], Any], timeout: float = 60.0, what: str = "it") -> Any:
     """Ask until the answer is true, and return it: for events that this process is not told of.
 
     Raises:

@@ -56,7 +56,7 @@ def seen_v1(run: Any) -> Seen:
 def seen_v2(run: Any, server: str) -> Seen:
     """Of a run of the generated client."""
     files = {
-        name: requests.get(server + url.removeprefix(server), timeout=10).content
+        name: requests.get(server + url.removeprefix(server), timeout=60).content
         for name, url in (run.attachments or {}).items()
     }
     scores = {key: (one.n, one.avg) for key, one in (run.feedback_stats or {}).items()}

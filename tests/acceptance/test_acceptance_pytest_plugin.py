@@ -98,7 +98,7 @@ def run_suite(world: World, where: Path, suite: str, *options: str) -> None:
     plugins = ["-p", "no:cacheprovider", "-p", "langsmith.pytest_plugin", "-p", "xdist"]
     command = [sys.executable, "-m", "pytest", "-q", *plugins, *options]
     ended = subprocess.run(
-        command, cwd=where, env={**kept, **told}, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=where, env={**kept, **told}, capture_output=True, text=True, timeout=240, check=False
     )
     assert "3 failed, 21 passed, 1 skipped" in ended.stdout, ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr, ended.stderr

@@ -83,14 +83,14 @@ def _write_beside(backend: Backend, readers: list[Reader]) -> None:
     for reader in readers:
         reader.start()
     try:
-        assert all(reader.once.wait(20) for reader in readers)
+        assert all(reader.once.wait(60) for reader in readers)
         command = [sys.executable, writers.__file__, backend.url, TOKEN, PROJECT, str(WRITERS), str(TRACES)]
-        ended = subprocess.run(command, timeout=90, check=False, capture_output=True, text=True)
+        ended = subprocess.run(command, timeout=240, check=False, capture_output=True, text=True)
         assert (ended.returncode, "Traceback" in ended.stderr) == (0, False), ended.stderr
     finally:
         for reader in readers:
             reader.enough.set()
-            reader.join(30)
+            reader.join(60)
 
 
 def _check_all(client: Client, session: str) -> None:

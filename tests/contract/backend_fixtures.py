@@ -48,7 +48,7 @@ class Backend:
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
         """A plain request with the key."""
         headers = {"x-api-key": TOKEN, **options.pop("headers", {})}
-        return requests.request(method, self.url + path, headers=headers, timeout=30, **options)
+        return requests.request(method, self.url + path, headers=headers, timeout=60, **options)
 
     def multipart(self, body: bytes, **headers: str) -> requests.Response:
         """A POST /runs/multipart of prepared bytes."""
@@ -69,7 +69,7 @@ class Backend:
 
     def _admin(self, method: str, path: str, body: Any = None) -> Any:
         headers = {"x-admin-token": ADMIN}
-        answer = requests.request(method, self.url + path, json=body, headers=headers, timeout=10)
+        answer = requests.request(method, self.url + path, json=body, headers=headers, timeout=60)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -94,7 +94,7 @@ class Process:
         return self._reap()
 
     def _reap(self) -> int:
-        code = self.process.wait(timeout=20)
+        code = self.process.wait(timeout=60)
         assert self.process.stdout is not None
         self.process.stdout.close()
         return code
@@ -114,15 +114,15 @@ def running(store: Path, **options: Any) -> Iterator[Backend]:
     thread = threading.Thread(target=serve, args=(store,), kwargs=kept)
     thread.start()
     try:
-        assert listening.wait(20)
+        assert listening.wait(60)
         yield Backend(urls[0])
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
 
 
-def eventually(ask: Callable[[], T], wanted: Callable[[T], bool], seconds: float = 15.0) -> T:
+def eventually(ask: Callable[[], T], wanted: Callable[[T], bool], seconds: float = 60.0) -> T:
     """Ask again and again until the answer is as wanted; return the last answer."""
     end = time.monotonic() + seconds
     answer = ask()

@@ -275,9 +275,9 @@ def test_a_shared_dataset_is_read_without_a_key(backend: Backend, client: Client
         assert [(e.id, e.inputs, e.outputs) for e in told] == [(e.id, e.inputs, e.outputs) for e in examples]
         some = list(stranger.list_shared_examples(token, example_ids=[examples[7].id]))
         assert [e.id for e in some] == [examples[7].id]
-        one = requests.get(f"{backend.url}/public/{token}/examples?limit=1", timeout=10).json()[0]
+        one = requests.get(f"{backend.url}/public/{token}/examples?limit=1", timeout=60).json()[0]
         address = one["attachment_urls"]["attachment.a.b"]["presigned_url"]
-        assert requests.get(address, timeout=10).content == b"file"
+        assert requests.get(address, timeout=60).content == b"file"
         projects = list(stranger.list_shared_projects(dataset_share_token=token))
         assert [(p.id, p.name, p.run_count) for p in projects] == [(project.id, project.name, 0)]
         assert list(stranger.list_shared_projects(dataset_share_token=token, name="other")) == []

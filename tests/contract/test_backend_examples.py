@@ -295,7 +295,7 @@ def test_an_address_of_an_attachment_expires(backend: Backend, modern: Client, s
     told = {key: values[0] for key, values in parse_qs(address.query).items()}
 
     def ask(path: str = address.path, **query: str) -> requests.Response:
-        return requests.get(f"{backend.url}{path}?{urlencode({**told, **query})}", timeout=10)
+        return requests.get(f"{backend.url}{path}?{urlencode({**told, **query})}", timeout=60)
 
     assert 3600 <= int(told["expires"]) - time.time() <= 3661
     assert (ask().status_code, ask().content) == (200, FILES["b"][1])

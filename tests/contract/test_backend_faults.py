@@ -158,7 +158,7 @@ def test_a_plan_in_a_file(tmp_path: Path) -> None:
     file.write_text('seed = 1\n[[fault]]\nmatch = "GET /info"\naction = "status"\nstatus = 418\n')
     with running(tmp_path / "s" / "b.db", faults=file, admin_token=None) as backend:
         assert backend.call("GET", "/api/v1/info").status_code == 418
-        admin = requests.get(f"{backend.url}/_admin/faults", headers={"x-admin-token": ""}, timeout=10)
+        admin = requests.get(f"{backend.url}/_admin/faults", headers={"x-admin-token": ""}, timeout=60)
         assert admin.status_code == 404
 
 

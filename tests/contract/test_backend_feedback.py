@@ -73,7 +73,7 @@ def test_feedback_is_given_by_token(backend: Backend, suffix: str) -> None:
         several = client.create_presigned_feedback_tokens(run, ["a", "b"], expiration=timedelta(minutes=5))
         listed = list(client.list_presigned_feedback_tokens(run))
         assert {one.id for one in listed} == {token.id, *(one.id for one in several)}
-        link = requests.get(several[0].url, params={"score": "0.5", "comment": "by link"}, timeout=10)
+        link = requests.get(several[0].url, params={"score": "0.5", "comment": "by link"}, timeout=60)
         assert link.status_code == 200
         (given,) = client.list_feedback(run_ids=[run], feedback_key=["a"])
         assert (given.score, given.comment, str(given.trace_id)) == (0.5, "by link", run)
@@ -83,17 +83,17 @@ def test_tokens_end_and_are_refused(backend: Backend) -> None:
     with backend.client() as client:
         past = datetime.now(timezone.utc) - timedelta(seconds=1)
         token = client.create_presigned_feedback_token(written(backend), "late", expiration=past)
-        assert requests.post(token.url, json={"score": 1}, timeout=10).status_code == 403
+        assert requests.post(token.url, json={"score": 1}, timeout=60).status_code == 403
         asked: list[Any] = [{"run_id": "x", "feedback_key": "a"}, {"run_id": run_id()}, ["a"], 7,
                             {"run_id": run_id(), "feedback_key": "a", "expires_in": {"days": "x"}},
                             {"run_id": run_id(), "feedback_key": "a", "expires_in": {"days": 10**9}}]  # fmt: skip
         for one in asked:
             assert backend.call("POST", "/feedback/tokens", json=one).status_code == 422, one
         unknown = f"{backend.url}/feedback/tokens/{uuid.uuid4()}"
-        assert requests.post(unknown, json={"score": 1}, timeout=10).status_code == 404
-        assert requests.post(f"{backend.url}/feedback/tokens", json=asked[0], timeout=10).status_code == 401
+        assert requests.post(unknown, json={"score": 1}, timeout=60).status_code == 404
+        assert requests.post(f"{backend.url}/feedback/tokens", json=asked[0], timeout=60).status_code == 401
         good = client.create_presigned_feedback_token(written(backend), "k")
-        assert requests.get(good.url, params={"score": "x"}, timeout=10).status_code == 422
+        assert requests.get(good.url, params={"score": "x"}, timeout=60).status_code == 422
 
 
 def test_feedback_is_configured(backend: Backend) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -60,7 +59,7 @@ def works(backend: Backend) -> None:
 
 def connected(backend: Backend, sent: bytes) -> socket.socket:
     place = urlsplit(backend.url)
-    opened = socket.create_connection((place.hostname or "", place.port or 0), timeout=10)
+    opened = socket.create_connection((place.hostname or "", place.port or 0), timeout=60)
     opened.sendall(sent)
     return opened
 
@@ -82,14 +81,13 @@ def test_many_bodies_just_below_the_limit_are_in_memory_one_at_a_time(server: Pr
 
     with ThreadPoolExecutor(6) as pool:
         sending = [pool.submit(send, number) for number in range(6)]
-        slowest = 0.0
+        answers = 0
         while not all(one.done() for one in sending):
-            began = time.monotonic()
             assert server.backend.call("GET", "/info").status_code == 200
-            slowest = max(slowest, time.monotonic() - began)
+            answers += 1
     assert {one.result() for one in sending} == {400}  # zeros are no multipart
     assert peak(server) - before < 2 * 200 + 100
-    assert slowest < 2
+    assert answers > 2 * len(sending), "nobody waits until a body is unpacked"
     works(server.backend)
 
 

@@ -48,7 +48,7 @@ def test_hostile_values_bring_no_5xx(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=240,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
     assert "no 5xx; integrity_check ok" in done.stdout

@@ -37,7 +37,7 @@ def backend(tmp_path: Path) -> Iterator[Backend]:
 @pytest.fixture
 def visitor(backend: Backend) -> Iterator[requests.Session]:
     with requests.Session() as session:
-        assert session.get(backend.url + sign_in_path(TOKEN), timeout=10).status_code == 200
+        assert session.get(backend.url + sign_in_path(TOKEN), timeout=60).status_code == 200
         yield session
 
 
@@ -73,13 +73,13 @@ class Made:
         return [self.run(example) for example in self.examples for _ in range(2)]
 
     def page(self, visitor: requests.Session, rest: str = "") -> str:
-        answer = visitor.get(f"{self.backend.url}/ui/experiments/{self.session}{rest}", timeout=10)
+        answer = visitor.get(f"{self.backend.url}/ui/experiments/{self.session}{rest}", timeout=60)
         assert answer.status_code == 200
         return str(answer.text)
 
 
 def test_the_link_signs_in_and_the_code_leaves_the_address(backend: Backend) -> None:
-    answer = requests.get(backend.url + sign_in_path(TOKEN), allow_redirects=False, timeout=10)
+    answer = requests.get(backend.url + sign_in_path(TOKEN), allow_redirects=False, timeout=60)
     assert (answer.status_code, answer.headers["location"]) == (303, "/ui/")
     cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie
@@ -92,22 +92,22 @@ def test_the_link_signs_in_and_the_code_leaves_the_address(backend: Backend) -> 
 def test_the_token_signs_in_and_leads_on(backend: Backend) -> None:
     with requests.Session() as session:
         form = {"token": TOKEN, "next": "/ui/compare?a=1"}
-        answer = session.post(f"{backend.url}/login", data=form, allow_redirects=False, timeout=10)
+        answer = session.post(f"{backend.url}/login", data=form, allow_redirects=False, timeout=60)
         assert (answer.status_code, answer.headers["location"]) == (303, "/ui/compare?a=1")
         form["next"] = "https://example.org/"
-        answer = session.post(f"{backend.url}/login", data=form, allow_redirects=False, timeout=10)
+        answer = session.post(f"{backend.url}/login", data=form, allow_redirects=False, timeout=60)
         assert answer.headers["location"] == "/ui/"
-        assert session.get(f"{backend.url}/ui/", timeout=10).status_code == 200
-        assert session.post(f"{backend.url}/logout", timeout=10).status_code == 200
-        assert session.get(f"{backend.url}/ui/", timeout=10).status_code == 401
+        assert session.get(f"{backend.url}/ui/", timeout=60).status_code == 200
+        assert session.post(f"{backend.url}/logout", timeout=60).status_code == 200
+        assert session.get(f"{backend.url}/ui/", timeout=60).status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/ui/", f"/ui/experiments/{NOBODYS}", "/ui/nothing"])
 def test_without_cookie_there_is_only_the_sign_in(backend: Backend, path: str) -> None:
-    answer = requests.get(backend.url + path, timeout=10)
+    answer = requests.get(backend.url + path, timeout=60)
     assert answer.status_code == 401
     assert 'name="token"' in answer.text
-    key = requests.get(backend.url + path, headers={"x-api-key": TOKEN}, timeout=10)
+    key = requests.get(backend.url + path, headers={"x-api-key": TOKEN}, timeout=60)
     assert key.status_code == 401
 
 
@@ -122,40 +122,40 @@ def test_a_link_of_the_sdk_leads_to_its_page_by_way_of_the_sign_in(backend: Back
         (f"projects/p/{made.session}", f"/ui/experiments/{made.session}"),
     ):
         with requests.Session() as visitor:
-            asked = visitor.get(f"{backend.url}/o/tenant/{rest}", timeout=10)
+            asked = visitor.get(f"{backend.url}/o/tenant/{rest}", timeout=60)
             assert (asked.status_code, 'name="token"' in asked.text) == (200, True)
             found = re.search(r'name="next" value="([^"]+)"', asked.text)
             assert found is not None
             form = {"token": TOKEN, "next": found[1].replace("&amp;", "&")}
-            landed = visitor.post(f"{backend.url}/login", data=form, timeout=10)
+            landed = visitor.post(f"{backend.url}/login", data=form, timeout=60)
             assert (landed.status_code, landed.url) == (200, backend.url + page)
-            again = visitor.get(f"{backend.url}/o/tenant/{rest}", timeout=10)
+            again = visitor.get(f"{backend.url}/o/tenant/{rest}", timeout=60)
             assert again.url == backend.url + page
-            assert visitor.get(asked.url, timeout=10).url == backend.url + page
+            assert visitor.get(asked.url, timeout=60).url == backend.url + page
     code = f"{backend.url}{sign_in_path(TOKEN)}&next=//evil.example/"
-    assert requests.get(code, allow_redirects=False, timeout=10).headers["location"] == "/ui/"
+    assert requests.get(code, allow_redirects=False, timeout=60).headers["location"] == "/ui/"
 
 
 def test_wrong_codes_tokens_and_cookies(backend: Backend, visitor: requests.Session) -> None:
-    assert requests.get(f"{backend.url}/login?code=no", timeout=10).status_code == 401
-    assert requests.post(f"{backend.url}/login", data={"token": "no"}, timeout=10).status_code == 401
-    assert requests.post(f"{backend.url}/login", data={"token": "x" * 9999}, timeout=10).status_code == 413
+    assert requests.get(f"{backend.url}/login?code=no", timeout=60).status_code == 401
+    assert requests.post(f"{backend.url}/login", data={"token": "no"}, timeout=60).status_code == 401
+    assert requests.post(f"{backend.url}/login", data={"token": "x" * 9999}, timeout=60).status_code == 413
     name, value = next(iter(visitor.cookies.items()))
     deadline, _, signature = value.partition(".")
     for forged in (f"{int(deadline) + 1}.{signature}", f"{deadline}.", "", "x.y", f"0.{signature}"):
-        answer = requests.get(f"{backend.url}/ui/", cookies={name: forged}, timeout=10)
+        answer = requests.get(f"{backend.url}/ui/", cookies={name: forged}, timeout=60)
         assert answer.status_code == 401
-    assert visitor.get(f"{backend.url}/datasets", timeout=10).status_code == 401  # the API wants its key
+    assert visitor.get(f"{backend.url}/datasets", timeout=60).status_code == 401  # the API wants its key
 
 
 def test_a_link_from_another_site_asks_once_more_by_itself(backend: Backend) -> None:
-    answer = requests.get(f"{backend.url}/ui/", headers={"sec-fetch-site": "cross-site"}, timeout=10)
+    answer = requests.get(f"{backend.url}/ui/", headers={"sec-fetch-site": "cross-site"}, timeout=60)
     assert 'http-equiv="refresh" content="0"' in answer.text
 
 
 def test_headers_of_every_page(backend: Backend, visitor: requests.Session) -> None:
     for path in ("/ui/", "/login", "/ui/static/style.css", "/ui/static/page.js", "/ui/nothing"):
-        headers = visitor.get(backend.url + path, timeout=10).headers
+        headers = visitor.get(backend.url + path, timeout=60).headers
         assert headers["content-security-policy"].startswith("default-src 'self'")
         assert headers["x-content-type-options"] == "nosniff"
 
@@ -252,12 +252,12 @@ def test_hostile_text_stays_text_everywhere(backend: Backend, visitor: requests.
         f"/ui/experiments/{made.session}/holes", f"/ui/runs/{run}/error", f"/ui/runs/{run}/outputs",
     ]  # fmt: skip
     for path in paths:
-        answer = visitor.get(backend.url + path, timeout=10)
+        answer = visitor.get(backend.url + path, timeout=60)
         assert answer.status_code == 200, path
         assert "<script>alert" not in answer.text
         assert not set(answer.text) & {"\x1b", "\u202e"}
         assert (len(answer.text) > 10**6) == path.endswith("/outputs")
-    assert "show all" in visitor.get(f"{backend.url}/ui/runs/{run}", timeout=10).text
+    assert "show all" in visitor.get(f"{backend.url}/ui/runs/{run}", timeout=60).text
 
 
 def test_a_trace_is_a_tree(backend: Backend, visitor: requests.Session) -> None:
@@ -267,7 +267,7 @@ def test_a_trace_is_a_tree(backend: Backend, visitor: requests.Session) -> None:
         post(orphan, "p", trace_id=root, parent_run_id=run_id(), name="orphan", end_time=None),
     ]
     assert backend.multipart(body(post(root, "p", name="root"), *kids)).status_code == 202
-    page = visitor.get(f"{backend.url}/ui/runs/{child}", timeout=10).text
+    page = visitor.get(f"{backend.url}/ui/runs/{child}", timeout=60).text
     depths = re.findall(r'class="d(\d+)" href="/ui/runs/([0-9a-f-]+)#run"', page)
     assert {run: int(depth) for depth, run in depths} == {root: 0, child: 1, orphan: 0}
     assert "3 runs" in page
@@ -281,7 +281,7 @@ def test_a_dataset_s_page_plans_by_the_rule_of_the_experiment_s_own(
     def cells(**change: Any) -> tuple[list[str], bool]:
         if change:
             backend.call("PATCH", f"/sessions/{made.session}", json=change)
-        page = visitor.get(f"{backend.url}/ui/datasets/{made.dataset}", timeout=10).text
+        page = visitor.get(f"{backend.url}/ui/datasets/{made.dataset}", timeout=60).text
         found = 'class="num off"' in page
         assert ("Incomplete" in made.page(visitor)) == found
         return re.findall(
@@ -302,10 +302,10 @@ def test_a_dataset_s_page_plans_by_the_rule_of_the_experiment_s_own(
 def test_addresses_that_the_sdk_prints_lead_to_pages(backend: Backend, visitor: requests.Session) -> None:
     made = Made(backend)
     address = f"{backend.url}/o/tenant/datasets/{made.dataset}/compare?selectedSessions={made.session}"
-    assert visitor.get(address, timeout=10).url == f"{backend.url}/ui/experiments/{made.session}"
+    assert visitor.get(address, timeout=60).url == f"{backend.url}/ui/experiments/{made.session}"
     run = made.run(made.examples[0])
     address = f"{backend.url}/o/tenant/projects/p/{made.session}/r/{run}?poll=true"
-    assert visitor.get(address, timeout=10).url == f"{backend.url}/ui/runs/{run}"
+    assert visitor.get(address, timeout=60).url == f"{backend.url}/ui/runs/{run}"
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_addresses_that_the_sdk_prints_lead_to_pages(backend: Backend, visitor: 
      f"/ui/examples/{NOBODYS}", f"/ui/runs/{NOBODYS}/password", f"/ui/projects/{NOBODYS}"],
 )  # fmt: skip
 def test_what_is_not_there(backend: Backend, visitor: requests.Session, path: str) -> None:
-    answer = visitor.get(backend.url + path, timeout=10)
+    answer = visitor.get(backend.url + path, timeout=60)
     assert answer.status_code == 404
     assert answer.headers["content-type"].startswith("text/html")
 

@@ -169,21 +169,21 @@ def test_a_large_body_is_answered_too(served: Backend) -> None:
 
 
 def test_nothing_is_told_without_the_key(served: Backend) -> None:
-    assert requests.post(f"{served.url}/sessions", json={}, timeout=10).status_code == 401
-    assert requests.post(f"{served.url}/runs/query", json={}, timeout=10).status_code == 401
+    assert requests.post(f"{served.url}/sessions", json={}, timeout=60).status_code == 401
+    assert requests.post(f"{served.url}/runs/query", json={}, timeout=60).status_code == 401
 
 
 def test_the_pages_leave_nothing_behind(filled: Filled) -> None:
     before = filled.facts()
     with running(filled.path, read_only=True) as backend, requests.Session() as visitor:
-        answer = visitor.get(backend.url + sign_in_path(TOKEN), timeout=10)
+        answer = visitor.get(backend.url + sign_in_path(TOKEN), timeout=60)
         assert (answer.status_code, answer.url) == (200, f"{backend.url}/ui/")
-        assert "first" in visitor.get(f"{backend.url}/ui/experiments/{filled.project}", timeout=10).text
-        assert visitor.get(f"{backend.url}/ui/runs/{filled.runs[0]}", timeout=10).status_code == 200
+        assert "first" in visitor.get(f"{backend.url}/ui/experiments/{filled.project}", timeout=60).text
+        assert visitor.get(f"{backend.url}/ui/runs/{filled.runs[0]}", timeout=60).status_code == 200
         assert filled.facts() == before
-        assert visitor.post(f"{backend.url}/logout", timeout=10).status_code == 200
+        assert visitor.post(f"{backend.url}/logout", timeout=60).status_code == 200
         typed = {"token": TOKEN}
-        assert visitor.post(f"{backend.url}/login", data=typed, timeout=10).url == f"{backend.url}/ui/"
+        assert visitor.post(f"{backend.url}/login", data=typed, timeout=60).url == f"{backend.url}/ui/"
     assert filled.facts() == before
 
 
@@ -193,7 +193,7 @@ def contains(wanted: str, text: str) -> bool:
 
 def test_it_shows_what_a_writer_commits(filled: Filled) -> None:
     with running(filled.path, read_only=True, token="the-reader") as reader, requests.Session() as visitor:
-        visitor.get(reader.url + sign_in_path("the-reader"), timeout=10)
+        visitor.get(reader.url + sign_in_path("the-reader"), timeout=60)
         headers = {"x-api-key": "the-reader"}
         asked = {"session": [filled.project], "select": ["id"]}
 
@@ -202,11 +202,11 @@ def test_it_shows_what_a_writer_commits(filled: Filled) -> None:
             return {row["id"] for row in rows}
 
         def page() -> str:
-            return visitor.get(f"{reader.url}/ui/experiments/{filled.project}", timeout=10).text
+            return visitor.get(f"{reader.url}/ui/experiments/{filled.project}", timeout=60).text
 
         for _ in range(2):  # a writer comes, and goes, and comes again
             with running(filled.path) as writer:
-                visitor.get(writer.url + sign_in_path(TOKEN), timeout=10)
+                visitor.get(writer.url + sign_in_path(TOKEN), timeout=60)
                 for _ in range(3):
                     known, run, key = listed(), run_id(), f"key-{run_id()}"
                     assert key not in page()
@@ -216,7 +216,7 @@ def test_it_shows_what_a_writer_commits(filled: Filled) -> None:
                     assert listed() == known | {run}
                     # A digest is used for twice the time that it took to make.
                     eventually(page, partial(contains, key))
-                answer = visitor.get(f"{writer.url}/ui/", timeout=10)
+                answer = visitor.get(f"{writer.url}/ui/", timeout=60)
                 assert answer.status_code == 200, "signing in to the one signs out of the other"
             log = filled.path.with_name(f"{filled.path.name}-wal")
             assert not log.exists() or log.stat().st_size == 0, "the writer folds its log in beside a reader"

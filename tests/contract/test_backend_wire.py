@@ -309,16 +309,16 @@ def test_json_that_only_python_reads_is_mended(backend: Backend) -> None:
     ],
 )
 def test_without_the_key_nothing_is_told(backend: Backend, headers: dict[str, str]) -> None:
-    answer = requests.get(f"{backend.url}/sessions", headers=headers, timeout=10)
+    answer = requests.get(f"{backend.url}/sessions", headers=headers, timeout=60)
     assert (answer.status_code, bool(answer.json()["detail"])) == (401, True)
-    assert requests.get(f"{backend.url}/info", headers=headers, timeout=10).status_code == 200
-    admin = requests.get(f"{backend.url}/_admin/faults", headers=headers, timeout=10)
+    assert requests.get(f"{backend.url}/info", headers=headers, timeout=60).status_code == 200
+    admin = requests.get(f"{backend.url}/_admin/faults", headers=headers, timeout=60)
     assert admin.status_code == 401
 
 
 def test_a_bearer_token_and_the_host_header(backend: Backend) -> None:
     bearer = {"authorization": "Bearer the-token"}
-    assert requests.get(f"{backend.url}/sessions", headers=bearer, timeout=10).status_code == 200
+    assert requests.get(f"{backend.url}/sessions", headers=bearer, timeout=60).status_code == 200
     assert backend.call("GET", "/sessions", headers={"host": "evil.example"}).status_code == 400
     assert backend.call("GET", "/sessions", headers={"host": "localhost:1"}).status_code == 200
 
@@ -378,13 +378,13 @@ def test_addresses_of_attachments_are_signed(backend: Backend) -> None:
     assert backend.multipart(body(post(run, "files"), page)).status_code == 202
     entry = read(backend, run)["s3_urls"]["attachment.page"]
     url = entry["presigned_url"]
-    answer = requests.get(url, timeout=10)
+    answer = requests.get(url, timeout=60)
     assert (answer.content, answer.headers["content-type"]) == (b"<script>", "text/html")
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["content-disposition"] == "attachment"
-    assert requests.get(url.replace("expires=1", "expires=2"), timeout=10).status_code == 403
-    assert requests.get(url.replace("text%2Fhtml", "text%2Fcss"), timeout=10).status_code == 403
-    assert requests.get(url.partition("?")[0], timeout=10).status_code == 403
+    assert requests.get(url.replace("expires=1", "expires=2"), timeout=60).status_code == 403
+    assert requests.get(url.replace("text%2Fhtml", "text%2Fcss"), timeout=60).status_code == 403
+    assert requests.get(url.partition("?")[0], timeout=60).status_code == 403
 
 
 def test_legacy_examples(backend: Backend) -> None:

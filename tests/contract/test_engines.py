@@ -91,7 +91,7 @@ def room(method: str, tmp_path: Path) -> Iterator[Room]:
     made.engine.close()
 
 
-def hear(worker: WorkerProcess, seconds: float = 30.0) -> Message | None:
+def hear(worker: WorkerProcess, seconds: float = 60.0) -> Message | None:
     """The next message, or None at the end of the pipe."""
     assert wait([worker.channel], timeout=seconds), "the worker says nothing"
     messages = worker.receive()
@@ -99,10 +99,10 @@ def hear(worker: WorkerProcess, seconds: float = 30.0) -> Message | None:
     return messages[0] if messages else None
 
 
-def ended(worker: WorkerProcess, seconds: float = 30.0) -> int | None:
+def ended(worker: WorkerProcess, seconds: float = 60.0) -> int | None:
     assert wait([worker.sentinel], timeout=seconds), "the worker does not end"
     # Its end of the pipe closes a moment before the kernel lets us wait for it.
-    assert eventually(lambda: worker.exitcode() is not None, 5)
+    assert eventually(lambda: worker.exitcode() is not None, 60)
     return worker.exitcode()
 
 
@@ -166,9 +166,9 @@ def test_a_killed_worker_is_known_dead_and_so_is_what_its_target_has_started(roo
     worker.kill()
     assert worker.exitcode() == -signal.SIGKILL
     assert exit_reason(worker.exitcode()) == "killed by SIGKILL (out of memory?)"
-    assert wait([worker.sentinel], timeout=5) == [worker.sentinel]
+    assert wait([worker.sentinel], timeout=60) == [worker.sentinel]
     assert is_gone(worker.pid)
-    assert eventually(lambda: is_gone(child), 5)
+    assert eventually(lambda: is_gone(child), 60)
     assert hear(worker) is None
     worker.kill()  # once more does no harm
 
@@ -235,7 +235,7 @@ def test_a_worker_that_is_stuck_writes_its_stacks(room: Room) -> None:
         worker.dump_stack()  # the first one may find it on its way out of print()
         return 'mine.py", line 3 in <module>' in room.log.read_text()
 
-    assert eventually(dumped, 10)
+    assert eventually(dumped, 60)
     assert worker.exitcode() is None
 
 
@@ -317,8 +317,8 @@ def test_a_worker_dies_with_its_supervisor(method: str, tmp_path: Path, body: st
             assert eventually(lambda: log.exists() and "busy" in log.read_text(), 30)
         assert not is_gone(pid)
         process.kill()
-        process.wait(10)
-        gone = eventually(lambda: is_gone(pid), 2)
+        process.wait(60)
+        gone = eventually(lambda: is_gone(pid), 30)
         if not gone:
             os.kill(pid, signal.SIGKILL)
         assert gone

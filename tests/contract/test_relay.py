@@ -65,7 +65,7 @@ def answers(events: queue.SimpleQueue[Event], items: int) -> tuple[list[int], di
     accepted: list[int] = []
     refused: dict[int, str] = {}
     while len(accepted) + len(refused) < items:
-        event = events.get(timeout=20)
+        event = events.get(timeout=60)
         if isinstance(event, LooseNews):
             continue
         assert isinstance(event, SentOn)

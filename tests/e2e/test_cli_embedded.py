@@ -54,10 +54,10 @@ class Held:
     def leave(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.close()
-        assert self.process.wait(timeout=30) == 0
+        assert self.process.wait(timeout=60) == 0
 
     def info(self) -> int:
-        return requests.get(f"{self.url}/info", headers={"x-api-key": self.key}, timeout=10).status_code
+        return requests.get(f"{self.url}/info", headers={"x-api-key": self.key}, timeout=60).status_code
 
 
 Start = Callable[[], Held]
@@ -117,7 +117,7 @@ def test_it_is_private_and_answers_only_to_its_token(store: Path, start: Start) 
     held = start().ready()
     server = server_of(store)
     assert held.info() == 200
-    assert requests.get(f"{held.url}/sessions", headers={"x-api-key": "no"}, timeout=10).status_code == 401
+    assert requests.get(f"{held.url}/sessions", headers={"x-api-key": "no"}, timeout=60).status_code == 401
     folder = store.parent
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / ".gitignore").read_text() == "*\n"
@@ -155,7 +155,7 @@ def test_it_ends_when_its_user_is_killed(store: Path, start: Start) -> None:
 def test_ctrl_c_ends_the_command_and_not_the_server(store: Path, start: Start) -> None:
     held, other = start().ready(), start().ready()
     os.killpg(held.process.pid, signal.SIGINT)
-    assert held.process.wait(timeout=30) != 0
+    assert held.process.wait(timeout=60) != 0
     assert other.info() == 200
 
 
@@ -172,13 +172,13 @@ def test_a_killed_server_is_replaced(store: Path, start: Start) -> None:
 def test_what_was_stored_is_there_for_the_next_server(store: Path, start: Start) -> None:
     held = start().ready()
     headers = {"x-api-key": held.key}
-    made = requests.post(f"{held.url}/sessions", json={"name": "kept"}, headers=headers, timeout=10)
+    made = requests.post(f"{held.url}/sessions", json={"name": "kept"}, headers=headers, timeout=60)
     assert made.ok
     pid = server_of(store).pid
     held.leave()
     assert ended(pid)
     held = start().ready()
-    found = requests.get(f"{held.url}/sessions?name=kept", headers={"x-api-key": held.key}, timeout=10).json()
+    found = requests.get(f"{held.url}/sessions?name=kept", headers={"x-api-key": held.key}, timeout=60).json()
     assert [one["id"] for one in found] == [made.json()["id"]]
 
 

@@ -26,7 +26,7 @@ def run(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedPr
         env={**kept, "HOME": str(folder), "COLUMNS": "120", **environ},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 

@@ -92,4 +92,4 @@ def test_a_reader_that_leaves_is_no_error() -> None:
         process.stdout.read(10)
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(timeout=30) == 3
+        assert process.wait(timeout=60) == 3

@@ -52,7 +52,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         env=environment(folder),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 
@@ -136,7 +136,7 @@ def test_ctrl_c_is_resumable(folder: Path) -> None:
             (folder / "go").touch()
             os.killpg(process.pid, signal.SIGINT)
             os.write(go_on, b"x")
-            assert process.wait(timeout=30) == ExitCode.INTERRUPTED
+            assert process.wait(timeout=60) == ExitCode.INTERRUPTED
     resumed = run(folder, "resume", "--json")
     assert resumed.returncode == ExitCode.COMPLETE, resumed.stderr
     states = json.loads(resumed.stdout)["states"]

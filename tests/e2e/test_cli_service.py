@@ -50,7 +50,7 @@ def sentence(url: str, key: str = "k" * 8) -> str:
     began = time.monotonic()
     with pytest.raises(ServiceError) as caught:
         check(make_client(Endpoint(url, key=key)))
-    assert time.monotonic() - began < 5.5
+    assert time.monotonic() - began < 30, "the SDK alone would ask for minutes"
     assert "\n" not in str(caught.value)
     assert key not in str(caught.value)
     return str(caught.value)
@@ -262,7 +262,7 @@ def test_the_service_is_the_one_of_the_sdk(
         env={**base, **environ},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=True,
     )
     assert done.stdout.strip() == str([expected.url, expected.key, expected.workspace])
@@ -285,7 +285,7 @@ def test_an_endpoint_that_cannot_be_used(tmp_path: Path, url: str, words: str) -
         env={**base, "LANGSMITH_ENDPOINT": url},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 2

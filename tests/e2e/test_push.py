@@ -452,7 +452,7 @@ def test_a_full_disk_ends_it_and_it_goes_on(there: Backend, tmp_path: Path) -> N
 def test_what_is_accepted_and_forgotten_is_named_and_sent_again(here: Here, there: Backend) -> None:
     name = ("--experiment-name", "forgot", "--dataset-name", "forgot")
     there.faults({"match": "POST /runs/multipart", "action": "forget", "first_n": 1})
-    done = here.push(there, *name, "--visible-deadline", "0.5")
+    done = here.push(there, *name, "--visible-deadline", "5")
     forgotten = there.fault_report()["forgotten"]
     assert done.code == 3, done.err
     assert len(forgotten) == 1

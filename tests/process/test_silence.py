@@ -30,7 +30,7 @@ def test_the_service_falls_silent_in_mid_run(
     log.reach(7, command=command)
     backend.freeze()
     gate.touch()
-    done = command.finish(timeout=90)
+    done = command.finish(timeout=240)
     assert done.code == 3, done.err
     assert "Traceback" not in done.err
     states = [item["state"] for item in done.receipt["items"]]

@@ -18,7 +18,7 @@ def test_the_backend_is_measured_at_two_sizes_and_every_run_found(tmp_path: Path
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=240,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 80, done.stdout

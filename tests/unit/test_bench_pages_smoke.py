@@ -18,7 +18,7 @@ def test_every_page_is_measured_cold_after_writes_and_again(tmp_path: Path) -> N
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=240,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 80, done.stdout

@@ -69,7 +69,7 @@ def test_a_second_run_is_told_who_holds_it_and_gets_it_when_that_one_dies(tmp_pa
         with pytest.raises(RunFolderError, match=rf"\(pid {holder.pid}\)"):
             RunFolder(tmp_path / "run")
         holder.kill()
-        holder.wait(10)
+        holder.wait(60)
     folder = RunFolder(tmp_path / "run")
     assert (folder.path / "lock").read_text() == f"{os.getpid()}\n"
     folder.close()
@@ -82,7 +82,7 @@ def test_a_lock_is_not_inherited(tmp_path: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
     folder.close()
     RunFolder(tmp_path / "run").close()
-    child.communicate(timeout=10)
+    child.communicate(timeout=60)
 
 
 def test_a_file_in_the_way_is_said_in_a_sentence(tmp_path: Path) -> None:

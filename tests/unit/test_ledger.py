@@ -189,7 +189,7 @@ def test_what_was_said_committed_is_there_after_a_sigkill(path: Path, seed: int)
     while said < wanted:
         said = int(writer.stdout.readline())
     writer.kill()
-    writer.wait(10)
+    writer.wait(60)
     rest = writer.stdout.read().splitlines(keepends=True)
     said = int([line for line in rest if line.endswith("\n")][-1]) if rest[:-1] else said
     writer.stdout.close()

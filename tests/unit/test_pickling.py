@@ -94,7 +94,7 @@ KINDS = [
 def answer(data: bytes, env: dict[str, str] | None = None) -> str:
     """Call what was carried in a fresh process."""
     done = subprocess.run(
-        [sys.executable, "-c", LOAD], input=data, env=env, capture_output=True, timeout=60, check=False
+        [sys.executable, "-c", LOAD], input=data, env=env, capture_output=True, timeout=240, check=False
     )
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode()
@@ -130,7 +130,7 @@ def test_a_module_that_no_worker_can_import_is_carried_by_value(tmp_path: Path) 
     finally:
         del sys.modules["by_hand"]
     done = subprocess.run(
-        [sys.executable, "-c", LOAD], input=data, capture_output=True, timeout=60, check=False
+        [sys.executable, "-c", LOAD], input=data, capture_output=True, timeout=240, check=False
     )
     assert done.stdout == b"6\n", done.stderr.decode()
 

@@ -168,7 +168,7 @@ def run(world: World, cuts: Sequence[int]) -> None:
         world.sender.offer([*portion, *portion])  # what is pending already is not taken twice
         at = max(at, cut)
     world.sender.flush()
-    assert world.sender.wait_idle(20), (world.sender.undelivered(), world.service)
+    assert world.sender.wait_idle(60), (world.sender.undelivered(), world.service)
     assert world.sender.stop(20)
 
 
@@ -204,9 +204,9 @@ def test_a_service_that_never_recovers_ends_every_record_all_the_same(
 ) -> None:
     world = World(Service(FakeClock(), [*script, last], batch=batch, stuck=True), sizes)
     world.sender.offer(world.entries[1:])
-    assert world.sender.wait_idle(20)
+    assert world.sender.wait_idle(60)
     world.sender.offer(world.entries[:1])  # it gets its one try, and what was given up is left alone
-    assert world.sender.wait_idle(20)
+    assert world.sender.wait_idle(60)
     assert world.sender.stop(20)
     world.settled_once()
     assert set(world.accepted + world.refused) == set(range(1, len(sizes) + 1))
@@ -222,7 +222,7 @@ def test_what_is_pending_when_it_is_stopped_stays_so(
     world.on_any = lambda number: enough.set() if number >= after else None
     world.sender.offer(world.entries)
     if after <= 10 and len(sizes) >= after:
-        assert enough.wait(20) or after == 0
+        assert enough.wait(60) or after == 0
     assert world.sender.stop(20)
     world.settled_once()
     ended = set(world.accepted + world.refused)

@@ -157,7 +157,7 @@ def test_a_lone_record_is_durable_long_before_the_interval(path: Path, book: Boo
     )
     append(writer, 1, b"x")
 
-    assert told.wait(10)
+    assert told.wait(60)
     writer.close()
 
 
@@ -170,13 +170,13 @@ def test_records_that_come_while_a_sync_is_under_way_are_synced_together(
 
     def slow(fd: int) -> None:
         syncing.set()
-        go.wait(10)
+        go.wait(60)
         real(fd)
 
     monkeypatch.setattr(os, "fdatasync", slow)
     writer = SpoolWriter(path, info={}, on_durable=lambda e: groups.append(len(e)), on_error=print)
     append(writer, 0, b"")
-    assert syncing.wait(10)
+    assert syncing.wait(60)
     for number in range(1, 51):
         append(writer, number, b"")
     go.set()
@@ -222,7 +222,7 @@ def test_a_sync_that_fails_is_never_tried_again_and_says_nothing_durable(
     append(writer, 2, b"bad")
 
     assert not writer.sync(10)
-    assert book.failed.wait(10)
+    assert book.failed.wait(60)
     with pytest.raises(SpoolError, match="can no longer be written"):
         append(writer, 3, b"late")
     assert not writer.sync(10)
@@ -259,7 +259,7 @@ def test_eight_threads_append_at_once(path: Path, book: Book) -> None:
     line = threading.Barrier(8)
 
     def work(lane: int) -> None:
-        line.wait(10)
+        line.wait(60)
         for number in range(150):
             append(writer, lane * 1000 + number, b"%d" % lane * number)
 
@@ -267,7 +267,7 @@ def test_eight_threads_append_at_once(path: Path, book: Book) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     writer.close()
 
     found = contents(path, read(path))
@@ -315,18 +315,23 @@ def test_the_writer_sleeps_while_there_is_nothing_to_do(path: Path, book: Book) 
 
 
 def wakeups(thread: threading.Thread) -> int:
-    """Return how often a thread wakes in a third of a second, once it has gone to sleep."""
+    """Return how often a thread wakes in a third of a second, at best: it may take a while to get to sleep."""
     status = Path(f"/proc/self/task/{thread.native_id}/status")
 
     def switches() -> int:
         return int(status.read_text().rsplit("nonvoluntary", 1)[0].rsplit(":", 1)[1])
 
-    before, settled = -1, switches()
-    while before != settled:
-        threading.Event().wait(0.05)
-        before, settled = settled, switches()
-    threading.Event().wait(0.3)
-    return switches() - settled
+    def woken() -> int:
+        before = switches()
+        threading.Event().wait(0.3)
+        return switches() - before
+
+    fewest = woken()
+    for _ in range(60):
+        if not fewest:
+            break
+        fewest = min(fewest, woken())
+    return fewest
 
 
 # What a death leaves behind
@@ -491,14 +496,16 @@ try:
         writer.sync(10)
 except SpoolError as error:
     say("refused")
-say(f"failed {failed.wait(10)} {writer.sync(1)}")
+say(f"failed {failed.wait(60)} {writer.sync(1)}")
 writer.close()
 """
 
 
 def write_until_full(path: Path, limit: int) -> tuple[list[int], list[str]]:
     command = [sys.executable, "-c", WRITE_UNTIL_FULL, str(path), str(limit)]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
+    said = subprocess.run(
+        command, capture_output=True, text=True, timeout=240, check=True
+    ).stdout.splitlines()
     durable = [int(line.split()[1]) for line in said if line.startswith("durable")]
     return durable, [line for line in said if not line.startswith("durable")]
 
@@ -587,7 +594,7 @@ def test_a_callback_that_raises_ends_the_spool(path: Path, book: Book) -> None:
     append(writer, 1, b"x")
 
     assert not writer.sync(10)
-    assert book.failed.wait(10)
+    assert book.failed.wait(60)
     with pytest.raises(SpoolError, match="the book is full"):
         append(writer, 2, b"y")
     writer.close()

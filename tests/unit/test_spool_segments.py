@@ -107,7 +107,7 @@ def test_a_segment_that_cannot_be_begun_ends_the_spool_and_keeps_what_was_writte
         append(writer, number)
     with pytest.raises(SpoolError, match="can no longer be written"):
         append(writer, 3)
-    assert book.failed.wait(10)
+    assert book.failed.wait(60)
     assert segment_path(path, 2).read_bytes() == b"somebody else's"
     assert [entry.seq for entry in read(path).entries] == [1, 2, 3]
 

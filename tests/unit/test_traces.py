@@ -204,13 +204,13 @@ def test_children_made_in_threads_belong_to_their_item(bench: Bench, pool: type[
 def test_items_at_the_same_time_do_not_mix(bench: Bench) -> None:
     @traceable
     def root(number: int, barrier: threading.Barrier) -> int:
-        barrier.wait(10)
+        barrier.wait(60)
         return twice(number)
 
     def work(number: int, barrier: threading.Barrier) -> list[Wire]:
         item = bench.open(number)
         root(number, barrier, langsmith_extra=bench.extra(item))
-        barrier.wait(10)
+        barrier.wait(60)
         bench.score(item.run_id, comment=str(number))
         return bench.close(item)
 
@@ -354,14 +354,14 @@ def test_a_run_that_outlives_its_item_is_posted_as_it_stands_and_patched_at_its_
 
     @traceable
     def slow() -> str:
-        may_end.wait(10)
+        may_end.wait(60)
         return "late"
 
     @traceable
     def root() -> str:
         context = contextvars.copy_context()
         threading.Thread(target=begin, args=(context,)).start()
-        started.wait(10)
+        started.wait(60)
         return "done"
 
     def begin(context: contextvars.Context) -> None:
@@ -376,7 +376,7 @@ def test_a_run_that_outlives_its_item_is_posted_as_it_stands_and_patched_at_its_
     assert top["end_time"]
     assert bench.emitted == []
     may_end.set()
-    assert ended.wait(10)
+    assert ended.wait(60)
     (late,) = bench.emitted
     assert (late.kind, late.id) == ("patch", below.id)
     assert late["outputs"] == {"output": "late"}
