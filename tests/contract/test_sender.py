@@ -144,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
 def names(body: bytes) -> list[str]:
     """Return the operations' names, and insist that every part is whole and the end is there."""
     found = []
-    mark = body.partition(b"\r\n")[0]
+    mark = body.partition(b"\r\n")[0].removesuffix(b"--")  # a body may be its end alone
     while not body.startswith(mark + b"--"):
         head, _, rest = body.removeprefix(mark + b"\r\n").partition(b"\r\n\r\n")
         fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
