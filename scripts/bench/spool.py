@@ -6,6 +6,7 @@ python -m scripts.bench.spool 10000 --workers 4
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import threading
 import time
@@ -54,6 +55,7 @@ def main() -> None:
             pause.wait(0.05)
         done = command.finish()
         seconds = time.monotonic() - began
+        print(done.err, file=sys.stderr)  # how far the books were apart meanwhile
         print(
             f"items {options.items}, workers {options.workers}: peak {peak / 1e6:.1f} MB in {files} file(s), "
             f"at the end {size(folder / 'run' / 'spool')[0]} bytes; {seconds:.1f} s, exit code {done.code}"

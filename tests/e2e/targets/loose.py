@@ -76,3 +76,13 @@ def waits(inputs: dict[str, Any]) -> dict[str, Any]:
     while inputs["i"] == 0 and not Path(os.environ["GATE"]).exists():
         time.sleep(0.005)
     return {"done": inputs["i"]}
+
+
+def notes_background_and_gate(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Trace in a thread and write that down; every item but the first then waits for the gate."""
+    _in_a_thread(inputs["i"])
+    with Path(os.environ["CHAOS_LOG"]).open("a") as file:
+        file.write(f"{os.getpid()} {inputs['i']} begin\n")
+    while inputs["i"] and not Path(os.environ["GATE"]).exists():
+        time.sleep(0.005)
+    return {"i": inputs["i"]}
