@@ -55,6 +55,24 @@ def test_loose_traces_that_arrive_are_in_the_books(backend: Backend, run: Run, t
     assert spools(tmp_path) == []
 
 
+def test_what_a_set_up_traces_is_in_the_books_too(
+    backend: Backend, run: Run, faults: Callable[..., None], tmp_path: Path
+) -> None:
+    """The SDK would make a client of its own for it, and nobody would count what that one sends."""
+    marker = uuid.uuid4().hex
+    dataset = backend.dataset(2).name
+    receipt = run("loose.py:SetsUp", dataset=dataset, env=marked(marker), workers=1)
+    assert receipt.exit_code == 0, receipt.verdict
+    assert (receipt.loose.promised, receipt.loose.visible) == (2, 2)
+    assert not any("outside the books" in warning for warning in receipt.warnings)
+    faults(status=422, carries=f"{marker}-0")
+    refused = run(
+        "loose.py:SetsUp", dataset=dataset, env=marked(marker), workers=1, run_dir=tmp_path / "second"
+    )
+    assert refused.exit_code == 3, refused.verdict
+    assert [(one.name, one.state) for one in refused.loose.missing] == [("loose_work", "refused")]
+
+
 @pytest.mark.parametrize(("status", "state"), [(422, "refused"), (202, "not visible")])
 def test_a_loose_trace_that_is_refused_or_forgotten_is_a_finding(
     backend: Backend, run: Run, faults: Callable[..., None], tmp_path: Path, status: int, state: str

@@ -44,6 +44,7 @@ from evalrunner.protocol.messages import (
 from evalrunner.protocol.worker import COULD_NOT_START, WorkerOrder
 from evalrunner.worker import summary
 from evalrunner.worker.check import checked, why_not
+from evalrunner.worker.early import Early
 from evalrunner.worker.evaluators import TrackedEvaluator, names_of
 from evalrunner.worker.home import Home
 from evalrunner.worker.inbox import Inbox, sender_of
@@ -69,12 +70,13 @@ def main(connection: Any, order: WorkerOrder) -> None:
             summary.serve(connection, order.spec, order.endpoint, _shims(order))
         else:
             send = sender_of(connection)
+            early = Early(order.endpoint) if order.role != "check" else None
             named, home = _load(order, send), Home()
-            if order.role == "check":
+            if early is None:
                 with _told_why(order, send), no_evaluations():
                     send(checked(order, named, home))
                 os._exit(0)
-            home.live(_live(connection, order, send, named, home))
+            home.live(_live(connection, order, send, named, home, early))
     except _CouldNotStart:
         status = COULD_NOT_START
     except BaseException:
@@ -89,7 +91,9 @@ class _CouldNotStart(Exception):
     """The supervisor has been told why."""
 
 
-async def _live(connection: Any, order: WorkerOrder, send: Send, named: Objects, home: Home) -> None:
+async def _live(
+    connection: Any, order: WorkerOrder, send: Send, named: Objects, home: Home, early: Early
+) -> None:
     inbox = Inbox(connection)
     stack = AsyncExitStack()
     with _told_why(order, send):
@@ -100,8 +104,10 @@ async def _live(connection: Any, order: WorkerOrder, send: Send, named: Objects,
     begin = await inbox.begin()
     reporter = Reporter(send, inbox.starving)
     shop = _open_shop(order, inbox, begin, reporter, target, evaluators, concurrency)
+    early.open(shop.outlet.publish_loose)
     await asyncio.gather(*(Lane(number, shop).run() for number in range(concurrency)))
     trouble = await _tear_down(stack)
+    early.flush()
     await asyncio.to_thread(_drain, order, shop, reporter, trouble)
     # Not through asyncio's own end: it waits without limit for threads that the target has left behind.
     os._exit(0)

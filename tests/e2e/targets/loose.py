@@ -9,13 +9,28 @@ import time
 from pathlib import Path
 from typing import Any
 
-from langsmith import traceable
+from langsmith import Client, traceable
 from langsmith.run_helpers import get_current_run_tree
+from langsmith.run_trees import get_cached_client
 
 
 @traceable
 def loose_work(marker: str) -> str:
     return marker
+
+
+class SetsUp:
+    """Traces in its constructor, by the SDK's own client of this process, and in its tear-down."""
+
+    def __init__(self) -> None:
+        loose_work(f"{os.environ['MARKER']}-0")
+        self.client = get_cached_client()
+
+    def __call__(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        return {"ours": type(self.client) is not Client}
+
+    def teardown(self) -> None:
+        loose_work("at the end", langsmith_extra={"client": self.client})
 
 
 def _in_a_thread(item: int) -> None:
