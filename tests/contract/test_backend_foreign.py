@@ -301,6 +301,8 @@ def test_a_shared_trace_is_listed_without_a_key(backend: Backend) -> None:
     page = requests.get(f"{backend.url}/public/{token}/r", timeout=60)  # the SDK's share_url
     assert (page.status_code, f'value="/ui/runs/{root}"' in page.text) == (200, True)
     assert listed(f"?id={child}&share_token={token}") == [child]
+    assert listed(f"share_token={token}&id={child}") == [child]  # the SDK of JavaScript leaves out the mark
+    assert requests.get(f"{backend.url}/public/{token}/runsomething", timeout=10).status_code == 404
     assert listed(f"?id={other}") == []
     assert requests.get(f"{backend.url}/public/{uuid.uuid4()}/runs", timeout=60).status_code == 404
 

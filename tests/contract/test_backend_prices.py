@@ -109,11 +109,19 @@ def test_costs_are_summed_up_over_the_trace_and_the_project(backend: Backend) ->
         post(child, session, run_type="llm", extra=called("gpt-4o-mini"), outputs=used(1000, 100), **below),
     )
     assert costs(backend, root) == costs(backend, child) == ("0.00015", "0.00006", "0.00021")
+    for count, wanted in ((2, "0.00063"), (60_000, "0.02")):  # 0.00021 + 0.00042; no zeros behind
+        more = run_id()
+        priced = used(1000 * 2, 200) if count == 2 else used(0, 0, total_cost="0.01937")
+        place = {**below, "dotted_order": f"{order}.20260102T030405000008Z{more}"}
+        sent(
+            backend, post(more, session, run_type="llm", extra=called("gpt-4o-mini"), outputs=priced, **place)
+        )
+        assert costs(backend, root)[2] == wanted
     with backend.client() as client:
         project = client.read_project(project_name=session, include_stats=True)
-        assert (project.total_cost, project.total_tokens) == (Decimal("0.00021"), 1100)
-        (found,) = client.list_runs(project_name=session, is_root=True, filter="gt(total_cost, 0.0002)")
-        assert found.total_cost == Decimal("0.00021")
+        assert (project.total_cost, project.total_tokens) == (Decimal("0.02"), 3300)
+        (found,) = client.list_runs(project_name=session, is_root=True, filter="eq(total_cost, 0.02)")
+        assert found.total_cost == Decimal("0.02")
 
 
 @pytest.mark.parametrize("beside", [True, False])

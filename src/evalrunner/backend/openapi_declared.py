@@ -85,6 +85,7 @@ DECLARED: dict[str, Declared] = {
     "GET /public/{token}/run": Declared("A shared run"),
     "GET /public/{token}/run/{id}": Declared("A run of a shared trace"),
     "GET /public/{token}/runs": Declared("Runs of a shared trace", query="id:uuid*"),
+    "GET /public/{token}/runs{query}": Declared("The same, from a client that leaves out the question mark"),
     "POST /public/{token}/runs/query": Declared("Runs of a shared trace", body=_QUERY, kind="json"),
     # sessions
     "POST /sessions": Declared("Make a session", query="upsert:bool", body=_SESSION, kind="json"),

@@ -29,6 +29,7 @@ READS = frozenset(
     GET /public/{token}/run
     GET /public/{token}/run/{id}
     GET /public/{token}/runs
+    GET /public/{token}/runs{query}
     POST /public/{token}/runs/query
     GET /sessions
     GET /sessions/{id}

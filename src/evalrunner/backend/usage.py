@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from evalrunner.backend.errors import HttpError
+from evalrunner.backend.usage_rules import plain
 from evalrunner.backend.wire import time_text
 
 _TOKENS = {
@@ -41,7 +42,7 @@ def usage_columns(outputs: Any, extra: Any, events: Any) -> dict[str, Any]:
         if (cost := _cost(usage.get(key))) is not None:
             columns[column] = cost
     if "total_cost" not in columns and (parts := [columns[one] for one in _PARTS if one in columns]):
-        columns["total_cost"] = format(sum(map(Decimal, parts)), "f")
+        columns["total_cost"] = plain(sum(map(Decimal, parts), Decimal(0)))
     details = {name: usage[key] for name, key in _DETAILS.items() if isinstance(usage.get(key), dict)}
     if details:
         columns["usage_details"] = orjson.dumps(details)

@@ -12,10 +12,17 @@ that it wraps tells. What the hosted service makes of that is not known; here:
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 COUNTS = ("total_tokens", "prompt_tokens", "completion_tokens")
 COSTS = ("total_cost", "prompt_cost", "completion_cost")
 USAGE = (*COUNTS, *COSTS)
 _CALLS = "('llm', 'embedding')"
+
+
+def plain(cost: Decimal) -> str:
+    """Return a sum of money as the wire has it: no exponent, no zeros behind."""
+    return format(cost.normalize(), "f")
 
 
 def tells(runs: str) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from typing import Any, TypeVar
+from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from evalrunner.backend.deps import answer, body_object, deps, path_id, query_ids, signer_of
+from evalrunner.backend.deps import NOWHERE, answer, body_object, deps, path_id, query_ids, signer_of
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.routes.v2_runs import query_selects, read, shape_from
 from evalrunner.backend.run_query import RunQuery, as_list, start_after
@@ -98,7 +99,19 @@ async def _public_runs(request: Request) -> Response:
 
 async def _public_list(request: Request) -> Response:
     """The runs of the trace that is shared, or those of them that `id` names; not a page, but all of them."""
-    token, ids = path_id(request, "token"), query_ids(request, "id")
+    return await _listed(request, query_ids(request, "id"))
+
+
+async def _public_list_without_mark(request: Request) -> Response:
+    """The same, as the SDK of JavaScript asks it (listSharedRuns of 0.12): it leaves out the question mark."""
+    told = parse_qs(request.path_params["query"])
+    if "share_token" not in told:
+        raise HttpError(404, NOWHERE)
+    return await _listed(request, [uuid_text(one, "id") for one in told.get("id", [])])
+
+
+async def _listed(request: Request, ids: list[str]) -> Response:
+    token = path_id(request, "token")
 
     def work(reader: RunReader) -> list[dict[str, Any]]:
         query = _of_shared(reader.connection, token, ids)
@@ -157,6 +170,7 @@ routes = [
     Route("/public/{token}/run", _public_run, methods=["GET"]),
     Route("/public/{token}/run/{id}", _public_run, methods=["GET"]),
     Route("/public/{token}/runs", _public_list, methods=["GET"]),
+    Route("/public/{token}/runs{query}", _public_list_without_mark, methods=["GET"]),
     Route("/public/{token}/runs/query", _public_runs, methods=["POST"]),
     Route("/v2/runs/{id}/share", _share_trace, methods=["POST"]),
     Route("/v2/runs/{id}/share", _unshare_trace, methods=["DELETE"]),

@@ -15,6 +15,7 @@ import orjson
 
 from evalrunner.backend.prices import Prices
 from evalrunner.backend.store.functions import marks
+from evalrunner.backend.usage_rules import plain
 
 _AT_ONCE = 500
 _EXTRA = "CAST(extra AS TEXT)"
@@ -52,7 +53,7 @@ def _price(connection: sqlite3.Connection, row: tuple[Any, ...], prices: Prices)
     if (found := prices.of(known)) is None:
         return
     costs = found.costs(prompt or 0, completion or 0, orjson.loads(details) if details else {})
-    told = [format(cost.normalize(), "f") for cost in (*costs, costs[0] + costs[1])]
+    told = [plain(cost) for cost in (*costs, costs[0] + costs[1])]
     connection.execute(_SET, (*told, run_id))
     connection.execute("INSERT OR IGNORE INTO priced_runs (run_id) VALUES (?)", (run_id,))
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from evalrunner.backend.store.functions import marks
-from evalrunner.backend.usage_rules import COSTS, COUNTS, USAGE, counted, tells
+from evalrunner.backend.usage_rules import COSTS, COUNTS, USAGE, counted, plain, tells
 
 _SUMS = (
     "SELECT {owner}, key, COUNT(*), COUNT(score), SUM(score), SUM(score * score), MIN(score), MAX(score) "
@@ -144,5 +144,5 @@ def _usage(connection: sqlite3.Connection, session_id: str) -> dict[str, Any]:
     costs = {name: sum(map(Decimal, told[name]), Decimal(0)) for name in COSTS if told[name]}
     return {
         **{name: sum(told[name]) for name in COUNTS},
-        **{name: format(costs[name], "f") if name in costs else None for name in COSTS},
+        **{name: plain(costs[name]) if name in costs else None for name in COSTS},
     }

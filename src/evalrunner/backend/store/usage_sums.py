@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from evalrunner.backend.store.functions import marks
-from evalrunner.backend.usage_rules import COSTS, USAGE, counted, tells
+from evalrunner.backend.usage_rules import COSTS, USAGE, counted, plain, tells
 
 _AT_ONCE = 500
 _TOLD = (
@@ -49,4 +49,4 @@ def _add(run: dict[str, Any], used: list[Any]) -> None:
         if before is None:
             run[name] = more
         else:
-            run[name] = format(Decimal(before) + Decimal(more), "f") if name in COSTS else before + more
+            run[name] = plain(Decimal(before) + Decimal(more)) if name in COSTS else before + more
