@@ -16,15 +16,16 @@ from evalrunner.backend.store.scope import Scope
 
 _EXAMPLES = """
 SELECT example_id FROM example_versions v WHERE dataset_id = :dataset
-AND valid_from <= :version AND (valid_to IS NULL OR valid_to > :version)
-AND (:splits IS NULL OR EXISTS (SELECT 1 FROM json_each(v.metadata, '$.dataset_split')
-    WHERE value IN (SELECT value FROM json_each(:splits))))
-ORDER BY created_at, example_id LIMIT :limit"""
-_RUNS = f"""
+AND valid_from <= :version AND (valid_to IS NULL OR valid_to > :version)"""
+_OF_SPLITS = """
+AND EXISTS (SELECT 1 FROM json_each(v.metadata, '$.dataset_split')
+    WHERE value IN (SELECT value FROM json_each(:splits)))"""
+_FIRST = " ORDER BY created_at, example_id LIMIT :limit"
+_RUNS = """
 SELECT COUNT(*), COALESCE(SUM(MIN(ended, :repetitions)), 0) FROM (
     SELECT reference_example_id, COUNT(end_time) AS ended FROM runs INDEXED BY roots_by_session
     WHERE session_id = :session AND post_n > 0 AND parent_run_id IS NULL
-    AND reference_example_id IN ({_EXAMPLES}) GROUP BY 1)"""  # noqa: S608
+    AND reference_example_id IN ({examples}) GROUP BY 1)"""
 _SCORED = """
 SELECT key, COUNT(DISTINCT run_id) FROM feedback WHERE run_id IS NOT NULL
 AND (session_id = ?1 OR session_id IS NULL AND run_id IN (SELECT id FROM runs WHERE session_id = ?1))
@@ -45,12 +46,13 @@ def standing(connection: sqlite3.Connection, scope: Scope) -> Standing:
         "session": scope.id,
         "dataset": scope.dataset_id,
         "version": scope.version or "9999-12-31",
-        "splits": orjson.dumps(scope.splits).decode() if scope.splits else None,
-        "limit": scope.limit or -1,
+        "splits": orjson.dumps(scope.splits).decode(),
+        "limit": scope.limit,
         "repetitions": scope.repetitions,
     }
-    held = connection.execute(f"SELECT COUNT(*) FROM ({_EXAMPLES})", named).fetchone()[0]  # noqa: S608
-    begun, visible = connection.execute(_RUNS, named).fetchone()
+    examples = _EXAMPLES + (_OF_SPLITS if scope.splits else "") + ("" if scope.limit is None else _FIRST)
+    held = connection.execute(f"SELECT COUNT(*) FROM ({examples})", named).fetchone()[0]  # noqa: S608
+    begun, visible = connection.execute(_RUNS.format(examples=examples), named).fetchone()
     return Standing(_examples(scope, held, begun) * scope.repetitions, visible)
 
 
