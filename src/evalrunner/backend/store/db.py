@@ -174,6 +174,9 @@ def _open(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        # KiB. Ids are random, so that every row goes to another page of every index: with SQLite's 2 MiB a store of
+        # 40,000 runs took 14 % more CPU for each of them.
+        connection.execute("PRAGMA cache_size = -16384")
         check(connection)
         migrate(connection)
     except sqlite3.DatabaseError as error:
