@@ -164,6 +164,23 @@ def test_a_stem_that_is_something_else_gets_a_name_that_others_can_import_too(
     assert said == f"{path} 3\n"
 
 
+def test_a_package_beside_the_file_is_not_taken_for_it(folder: Path) -> None:
+    (folder / "both_of_mine").mkdir()
+    (folder / "both_of_mine" / "__init__.py").write_text("name = 'package'\n")
+    (folder / "both_of_mine.py").write_text("name = 'file'\n")
+    assert find("both_of_mine.py:name", folder) == "file"
+    assert find("both_of_mine/__init__.py:name", folder) == "package"
+
+
+def test_a_link_to_the_folder_leads_to_the_same_module(folder: Path) -> None:
+    (folder / "real").mkdir()
+    written(folder / "real")
+    (folder / "link").symlink_to(folder / "real")
+    sys.path.insert(0, str(folder / "link"))
+    there = importlib.import_module("code_of_mine")
+    assert find("real/code_of_mine.py:target", folder) is there.target
+
+
 def test_two_files_of_one_stem_stay_two_modules(folder: Path) -> None:
     for name in ("one", "two", "three"):
         (folder / name).mkdir()

@@ -30,6 +30,8 @@ module = sys.modules[__name__] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 """
 
+_MAINS = ("__main__", "__mp_main__")
+
 
 def import_file(path: Path, shims: Path) -> ModuleType:
     """Import a Python file, once per process.
@@ -50,7 +52,7 @@ def import_file(path: Path, shims: Path) -> ModuleType:
         return known
     _put_first(path.parent)
     root, name = package_of(path)
-    if not _is_ours(name, root):
+    if not _is_ours(name, root, path):
         name = _own_name(path, shims)
     _OneModule.know(path, name)
     with _said_where_to_look(path, root):
@@ -68,7 +70,8 @@ def package_of(path: Path) -> tuple[Path, str]:
 
 def _imported(path: Path) -> ModuleType | None:
     for name, module in list(sys.modules.items()):
-        if getattr(module, "__file__", None) == str(path) and name not in ("__main__", "__mp_main__"):
+        file = str(getattr(module, "__file__", None))
+        if file.endswith(path.name) and Path(file).resolve() == path and name not in _MAINS:
             return module
     return None
 
@@ -78,27 +81,27 @@ def _put_first(folder: Path) -> None:
         sys.path.insert(0, str(folder))
 
 
-def _is_ours(name: str, root: Path) -> bool:
+def _is_ours(name: str, root: Path, path: Path) -> bool:
     """Whether importing `name` would look for it in `root`; puts `root` on the import path."""
     top = name.partition(".")[0]
     if not name or top in sys.stdlib_module_names:
         return False
     if top in sys.modules:
         return any(Path(place).resolve() == root / top for place in getattr(sys.modules[top], "__path__", ()))
+    first = path if top == name else root / top / "__init__.py"
     importlib.invalidate_caches()
     if str(root) not in sys.path:
         # At the end first: what lies beside a package (other projects) should not hide what is installed.
         sys.path.append(str(root))
-        if not _finds(top, root):
+        if not _finds(top, first):
             sys.path.remove(str(root))
             sys.path.insert(0, str(root))
-    return _finds(top, root)
+    return _finds(top, first)
 
 
-def _finds(top: str, root: Path) -> bool:
+def _finds(top: str, first: Path) -> bool:
     spec = importlib.util.find_spec(top)
-    origin = Path(spec.origin).resolve() if spec is not None and spec.origin else None
-    return origin in (root / f"{top}.py", root / top / "__init__.py")
+    return spec is not None and bool(spec.origin) and Path(str(spec.origin)).resolve() == first
 
 
 def _own_name(path: Path, shims: Path) -> str:
