@@ -136,6 +136,7 @@ class RunConfig:
         start_method: `forkserver` (SDK preloaded once) or `spawn`.
         gpus_per_worker: GPUs of CUDA_VISIBLE_DEVICES that each worker sees, or None to leave it alone.
         env: further environment of every worker.
+        setup_timeout: seconds that a worker may take to load target and evaluators before it is killed.
         max_attempts: how many workers may die with one item before it is failed.
         retry_errors: take up items whose run ended in an error.
         evaluator_errors: `fail`, an evaluator that raised is an exit code of its own; or `warn`, it is said only.
@@ -159,6 +160,7 @@ class RunConfig:
     start_method: str = "forkserver"
     gpus_per_worker: int | None = None
     env: dict[str, str] = field(default_factory=dict)
+    setup_timeout: float = 600.0
     max_attempts: int = 2
     retry_errors: bool = False
     evaluator_errors: str = "fail"

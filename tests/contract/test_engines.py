@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -164,8 +166,9 @@ def test_a_killed_worker_is_known_dead_and_so_is_what_its_target_has_started(roo
     child = int((room.folder / "child").read_text())
     assert not is_gone(child)
     worker.kill()
+    assert worker.join(10)
     assert worker.exitcode() == -signal.SIGKILL
-    assert exit_reason(worker.exitcode()) == "killed by SIGKILL (out of memory?)"
+    assert exit_reason(worker.exitcode()) == "killed by SIGKILL"
     assert wait([worker.sentinel], timeout=60) == [worker.sentinel]
     assert is_gone(worker.pid)
     assert eventually(lambda: is_gone(child), 60)
@@ -239,17 +242,112 @@ def test_a_worker_that_is_stuck_writes_its_stacks(room: Room) -> None:
     assert worker.exitcode() is None
 
 
-def test_what_a_target_scribbles_on_the_pipe_ends_its_worker(room: Room) -> None:
+_OUR_PIPE = """
+import gc, os, socket, threading
+from multiprocess.connection import Connection
+pipe = next(c for c in gc.get_objects() if isinstance(c, Connection) and c.writable and c.readable)
+"""
+
+
+@pytest.mark.parametrize(
+    ("deed", "said"),
+    [
+        ("pipe.send_bytes(b'no message')", "these bytes are no message"),
+        ("os.write(pipe.fileno(), b'hello, world')", "announces a message of 1751477356 bytes"),
+        ("os.write(pipe.fileno(), b'\\xff\\xff\\xff\\xff' + bytes(8))", "announces a message of -1 bytes"),
+        ('pipe.send_bytes(b\'["Ready", {"pid": "x", "concurrency": 1}]\')', "of the wrong type"),
+    ],
+)
+def test_what_a_target_scribbles_on_the_pipe_is_known_for_what_it_is(
+    room: Room, deed: str, said: str
+) -> None:
+    worker = room.start(f"{_OUR_PIPE}{deed}\nthreading.Event().wait()\n")
+    assert hear(worker) is None
+    assert said in worker.broken
+    assert worker.ended
+
+
+def test_half_a_message_holds_up_nobody(room: Room) -> None:
+    worker = room.start(
+        f"{_OUR_PIPE}os.write(pipe.fileno(), bytes([0, 0, 1, 0]) + b'half')\nprint('half', flush=True)\n"
+        "threading.Event().wait()\n"
+    )
+    assert eventually(lambda: room.log.exists() and "half" in room.log.read_text(), 30)
+    assert worker.receive() == []
+    worker.send(Drain())
+    assert worker.broken == ""
+    worker.kill()
+    assert worker.join(10)
+    assert worker.last_words() == []
+
+
+def test_orders_to_a_worker_that_takes_none_hold_up_nobody(room: Room) -> None:
+    worker = room.start()
+    assert isinstance(hear(worker), Ready)
+    os.kill(worker.pid, signal.SIGSTOP)
+    order = room.begin()
+    for _ in range(50):
+        worker.send(Begin(order.experiment, "x" * 100_000, order.board, 1, {}))
+    worker.kill()
+    assert worker.join(10)
+
+
+def test_no_thread_and_no_descriptor_is_left_of_a_dead_worker_whose_child_holds_its_pipe(room: Room) -> None:
+    """A process that the target has forked, and that lives on in a session of its own, has a copy of the pipe."""
+    first = room.start()  # the engine's own descriptors are open from here on
+    assert isinstance(hear(first), Ready)
+    before = (threading.active_count(), psutil.Process().num_fds())
     code = (
-        "import gc, threading\n"
-        "from multiprocess.connection import Connection\n"
-        "pipe = next(c for c in gc.get_objects() if isinstance(c, Connection) and c.writable and c.readable)\n"
-        "pipe.send_bytes(b'no message')\n"
+        f"{_OUR_PIPE}\nimport time\n"
+        "child = os.fork()\n"
+        "if not child:\n    os.setsid()\n    time.sleep(1000)\n"
+        f"open(os.environ['CODE_RUNS_IN'] + '/child', 'w').write(str(child))\n{TARGET}"
+    )
+    worker = room.start(code)
+    assert isinstance(hear(worker), Ready)
+    child = int((room.folder / "child").read_text())
+    try:
+        worker.kill()
+        assert worker.join(10)
+        worker.last_words()
+        worker.close()
+        room.started.remove(worker)
+        assert (threading.active_count(), psutil.Process().num_fds()) == before
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+
+
+def test_a_target_that_writes_into_every_descriptor_spoils_its_own_worker_only(
+    room: Room, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code = (
+        "import os, threading\n"
+        "for fd in range(3, 64):\n"
+        "    try: os.write(fd, b'garbage in every pipe')\n"
+        "    except OSError: pass\n"
         "threading.Event().wait()\n"
     )
     worker = room.start(code)
     assert hear(worker) is None
-    assert worker.exitcode() == -signal.SIGKILL
+    assert "announces a message" in worker.broken
+    assert worker.exitcode() is None
+    worker.kill()
+    assert worker.join(10)
+    assert isinstance(hear(room.start()), Ready)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_default_timeout_of_the_users_script_is_not_ours(room: Room) -> None:
+    socket.setdefaulttimeout(0.01)
+    try:
+        worker = room.start()
+        assert isinstance(hear(worker), Ready)
+        worker.send(room.begin())
+        worker.send(Drain())
+        assert isinstance(hear(worker), Ack)
+    finally:
+        socket.setdefaulttimeout(None)
 
 
 # -- scripts -----------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,14 +16,14 @@ from evalrunner.delivery.board import Board, read
 def test_lanes_are_set_and_cleared(tmp_path: Path) -> None:
     path = tmp_path / "board"
     board = Board(path, 3)
-    assert read(path) == []
+    assert read(path) == {}
     board.set(0, 0)
     board.set(2, 41)
-    assert read(path) == [0, 41]
+    assert list(read(path)) == [0, 41]
     board.set(2, 2**40)
-    assert read(path) == [0, 2**40]
+    assert list(read(path)) == [0, 2**40]
     board.clear(0)
-    assert read(path) == [2**40]
+    assert list(read(path)) == [2**40]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -34,15 +35,25 @@ def test_a_sigkill_cannot_take_a_note_back(tmp_path: Path) -> None:
         "os.kill(os.getpid(), 9)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == -9
-    assert read(path) == [8]
+    assert list(read(path)) == [8]
 
 
 def test_a_worker_that_died_before_it_had_a_board_accuses_nobody(tmp_path: Path) -> None:
-    assert read(tmp_path / "none") == []
+    assert read(tmp_path / "none") == {}
     (tmp_path / "empty").touch()
-    assert read(tmp_path / "empty") == []
-    (tmp_path / "torn").write_bytes(b"\x05" + bytes(7) + b"\x09\x00")
-    assert read(tmp_path / "torn") == [4]
+    assert read(tmp_path / "empty") == {}
+    (tmp_path / "torn").write_bytes(b"\x05" + bytes(15) + b"\x09\x00")
+    assert list(read(tmp_path / "torn")) == [4]
+
+
+def test_it_says_when_an_item_began_by_the_clock_of_every_process(tmp_path: Path) -> None:
+    before = time.monotonic()
+    board = Board(tmp_path / "board", 2)
+    board.set(1, 5)
+    assert before <= read(tmp_path / "board")[5] <= time.monotonic()
+    board.clear(1)
+    board.set(1, 6)
+    assert list(read(tmp_path / "board")) == [6]
 
 
 def test_a_board_is_one_workers_own(tmp_path: Path) -> None:

@@ -18,14 +18,17 @@ from evalrunner.protocol.messages import (
     Drain,
     Lease,
     LeasedItem,
+    Leaving,
     Message,
     ProducedItem,
     Ready,
     Report,
+    Retire,
     StartFailed,
     Stop,
     Summarise,
     Summarised,
+    Trust,
     decode,
     encode,
 )
@@ -46,7 +49,7 @@ bodies = st.dictionaries(texts, plain, max_size=3)
 ids = st.lists(st.uuids().map(str), max_size=3)
 seconds = st.floats(0, 1e6)
 
-leased = st.builds(LeasedItem, numbers, numbers, bodies, numbers, numbers, texts)
+leased = st.builds(LeasedItem, numbers, numbers, bodies, numbers, numbers, texts, st.booleans())
 evaluated = st.builds(Evaluated, texts, st.lists(texts, max_size=3).map(tuple), st.none() | texts)
 produced = st.builds(
     ProducedItem,
@@ -75,17 +78,20 @@ BY_KIND: dict[type[object], st.SearchStrategy[Message]] = {
     Ready: st.builds(
         Ready, numbers, numbers, st.dictionaries(texts, st.lists(texts, max_size=3), max_size=3)
     ),
-    StartFailed: st.builds(StartFailed, texts, texts),
+    StartFailed: st.builds(StartFailed, texts, texts, st.booleans()),
     Report: st.builds(
         Report,
-        st.lists(leases, max_size=3),
         st.lists(produced, max_size=3),
         st.lists(leases, max_size=3),
         st.lists(st.tuples(numbers, numbers, texts), max_size=3),
         texts,
         st.lists(loose, max_size=2),
+        st.lists(st.tuples(numbers, numbers, texts), max_size=3),
     ),
     Ack: st.builds(Ack, numbers, numbers, texts, numbers, numbers, numbers, numbers),
+    Leaving: st.builds(Leaving, texts),
+    Retire: st.just(Retire()),
+    Trust: st.builds(Trust, st.lists(texts, max_size=3)),
     Summarise: st.builds(Summarise, bodies, st.dictionaries(texts, texts, max_size=3), st.none() | texts),
     Summarised: st.builds(
         Summarised, st.dictionaries(texts, bodies, max_size=2), st.dictionaries(texts, texts, max_size=2)
@@ -105,9 +111,9 @@ def test_what_goes_in_comes_out(message: Message) -> None:
 
 
 def test_the_wire_is_json_that_names_its_kind() -> None:
-    assert orjson.loads(encode(Report(started=[(1, 2)], note="slow"))) == [
+    assert orjson.loads(encode(Report(accepted=[(1, 2)], note="slow"))) == [
         "Report",
-        {"started": [[1, 2]], "produced": [], "accepted": [], "refused": [], "note": "slow", "loose": []},
+        {"produced": [], "accepted": [[1, 2]], "refused": [], "note": "slow", "loose": [], "withheld": []},
     ]
 
 
@@ -134,6 +140,16 @@ def test_tokens_come_out_as_tuples_and_items_as_items() -> None:
         b'["StartFailed", {"error": "no traceback"}]',
         b'["StartFailed", {"error": "", "traceback": "", "more": 1}]',
         b'["Drain", [1]]',
+        b'["Ready", {"pid": "7", "concurrency": 1}]',
+        b'["Ready", {"pid": 7, "concurrency": -1}]',
+        b'["Ready", {"pid": 7, "concurrency": 1, "evaluators": [3]}]',
+        b'["Leaving", {"why": null}]',
+        b'["Report", {"produced": [], "accepted": [["1"]], "refused": [], "note": "", "loose": [], "withheld": []}]',
+        b'["Report", {"produced": [], "accepted": [[1]], "refused": [], "note": "", "loose": [], "withheld": []}]',
+        b'["Report", {"produced": [], "accepted": [], "refused": [], "note": "", "loose": [], "withheld": [[1, 2]]}]',
+        b'["Report", {"produced": [], "accepted": [], "refused": [], "note": "", "loose": [[]], "withheld": []}]',
+        b'["Report", {"produced": [], "accepted": [], "refused": [], "note": 5, "loose": [], "withheld": []}]',
+        b'["Report", {"produced": [], "accepted": [], "refused": [[1, 2]], "note": "", "loose": [], "withheld": []}]',
         b'[["Drain"], {}]',
         b"5",
         b"null",

@@ -23,6 +23,7 @@ from evalrunner.supervisor.policy import Policy
 from evalrunner.supervisor.state import SupervisorState
 
 S, M = ItemState, ItemMove
+EMFILE = "OSError(24, 'Too many open files')"
 Lease = tuple[int, int]
 """(item, token)"""
 
@@ -34,6 +35,7 @@ MOVES: dict[str, tuple[ItemMove, ...]] = {
     "refused": (M.REFUSE,),
     "lost, to be executed again": (M.LOSE, M.RELEASE),
     "given back": (M.LOSE, M.RELEASE),
+    "failed, to be tried in a fresh worker": (M.LOSE, M.RELEASE),
     "given up": (M.LOSE, M.GIVE_UP),
     "error run written": (M.PRODUCE,),
     "visible": (M.SEE,),
@@ -55,6 +57,7 @@ class Process:
     acknowledged: bool = False
     queue: deque[Lease] = field(default_factory=deque)
     board: set[Lease] = field(default_factory=set)
+    withheld: list[Lease] = field(default_factory=list)
     unsynced: list[Lease] = field(default_factory=list)
     spool: list[Lease] = field(default_factory=list)
     unsent: list[Lease] = field(default_factory=list)
@@ -63,7 +66,13 @@ class Process:
 
     def has(self) -> set[int]:
         """Every item of which this process may still make a run."""
-        return {item for item, _ in {*self.queue, *self.board, *self.unsynced}}
+        return {item for item, _ in {*self.queue, *self.board, *self.withheld, *self.unsynced}}
+
+    def publish(self, leases: list[Lease]) -> None:
+        """Let what was held back count."""
+        self.withheld = [lease for lease in self.withheld if lease not in leases]
+        self.spool += leases
+        self.unsynced += leases
 
 
 picks = st.integers(0, 2**16)
@@ -93,8 +102,9 @@ class World(RuleBasedStateMachine):
         self.relay: list[Lease] = []
         self.graves: list[Lease] = []
         self.lost: list[ev.Event] = []
-        self.gave_up_starting = False
+        self.gave_up_starting = self.aborted = False
         self.executed: set[tuple[int, int]] = set()
+        self.failed: set[Lease] = set()
         self.orders: list[ev.Instruction] = []
         self.carry_out(self.state.first_workers())
 
@@ -122,14 +132,24 @@ class World(RuleBasedStateMachine):
                 self.start(order.slot)
             elif isinstance(order, ev.SendLease):
                 self.lease(order)
-            elif isinstance(order, (ev.SendDrain, ev.SendStop)):
+            elif isinstance(order, ev.SendTrust):
+                self.processes[order.worker].publish([*self.processes[order.worker].withheld])
+            elif isinstance(order, (ev.SendDrain, ev.SendStop, ev.SendRetire)):
                 self.close(order)
             elif isinstance(order, ev.KillWorker):
                 self.die(self.processes[order.worker], 0)
             elif isinstance(order, ev.Bury):
                 self.graves.append((order.item, order.token))
                 self.new_token(ev.Grant(order.item, order.token, order.attempt))
-            assert not isinstance(order, ev.Abort)
+            elif isinstance(order, ev.Abort):
+                self.abort()
+
+    def abort(self) -> None:
+        """Nobody could start: only ever before anything was leased."""
+        assert self.grants == []
+        self.aborted = True
+        for process in self.living():
+            process.alive = False
 
     def write(self, order: ev.Write) -> None:
         before = self.ledger[order.item]
@@ -168,13 +188,19 @@ class World(RuleBasedStateMachine):
         assert (grant.item, grant.attempt) not in self.executed
         self.grants.append(grant)
 
-    def close(self, order: ev.SendDrain | ev.SendStop) -> None:
+    def close(self, order: ev.SendDrain | ev.SendStop | ev.SendRetire) -> None:
         process = self.processes[order.worker]
         process.closing = True
         if isinstance(order, ev.SendDrain):
             assert not any(each.has() for each in self.living())
         else:
             process.queue.clear()
+            process.withheld.clear()
+
+    def made(self, lease: Lease) -> ProducedItem:
+        item, token = lease
+        error = EMFILE if lease in self.failed else None
+        return ProducedItem(item, token, [f"{item}-{token}"], [], [], error, [], 0.1)
 
     # -- what may happen -----------------------------------------------------------------------------
 
@@ -196,6 +222,16 @@ class World(RuleBasedStateMachine):
             if not begun:
                 self.happen(ev.Begun())
 
+    @precondition(lambda w: any(not p.loaded for p in w.living()))
+    @rule(pick=picks, really=st.sampled_from([False, False, False, True]), sure=st.booleans())
+    def a_worker_cannot_load(self, pick: int, really: bool, sure: bool) -> None:
+        process = self.one(pick, lambda p: not p.loaded)
+        if process and really:
+            self.happen(ev.WorkerCouldNotStart(process.number, "no GPU", sure))
+            if not self.aborted:
+                process.alive = False
+                self.happen(ev.WorkerGone(process.number, "could not start"))
+
     @precondition(lambda w: any(p.queue for p in w.living()))
     @rule(pick=picks)
     def a_worker_begins_an_item(self, pick: int) -> None:
@@ -204,19 +240,49 @@ class World(RuleBasedStateMachine):
             lease = process.queue.popleft()
             process.board.add(lease)
             self.executed |= {(g.item, g.attempt) for g in self.grants if (g.item, g.token) == lease}
-            process.pipe.append(ev.Reported(process.number, Report(started=[lease])))
+
+    @precondition(lambda w: w.living())
+    @rule(pick=picks)
+    def the_supervisor_looks_at_a_board(self, pick: int) -> None:
+        process = self.one(pick, lambda p: p.loaded)
+        if process:
+            self.happen(ev.Executing(process.number, {item: self.now for item, _ in process.board}))
 
     @precondition(lambda w: any(p.board for p in w.living()))
-    @rule(pick=picks, cleared=st.booleans())
-    def a_worker_ends_an_item(self, pick: int, cleared: bool) -> None:
+    @rule(pick=picks, cleared=st.booleans(), fails=st.booleans())
+    def a_worker_ends_an_item(self, pick: int, cleared: bool, fails: bool = False) -> None:
         """Its record is written, then its lane cleared; it is not durable yet, so nobody is told."""
         process = self.one(pick, lambda p: p.board - set(p.spool))
         if process:
             lease = sorted(process.board - set(process.spool))[0]
+            if fails:
+                self.failed.add(lease)
             process.spool.append(lease)
             process.unsynced.append(lease)
             if cleared:
                 process.board.discard(lease)
+
+    @precondition(lambda w: any(p.board for p in w.living()))
+    @rule(pick=picks)
+    def a_worker_holds_a_failure_back(self, pick: int) -> None:
+        process = self.one(pick, lambda p: any(self.may_wait(each) for each in p.board - set(p.spool)))
+        if process:
+            lease = min(each for each in process.board - set(process.spool) if self.may_wait(each))
+            process.board.discard(lease)
+            process.withheld.append(lease)
+            self.failed.add(lease)
+            report = Report(withheld=[(*lease, "OSError(24")])
+            process.pipe.append(ev.Reported(process.number, report))
+
+    def may_wait(self, lease: Lease) -> bool:
+        return any((g.item, g.token) == lease and not g.final for g in self.grants)
+
+    @precondition(lambda w: any(p.withheld for p in w.living()))
+    @rule(pick=picks)
+    def a_worker_turns_out_to_be_well(self, pick: int) -> None:
+        process = self.one(pick, lambda p: p.withheld)
+        if process:
+            process.publish(process.withheld[:1])
 
     @precondition(lambda w: any(p.unsynced for p in w.living()))
     @rule(pick=picks)
@@ -226,7 +292,7 @@ class World(RuleBasedStateMachine):
             fresh, process.unsynced = process.unsynced, []
             process.board -= set(fresh)
             process.unsent += fresh
-            report = Report(produced=[made(lease) for lease in fresh])
+            report = Report(produced=[self.made(lease) for lease in fresh])
             process.pipe.append(ev.Reported(process.number, report))
 
     @precondition(lambda w: any(p.unsent for p in w.living()))
@@ -276,7 +342,7 @@ class World(RuleBasedStateMachine):
         process.alive = False
         while process.pipe:
             self.happen(process.pipe.popleft())
-        spooled = tuple(made(lease) for lease in process.spool) if process.missing else ()
+        spooled = tuple(self.made(lease) for lease in process.spool) if process.missing else ()
         self.happen(ev.WorkerGone(process.number, "exited with status 0", spooled=spooled))
         self.send_on(process)
 
@@ -300,12 +366,21 @@ class World(RuleBasedStateMachine):
         self.lost += [event for event in process.pipe if isinstance(event, ev.Reported)]
         process.queue.clear()
         process.unsynced.clear()
+        self.forget(process)
         for item, _ in process.board - set(process.spool):
             self.died_with[item] += 1
         suspects, process.board = {item for item, _ in process.board}, set()
-        spooled = tuple(made(lease) for lease in process.spool)
+        spooled = tuple(self.made(lease) for lease in process.spool)
         self.happen(ev.WorkerGone(process.number, "was killed", frozenset(suspects), spooled))
         self.send_on(process)
+
+    def forget(self, process: Process) -> None:
+        """What it held back, and nobody was told of, was never durable: no run bears these ids."""
+        reports = [event.report for event in self.lost if isinstance(event, ev.Reported)]
+        untold = {(item, token) for report in reports for item, token, _ in report.withheld}
+        for lease in untold.intersection(process.withheld):
+            self.executed -= {(g.item, g.attempt) for g in self.grants if (g.item, g.token) == lease}
+        process.withheld.clear()
 
     def send_on(self, process: Process) -> None:
         for item, token in process.spool:
@@ -327,7 +402,7 @@ class World(RuleBasedStateMachine):
     def an_error_run_is_written(self) -> None:
         if self.graves:
             lease = self.graves.pop(0)
-            self.happen(ev.Buried(made(lease)))
+            self.happen(ev.Buried(self.made(lease)))
             self.relay.append(lease)
 
     @precondition(lambda w: S.ACCEPTED in w.ledger.values())
@@ -369,7 +444,7 @@ class World(RuleBasedStateMachine):
             assert len(held) == len(set(held))
             assert len(self.living()) <= self.policy.workers
             for process in self.living():
-                for item, token in [*process.queue, *process.board, *process.unsynced]:
+                for item, token in [*process.queue, *process.board, *process.withheld, *process.unsynced]:
                     assert (self.ledger[item], self.state.items[item].token) == (S.LEASED, token)
 
     @invariant()
@@ -385,13 +460,20 @@ class World(RuleBasedStateMachine):
             for number, item in self.state.items.items():
                 # Deaths after a stop are nobody's fault.
                 assert item.deaths == self.died_with[number] or self.state.stopping
-                assert item.deaths <= self.policy.max_attempts
+                assert item.deaths + item.spoilt <= self.policy.max_attempts
                 buried = number in {item for item, _ in self.graves} or item.state is S.FAILED
-                assert not buried or item.deaths == self.policy.max_attempts
+                assert not buried or item.deaths + item.spoilt == self.policy.max_attempts
+
+    @invariant()
+    def nothing_is_executed_more_often_than_was_said(self) -> None:
+        if hasattr(self, "ledger"):
+            for number in self.ledger:
+                times = sum(item == number for item, _ in self.executed)
+                assert times <= self.policy.max_attempts
 
     def teardown(self) -> None:
         """Everything that still can happen does: then nothing is held, and every item has its end."""
-        if not hasattr(self, "ledger"):
+        if not hasattr(self, "ledger") or self.aborted:
             return
         for _ in range(2000):
             if not self.one_step():
@@ -433,11 +515,6 @@ class World(RuleBasedStateMachine):
             for p in self.processes
         ]
         return (processes, dict(self.ledger), len(self.server), len(self.relay), len(self.graves))
-
-
-def made(lease: Lease) -> ProducedItem:
-    item, token = lease
-    return ProducedItem(item, token, [f"{item}-{token}"], [], [], None, [], 0.1)
 
 
 TestWorld = World.TestCase

@@ -61,7 +61,7 @@ def test_every_state_is_reachable_and_can_end() -> None:
         (0, "exited with status 0"),
         (1, "exited with status 1"),
         (COULD_NOT_START, "could not start"),
-        (-signal.SIGKILL, "killed by SIGKILL (out of memory?)"),
+        (-signal.SIGKILL, "killed by SIGKILL"),
         (-signal.SIGSEGV, "killed by SIGSEGV"),
         (-signal.SIGTERM, "killed by SIGTERM"),
         (-signal.SIGRTMIN - 5, f"killed by signal {signal.SIGRTMIN + 5}"),

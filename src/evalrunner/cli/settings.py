@@ -79,6 +79,7 @@ class Settings:
             start_method=self["start_method"],
             gpus_per_worker=self["gpus_per_worker"],
             env=self["env"],
+            setup_timeout=self["setup_timeout"],
             max_attempts=self["max_attempts"],
             retry_errors=self["retry_errors"],
             evaluator_errors=self["evaluator_errors"],

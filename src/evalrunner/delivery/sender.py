@@ -19,6 +19,7 @@ offered: a record that was sent and then lost by a power cut would be executed, 
 
 from __future__ import annotations
 
+import errno
 import random
 import threading
 from collections.abc import Callable, Sequence
@@ -31,12 +32,16 @@ from evalrunner.delivery.patience import Notes, Patience
 from evalrunner.delivery.retry import Verdict, next_delay
 from evalrunner.delivery.spool import Entry
 
+#: What this process, and not a record, is short of: descriptors, memory.
+_SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
 
 class Sender:
     """Sends the records of one spool on a thread of its own. A forked child must not use its parent's.
 
     Args:
-        read_body: returns a record's body; whatever it raises refuses the record.
+        read_body: returns a record's body; what it raises refuses the record, unless descriptors or memory are
+            short: then it is sent later.
         boundary: of the spool.
         on_accepted: called on the sender's thread with records that the service has taken.
         on_refused: called likewise with a record that it has not, and why.
@@ -141,11 +146,15 @@ class Sender:
         if empty := [entry for entry in load.entries if not entry.header.ops]:
             load.entries = [entry for entry in load.entries if entry.header.ops]
             self._accepted(empty)
-        bodies = self._bodies(load)
+        began = self._clock.monotonic()
+        try:
+            bodies = self._bodies(load)
+        except OSError as error:
+            self._failed(load, Reply(Verdict.THROTTLED, f"the spool cannot be read now: {error}"), began)
+            return
         if not bodies:
             self._line.replace(load)
             return
-        began = self._clock.monotonic()
         own = load.since if load in self._line.aside else None
         reply = self._exchange.post(load, bodies, self._patience.limit(began, own))
         if not load.suspect and not load.failures:
@@ -165,6 +174,8 @@ class Sender:
                 bodies.append(self._read_body(entry))
                 readable.append(entry)
             except Exception as error:  # a spool that cannot be read any more: one record's loss, by name
+                if isinstance(error, OSError) and error.errno in _SHORT:
+                    raise  # this process has none left, which says nothing about the record
                 self._refused(entry, f"cannot be read from the spool: {error}")
         load.entries = readable
         return bodies

@@ -29,14 +29,28 @@ class WorkerProcess(Protocol):
     def send(self, message: Message) -> None:
         """Give an order; a worker that is gone loses it without an error."""
 
+    @property
+    def broken(self) -> str:
+        """Why nothing that it says can be understood any more, or "": it must end then."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the end of its pipe was reached: `channel` is not to be waited for any more."""
+
     def receive(self) -> list[Message]:
         """Return the messages that are there, without waiting; an ended pipe gives none."""
+
+    def last_words(self) -> list[Message]:
+        """Return what a dead worker has said that was not received yet."""
 
     def dump_stack(self) -> None:
         """Ask it to write every thread's stack to its log."""
 
     def kill(self) -> None:
-        """SIGKILL it and its process group; return when it is known dead."""
+        """SIGKILL it and its process group, without waiting for its end."""
+
+    def join(self, seconds: float) -> bool:
+        """Wait for its end; tell whether it has come."""
 
     def exitcode(self) -> int | None:
         """Return how it ended, None while it has not."""
@@ -50,6 +64,12 @@ class Engine(Protocol):
 
     def start(self, order: WorkerOrder) -> WorkerProcess:
         """Start one; returns before it is ready."""
+
+    def end_marked(self, mark: str, spare: set[int]) -> list[str]:
+        """End what a dead worker's target has left running, known by the worker's mark; return their names."""
+
+    def end_orphans(self) -> list[str]:
+        """End whatever else the targets of dead workers have left running; return their names."""
 
     def close(self) -> None:
         """End what the engine itself keeps running."""

@@ -9,22 +9,25 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import queue
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 import multiprocess
-from multiprocess import forkserver
+from multiprocess import forkserver, resource_tracker
 from multiprocess.connection import Connection
 
+from evalrunner.engines.leftovers import MARK, Leftovers, bear
+from evalrunner.engines.pipe import WorkerPipe, pair
 from evalrunner.engines.room import room_for_sockets
-from evalrunner.protocol.messages import Message, decode, encode
+from evalrunner.protocol.messages import Message
 from evalrunner.protocol.worker import WorkerOrder
 
+#: Seconds for which a dead worker's last words are awaited: they are in the pipe already, and the end behind them,
+#: unless something that its target has forked holds the other end.
+LAST_WORDS = 1.0
 #: Imported once by the forkserver; none of them starts a thread.
 PRELOAD = [
     "evalrunner.engines.shield",
@@ -40,6 +43,8 @@ PRELOAD = [
 def _child(module: str, connection: Any, order: WorkerOrder) -> None:
     """Run in the new process. The worker is named, not imported: the supervisor never loads it."""
     _let_go_of_the_forkserver()
+    _let_go_of_the_tracker()
+    bear(order.env.get(MARK, ""))
     worker = importlib.import_module(module)
     worker.main(connection, order)
 
@@ -54,6 +59,18 @@ def _let_go_of_the_forkserver() -> None:
     if held._forkserver_alive_fd is not None:
         os.close(held._forkserver_alive_fd)
         held._forkserver_alive_fd = None
+
+
+def _let_go_of_the_tracker() -> None:
+    """Close our end of the pipe to the resource tracker of `multiprocess`, which serves the supervisor.
+
+    A target that writes into every descriptor would have it print tracebacks on the user's terminal. Whoever needs
+    one in here starts one of its own.
+    """
+    held = resource_tracker._resource_tracker
+    if held._fd is not None:
+        os.close(held._fd)
+        held._fd = None
 
 
 @contextlib.contextmanager
@@ -73,15 +90,11 @@ def _without_main() -> Iterator[None]:
 class LocalWorker:
     """A worker process and our end of its pipe."""
 
-    def __init__(self, process: Any, connection: Connection, order: WorkerOrder) -> None:
+    def __init__(self, process: Any, pipe: WorkerPipe, order: WorkerOrder) -> None:
         self._process = process
-        self._connection = connection
+        self._pipe = pipe
         self.worker_id = order.worker_id
         self.slot = order.slot
-        self._ended = False
-        # A pipe takes 200 KB, and a stopped worker takes nothing: the supervisor must not wait for it.
-        self._orders: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        threading.Thread(target=self._write, name=f"orders-{order.worker_id}", daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -93,35 +106,26 @@ class LocalWorker:
 
     @property
     def channel(self) -> Any:
-        return self._connection
+        return self._pipe.channel
 
-    def send(self, message: Message) -> None:
-        self._orders.put(encode(message))
-
-    def _write(self) -> None:
-        while (order := self._orders.get()) is not None:
-            try:
-                self._connection.send_bytes(order)
-            except (OSError, ValueError):
-                return  # it is gone; its end is noticed like any other
-
-    def receive(self) -> list[Message]:
-        messages: list[Message] = []
-        try:
-            while not self._ended and self._connection.poll():
-                messages.append(decode(self._connection.recv_bytes()))
-        except (EOFError, OSError):
-            self._ended = True
-        except ValueError:
-            # The target has written into our pipe: nothing that comes after can be understood.
-            self._ended = True
-            self.kill()
-        return messages
+    @property
+    def broken(self) -> str:
+        return self._pipe.broken
 
     @property
     def ended(self) -> bool:
-        """Whether its end of the pipe is closed."""
-        return self._ended
+        return self._pipe.ended
+
+    def send(self, message: Message) -> None:
+        self._pipe.send(message)
+
+    def receive(self) -> list[Message]:
+        return self._pipe.receive()
+
+    def last_words(self) -> list[Message]:
+        heard = self._pipe.receive()
+        self._pipe.finish(LAST_WORDS)
+        return heard + self._pipe.receive()
 
     def dump_stack(self) -> None:
         with contextlib.suppress(OSError):
@@ -134,7 +138,10 @@ class LocalWorker:
             os.killpg(self.pid, signal.SIGKILL)
         if self._process.is_alive():
             self._process.kill()
-        self._process.join(timeout=10)
+
+    def join(self, seconds: float) -> bool:
+        self._process.join(timeout=seconds)
+        return self.exitcode() is not None
 
     def exitcode(self) -> int | None:
         code: int | None = self._process.exitcode
@@ -143,8 +150,7 @@ class LocalWorker:
     def close(self) -> None:
         with contextlib.suppress(OSError):
             os.killpg(self.pid, signal.SIGKILL)
-        self._orders.put(None)
-        self._connection.close()
+        self._pipe.close()
         with contextlib.suppress(ValueError):
             self._process.close()
 
@@ -160,20 +166,34 @@ class LocalEngine:
         # Where no socket can be made there is no forkserver either.
         self.method = start_method if start_method == "spawn" or room_for_sockets() else "spawn"
         self._context = multiprocess.get_context(self.method)
+        self._leftovers = Leftovers(lambda: forkserver._forkserver._forkserver_pid)
         if self.method == "forkserver":
             self._context.set_forkserver_preload(PRELOAD)
 
     def start(self, order: WorkerOrder) -> LocalWorker:
-        ours, theirs = self._context.Pipe(duplex=True)
+        ours, fd = pair()
+        theirs = Connection(fd)
         process = self._context.Process(
             target=_child,
             args=("evalrunner.worker.loop", theirs, order),
             name=f"evalrunner-{order.worker_id}",
         )
-        with _without_main():
-            process.start()
-        theirs.close()
-        return LocalWorker(process, ours, order)
+        try:
+            with _without_main():
+                process.start()
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return LocalWorker(process, WorkerPipe(ours, str(order.worker_id)), order)
+
+    def end_marked(self, mark: str, spare: set[int]) -> list[str]:
+        return self._leftovers.end_marked(mark, spare)
+
+    def end_orphans(self) -> list[str]:
+        # Another run in this process may have workers under the same forkserver.
+        return self._leftovers.end_orphans({child.pid for child in multiprocess.active_children()})
 
     def warm_up(self) -> None:
         """Start the forkserver before the first worker is wanted; it imports while we read the order."""

@@ -1,10 +1,17 @@
 """Imported by the forkserver alone, first of all: a batch system's SIGTERM to the whole job must not end it.
 
 Its end is the end of every worker. It ends when the supervisor does, because nobody holds its pipe any more.
+And daemons that targets start become its children, so that the supervisor finds them.
 """
 
 from __future__ import annotations
 
 import signal
+import warnings
+
+from evalrunner.engines.leftovers import take_orphans
 
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
+take_orphans()
+# It reaps every child, and is surprised by those that it has not started (forkserver.py, `main`).
+warnings.filterwarnings("ignore", "forkserver: waitpid returned unexpected pid")

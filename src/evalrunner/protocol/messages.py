@@ -13,6 +13,7 @@ import orjson
 
 from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.loose import LooseRecord
+from evalrunner.protocol.shapes import checked, numbers
 
 #: Stands in an example in place of what cannot be handed to a worker, and says why; the item then fails by it.
 UNFIT = "evalrunner_unfit"
@@ -31,6 +32,7 @@ class LeasedItem:
         run_id: what the root run must be called, or is called.
         evaluators: None to execute the target; else these evaluators are to score the run that is there.
         standing: keys under which others have scored that run; a score under one of them is not recorded.
+        final: it counts however it ends: there is no further attempt.
     """
 
     item: int
@@ -41,6 +43,7 @@ class LeasedItem:
     run_id: str
     evaluators: list[str] | None = None
     standing: list[str] = field(default_factory=list)
+    final: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,18 @@ class Drain:
 @dataclass(frozen=True)
 class Stop:
     """Supervisor: finish what you have started, forget what you have not, drain, acknowledge, exit."""
+
+
+@dataclass(frozen=True)
+class Retire:
+    """Supervisor: your process seems spoilt. Forget what you hold back and have not started; then as `Stop`."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Supervisor: failures of these kinds (protocol/suspicion.py) are the items' own; let them count."""
+
+    kinds: list[str]
 
 
 @dataclass(frozen=True)
@@ -125,10 +140,15 @@ class Ready:
 
 @dataclass(frozen=True)
 class StartFailed:
-    """Worker: it cannot start; `error` is one sentence, `traceback` is for the log."""
+    """Worker: it cannot start; `error` is one sentence, `traceback` is for the log.
+
+    Attributes:
+        sure: it is the same for every worker: what was named is not there.
+    """
 
     error: str
     traceback: str
+    sure: bool = False
 
 
 @dataclass(frozen=True)
@@ -170,14 +190,18 @@ class ProducedItem:
 
 @dataclass(frozen=True)
 class Report:
-    """Worker: what happened since the last report, by (item, token)."""
+    """Worker: what happened since the last report, by (item, token).
 
-    started: list[tuple[int, int]] = field(default_factory=list)
+    Attributes:
+        withheld: failed, and held back, because it may be the process's fault; with the kind of the error.
+    """
+
     produced: list[ProducedItem] = field(default_factory=list)
     accepted: list[tuple[int, int]] = field(default_factory=list)
     refused: list[tuple[int, int, str]] = field(default_factory=list)
     note: str = ""
     loose: list[LooseRecord] = field(default_factory=list)
+    withheld: list[tuple[int, int, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -207,7 +231,17 @@ class Ack:
         return self.produced, self.accepted, self.refused, self.loose
 
 
-Message = Union[Begin, Lease, Drain, Stop, Ready, StartFailed, Report, Ack, Summarise, Summarised]
+@dataclass(frozen=True)
+class Leaving:
+    """Worker: it cannot go on and ends itself; `why` continues the sentence "worker 0 ended itself: "."""
+
+    why: str
+
+
+Message = Union[
+    Begin, Lease, Drain, Stop, Retire, Trust, Summarise,
+    Ready, StartFailed, Report, Ack, Leaving, Summarised,
+]  # fmt: skip
 _KINDS: dict[str, type[Any]] = {c.__name__: c for c in get_args(Message)}
 
 
@@ -228,18 +262,25 @@ def decode(data: bytes) -> Message:
             return Lease([LeasedItem(**item) for item in body["items"]])
         if kind == "Report":
             return _report(body)
-        message: Message = _KINDS[kind](**body)
-    except (KeyError, TypeError, ValueError) as error:
+        message: Message = checked(_KINDS[kind](**body))
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"these bytes are no message: {error}") from error
     return message
 
 
 def _report(body: dict[str, Any]) -> Report:
-    return Report(
-        started=[(i, t) for i, t in body["started"]],
-        produced=[ProducedItem.from_json(p) for p in body["produced"]],
-        accepted=[(i, t) for i, t in body["accepted"]],
-        refused=[(i, t, why) for i, t, why in body["refused"]],
-        note=body["note"],
-        loose=[LooseRecord.from_json(each) for each in body["loose"]],
+    return checked(  # type: ignore[no-any-return]
+        Report(
+            produced=[checked(ProducedItem.from_json(p)) for p in body["produced"]],
+            accepted=[_lease(each) for each in body["accepted"]],
+            refused=[(*_lease(each), str(each[2])) for each in body["refused"]],
+            note=body["note"],
+            loose=[LooseRecord.from_json(each) for each in body["loose"]],
+            withheld=[(*_lease(each), str(each[2])) for each in body["withheld"]],
+        )
     )
+
+
+def _lease(values: Any) -> tuple[int, int]:
+    item, token = numbers(values, 2)
+    return item, token

@@ -17,6 +17,10 @@ from evalrunner.errors import IllegalTransition
 
 #: Exit status of a worker that could not start (its target does not import, say): do not restart it.
 COULD_NOT_START = 3
+#: Exit status of a worker that ended itself because it could not go on (its spool cannot be written, say). Why, it
+#: says with its last message; the status is for the case that not even that gets out.
+GAVE_UP = 4
+_NAMED = {COULD_NOT_START: "could not start", GAVE_UP: "ended itself; why is in its log"}
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,7 @@ def exit_reason(exitcode: int | None) -> str:
             name = signal.Signals(-exitcode).name
         except ValueError:
             name = f"signal {-exitcode}"
-        hint = " (out of memory?)" if name == "SIGKILL" else ""
-        return f"killed by {name}{hint}"
-    if exitcode == COULD_NOT_START:
-        return "could not start"
+        return f"killed by {name}"
+    if exitcode in _NAMED:
+        return _NAMED[exitcode]
     return f"exited with status {exitcode}"

@@ -124,8 +124,10 @@ def _entry(
     if found is not None and row.state is S.VISIBLE and key not in found.runs:
         # It came back once and is gone at the last look: the last look counts.
         state, reason = "not visible", outcome.gone or "it was visible, and is no longer"
-    error = row.error
-    return ItemEntry(row.example_id, row.repetition, row.attempt, row.run_id, state, error, reason)
+    # The error run of an item that was given up bears the next number, and is no further execution.
+    given_up = row.worker == 0 and row.deaths > 0
+    attempt = row.attempt - given_up
+    return ItemEntry(row.example_id, row.repetition, attempt, row.run_id, state, row.error, reason)
 
 
 def _state(row: ItemRow, before: set[tuple[str, int]], *, plan_only: bool) -> tuple[str, str | None]:

@@ -25,7 +25,7 @@ BESIDE = {
     "duplicate": "the experiment has {} too many for items that have one already",
     "superseded": "the experiment has {} of earlier attempts beside the ones that count",
 }
-_QUIET_ENDS = frozenset({"exited with status 0", "still running"})
+_QUIET_ENDS = frozenset({"exited with status 0", "still running", "was not needed any more"})
 
 
 def troubles(receipt: Receipt, width: int) -> list[Iterator[Line]]:
@@ -128,8 +128,10 @@ def _named(ids: list[str], sentence: str, width: int) -> Iterator[Line]:
 
 def _deaths(receipt: Receipt, width: int) -> Iterator[Line]:
     dead = [worker for worker in receipt.workers if worker.ended not in _QUIET_ENDS]
-    if dead or receipt.restarts:
+    if dead:
         yield [(f"  {count(len(dead), 'worker')} died, {receipt.restarts} replaced", "yellow")]
+    elif receipt.restarts:
+        yield [(f"  {count(receipt.restarts, 'worker')} replaced", "yellow")]
     if len(dead) <= FEW:
         ends = [f"worker {one.slot} (pid {one.pid}): {clean(one.ended)}, {_after([one])}" for one in dead]
     else:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+import secrets
+import signal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from evalrunner.clock import SYSTEM, Clock
 from evalrunner.delivery import board
 from evalrunner.delivery.outlet import produced_item
 from evalrunner.delivery.spool import read, segments_of
 from evalrunner.engines.base import Engine, WorkerProcess
+from evalrunner.engines.leftovers import MARK
+from evalrunner.engines.memory_kills import MemoryKills
 from evalrunner.errors import RunFolderError, SpoolError
 from evalrunner.ledger.ledger import WorkerRow
 from evalrunner.protocol.messages import Ack, Message, ProducedItem, Report
@@ -23,6 +27,10 @@ from evalrunner.protocol.worker import WorkerOrder, exit_reason
 
 #: Seconds that a worker gets to write its stacks before it is killed for being stuck.
 STACK_SECONDS = 0.5
+#: Seconds for which the deaths of all workers are awaited when a run ends.
+DEATH_SECONDS = 10.0
+#: So often a sentinel may ring before its worker's end is seen (it does for a moment) and is still believed.
+FALSE_ALARMS = 100
 #: How often in a row (once a second) a worker must be seen stopped before it is given up.
 STOPPED_LOOKS = 10
 
@@ -40,6 +48,8 @@ class Member:
     killed_for: str | None = None
     rss: int = 0
     seen_stopped: int = 0
+    doomed_at: float | None = None
+    false_alarms: int = 0
 
     def hear(self, report: Report) -> None:
         """Count what the worker has said to each book."""
@@ -53,15 +63,19 @@ class Member:
 
 
 class Crew:
-    """All workers of a run, by worker number."""
+    """All workers of a run, by worker number. Nothing here waits for a worker, but for `kill_all`."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, clock: Clock = SYSTEM) -> None:
         self._engine = engine
+        self._clock = clock
+        self._memory_kills = MemoryKills()
+        self._mark = f"evalrunner-{secrets.token_hex(8)}."
         self.members: dict[int, Member] = {}
 
     def start(self, order: WorkerOrder, spool: Path, board_path: Path) -> tuple[int, float]:
         """Start a worker; return (pid, create_time), which name the process for ever."""
-        process = self._engine.start(order)
+        mark = f"{self._mark}{order.worker_id}."
+        process = self._engine.start(replace(order, env={**order.env, MARK: mark}))
         try:
             facts: psutil.Process | None = psutil.Process(process.pid)
             born = facts.create_time() if facts else 0.0
@@ -73,15 +87,35 @@ class Crew:
     def waitables(self) -> Iterator[object]:
         """Return what becomes ready when a worker speaks or dies."""
         for member in self.members.values():
-            if not getattr(member.process, "ended", False):
+            if not member.process.ended:
                 yield member.process.channel
-            yield member.process.sentinel
+            if member.false_alarms < FALSE_ALARMS:
+                yield member.process.sentinel
+
+    def heed(self, ready: Iterable[object]) -> None:
+        """Take note of sentinels that say that a worker has ended which has not.
+
+        With `spawn` it is a pipe of which the worker has the other end, and its target may write into that: to
+        wait for it would be to wait for nothing, in a circle. Such a worker's end is seen a moment later.
+        """
+        rung = set(ready)
+        for member in self.members.values():
+            if member.process.sentinel in rung:
+                member.false_alarms += member.process.exitcode() is None
 
     def hear(self) -> Iterator[tuple[int, Message]]:
-        """Return every message that is there."""
+        """Return every message that is there; one who cannot be understood any more is killed for it."""
         for number, member in list(self.members.items()):
             for message in member.process.receive():
                 yield number, message
+            if member.process.broken and member.killed_for is None:
+                self.kill(number, f"was killed: {member.process.broken}")
+
+    def executing(self) -> Iterator[tuple[int, dict[int, float]]]:
+        """Return what every worker's board says: item -> when it began."""
+        for number, member in self.members.items():
+            with contextlib.suppress(OSError):  # no descriptor is left at this moment: the next look will do
+                yield number, board.read(member.board)
 
     def dead(self) -> list[int]:
         """Return the workers whose process has ended."""
@@ -93,26 +127,59 @@ class Crew:
             self.members[number].process.send(message)
 
     def kill(self, number: int, why: str, *, stack: bool = False) -> None:
-        """Kill a worker; its end is noticed like any other."""
+        """Kill a worker; its end is noticed like any other.
+
+        Args:
+            stack: ask for its stacks first, and kill it when it has had the time to write them (`kill_due`).
+        """
         member = self.members.get(number)
         if member is None:
             return
-        member.killed_for = why
+        member.killed_for = member.killed_for or why
         if stack:
             member.process.dump_stack()
-            time.sleep(STACK_SECONDS)
-        member.process.kill()
+            member.doomed_at = self._clock.monotonic() + STACK_SECONDS
+        else:
+            member.process.kill()
+
+    def kill_due(self) -> None:
+        """Kill those that have had the time to write their stacks."""
+        now = self._clock.monotonic()
+        for member in self.members.values():
+            if member.doomed_at is not None and now >= member.doomed_at:
+                member.doomed_at = None
+                member.process.kill()
 
     def kill_all(self, why: str) -> None:
-        """Kill every worker."""
+        """Kill every worker; return when they are known dead, or after a few seconds in any case."""
         for number in list(self.members):
             self.kill(number, why)
+        end = self._clock.monotonic() + DEATH_SECONDS
+        for member in self.members.values():
+            member.process.join(max(0.0, end - self._clock.monotonic()))
+
+    def how_it_ended(self, number: int) -> str:
+        """Say how a worker ended: what is known of it, and no more."""
+        member = self.members[number]
+        code = member.process.exitcode()
+        if member.killed_for is not None:
+            return member.killed_for
+        if code == -signal.SIGKILL and (evidence := self._memory_kills.evidence(member.process.pid)):
+            return f"{exit_reason(code)} ({evidence})"
+        return exit_reason(code)
 
     def bury(self, number: int) -> Member:
         """Let go of a dead worker."""
         member = self.members.pop(number)
         member.process.close()
         return member
+
+    def end_leftovers(self, number: int | None = None) -> list[str]:
+        """End what a dead worker's target (or, at the end of a run, any) has left running; return their names."""
+        spare = {member.process.pid for member in self.members.values()}
+        if number is not None:
+            return self._engine.end_marked(f"{self._mark}{number}.", spare)
+        return self._engine.end_marked(self._mark, spare) + self._engine.end_orphans()
 
     def measure(self) -> list[int]:
         """Read every worker's memory; return those that have been stopped (SIGSTOP) for a while.
@@ -130,11 +197,6 @@ class Crew:
                 if member.seen_stopped > STOPPED_LOOKS:
                     stopped.append(number)
         return stopped
-
-
-def how_it_ended(member: Member) -> str:
-    """Say how a worker ended."""
-    return member.killed_for or exit_reason(member.process.exitcode())
 
 
 def read_remains(spool: Path, board_path: Path) -> tuple[list[ProducedItem], frozenset[int]]:

@@ -30,15 +30,28 @@ class WorkerReady:
 
 @dataclass(frozen=True)
 class WorkerCouldNotStart:
-    """Its target or evaluators cannot be loaded; `error` is one sentence."""
+    """Its target or evaluators cannot be loaded; `error` is one sentence.
+
+    Attributes:
+        sure: no other worker can load them either: there is no such name.
+    """
 
     worker: int
     error: str
+    sure: bool = False
 
 
 @dataclass(frozen=True)
 class Begun:
     """The experiment exists: leases may be given."""
+
+
+@dataclass(frozen=True)
+class Executing:
+    """What a worker is executing, as its board says: item -> when it began (monotonic seconds)."""
+
+    worker: int
+    items: dict[int, float]
 
 
 @dataclass(frozen=True)
@@ -145,8 +158,8 @@ class Tick:
 
 
 Event = Union[
-    WorkerStarted, WorkerReady, WorkerCouldNotStart, Begun, Reported, Acknowledged, WorkerGone, SentOn,
-    LooseNews, Seen, Missed, Buried, StopAsked, Renamed, ExperimentGone, DatasetGone, Tick,
+    WorkerStarted, WorkerReady, WorkerCouldNotStart, Begun, Executing, Reported, Acknowledged, WorkerGone,
+    SentOn, LooseNews, Seen, Missed, Buried, StopAsked, Renamed, ExperimentGone, DatasetGone, Tick,
 ]  # fmt: skip
 
 # -- instructions ------------------------------------------------------------------------------------
@@ -160,6 +173,7 @@ class Grant:
     token: int
     attempt: int
     score: bool = False
+    final: bool = False
 
 
 @dataclass(frozen=True)
@@ -196,6 +210,21 @@ class SendStop:
     """Tell a worker to finish what it has started, and no more."""
 
     worker: int
+
+
+@dataclass(frozen=True)
+class SendRetire:
+    """Tell a worker that its process seems spoilt: it ends, and what it holds back is tried elsewhere."""
+
+    worker: int
+
+
+@dataclass(frozen=True)
+class SendTrust:
+    """Tell a worker that failures of these kinds are the items' own."""
+
+    worker: int
+    kinds: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -262,6 +291,13 @@ class Say:
 
 
 @dataclass(frozen=True)
+class Warn:
+    """Say this, and put it into the receipt."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Abort:
     """Nothing can be executed at all; `error` is one sentence."""
 
@@ -269,5 +305,6 @@ class Abort:
 
 
 Instruction = Union[
-    StartWorker, SendBegin, SendLease, SendDrain, SendStop, KillWorker, Write, Tell, Bury, Say, Abort
-]
+    StartWorker, SendBegin, SendLease, SendDrain, SendStop, SendRetire, SendTrust, KillWorker, Write, Tell, Bury,
+    Say, Warn, Abort,
+]  # fmt: skip

@@ -71,7 +71,7 @@ class Graves:
             project=scope.name,
             project_id=scope.experiment_id,
             at=self._clock.utcnow(),
-            metadata={"evalrunner_repetition": repetition, "evalrunner_attempt": order.attempt},
+            metadata={"evalrunner_repetition": repetition, "evalrunner_attempt": order.attempt - 1},
         )
         made = ProducedItem(order.item, order.token, [str(run_id)], [], [], order.reason, [], 0.0)
         self._publish(made, [run.operation()])

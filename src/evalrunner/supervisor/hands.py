@@ -11,7 +11,7 @@ import orjson
 from evalrunner.ledger.ledger import WorkerRow
 from evalrunner.protocol.ids import root_run_id
 from evalrunner.protocol.lease import ItemState
-from evalrunner.protocol.messages import Begin, Drain, Lease, LeasedItem, Stop
+from evalrunner.protocol.messages import Begin, Drain, Lease, LeasedItem, Retire, Stop, Trust
 from evalrunner.protocol.worker import WorkerOrder
 from evalrunner.supervisor import events as ev
 from evalrunner.supervisor.confirm import Wanted
@@ -49,9 +49,12 @@ class Hands:
             ev.SendLease: self._send_lease,
             ev.SendDrain: lambda order: parts.crew.send(order.worker, Drain()),
             ev.SendStop: lambda order: parts.crew.send(order.worker, Stop()),
+            ev.SendRetire: lambda order: parts.crew.send(order.worker, Retire()),
+            ev.SendTrust: lambda order: parts.crew.send(order.worker, Trust(list(order.kinds))),
             ev.KillWorker: lambda order: parts.crew.kill(order.worker, order.why, stack=order.stack),
             ev.Bury: self._bury,
             ev.Say: lambda order: parts.observer.line(order.text),
+            ev.Warn: self._warn,
             ev.Abort: lambda order: aborted(order.error),
         }
 
@@ -165,7 +168,13 @@ class Hands:
                 grant.item, grant.token, example, repetition, grant.attempt, recorded,
                 evaluators=todo["evaluators"], standing=todo["standing"],
             )  # fmt: skip
-        return LeasedItem(grant.item, grant.token, example, repetition, grant.attempt, str(run_id))
+        return LeasedItem(
+            grant.item, grant.token, example, repetition, grant.attempt, str(run_id), final=grant.final
+        )
+
+    def _warn(self, order: ev.Warn) -> None:
+        self._p.observer.line(order.text)
+        self._p.warnings.append(order.text)
 
     def _bury(self, order: ev.Bury) -> None:
         if order.score:

@@ -21,6 +21,7 @@ class Item:
     attempt: int = 0
     token: int = 0
     deaths: int = 0
+    spoilt: int = 0
     failed: bool = False
     #: Its run is there; it is only to be scored, and no attempt of the target is made.
     score: bool = False
@@ -40,6 +41,8 @@ class ItemBook:
         self.ready = deque(number for number, item in self.items.items() if item.state is S.AVAILABLE)
         #: Items that may have killed a worker.
         self._suspects = {number for number, item in self.items.items() if item.deaths}
+        #: Items that failed in a worker which may be spoilt, and with what kind of error; the next to try first.
+        self.aside: dict[int, str] = {}
         self.out: list[ev.Instruction] = []
         self._max_attempts = max_attempts
         self._token = first_token
@@ -66,12 +69,28 @@ class ItemBook:
         item.token, item.attempt = self._token, item.attempt + (not item.score)
         item.state = move(item.state, M.LEASE)
         self._write(number, "leased", worker)
-        return ev.Grant(number, item.token, item.attempt, item.score)
+        return ev.Grant(
+            number, item.token, item.attempt, item.score, self._spent(item) + 1 >= self._max_attempts
+        )
+
+    def _spent(self, item: Item) -> int:
+        """Return how many executions of it have come to nothing in this run."""
+        return item.deaths + item.spoilt
+
+    @property
+    def pending(self) -> int:
+        """How many items nobody has."""
+        return len(self.ready) + len(self.aside)
+
+    def is_leased(self, number: int, token: int) -> bool:
+        """Tell whether somebody holds the item under this token."""
+        item = self.items[number]
+        return item.state in HELD and item.token == token
 
     def produce(self, made: ProducedItem, worker: int) -> bool:
         """Believe that an item's trace is durable; False if the report is not about the current lease."""
         item = self.items[made.item]
-        if item.token != made.token or item.state not in HELD:
+        if not self.is_leased(made.item, made.token):
             self._late(made.item, made.token, worker, "produced")
             return False
         item.state = move(item.state, M.PRODUCE)
@@ -126,7 +145,7 @@ class ItemBook:
         item.deaths += suspect
         if suspect:
             self._suspects.add(number)
-        if item.deaths >= self._max_attempts:
+        if self._spent(item) >= self._max_attempts:
             self._give_up(number, worker, how)
             return
         if not suspect:
@@ -136,6 +155,19 @@ class ItemBook:
         again = "lost, to be scored again" if item.score else "lost, to be executed again"
         self._write(number, again if suspect else "given back", worker)
         self.ready.appendleft(number)
+
+    def set_aside(self, number: int, worker: int, kind: str) -> None:
+        """Take back an item that failed in a worker, known dead by now, whose fault that may have been."""
+        item = self.items[number]
+        item.state = move(item.state, M.LOSE)
+        item.spoilt += 1
+        item.state = move(item.state, M.RELEASE)
+        self._write(number, "failed, to be tried in a fresh worker", worker)
+        self.aside[number] = kind
+
+    def next_aside(self) -> tuple[int, str]:
+        """Take one of these: the last one, for among the first may be the one that has spoilt the worker."""
+        return self.aside.popitem()
 
     def lose_for_good(self, number: int, worker: int) -> None:
         """Take back an item whose worker was killed because the run is being stopped; nobody is to blame."""
@@ -147,7 +179,11 @@ class ItemBook:
     def _give_up(self, number: int, worker: int, how: str) -> None:
         item = self.items[number]
         verb = "scored" if item.score else "executed"
-        reason = f"{item.deaths} workers died while they {verb} it; the last one {how}"
+        died = f"{item.deaths} worker{'s' if item.deaths > 1 else ''} died while they {verb} it"
+        spoilt = (
+            f" ({item.spoilt} more execution failed in a worker that may be spoilt)" if item.spoilt else ""
+        )
+        reason = f"{died}{spoilt}; the last one {how}"
         item.state = move(item.state, M.GIVE_UP)
         item.failed = True
         # The ledger knows token and attempt of the error run before anything of it is durable.
@@ -162,10 +198,10 @@ class ItemBook:
         item.state = move(item.state, M.PRODUCE)
         self.out.append(ev.Write(made.item, item.state, "error run written", None, made.token, made=made))
 
-    def cancel(self, number: int, reason: str) -> None:
-        """Execute it no more in this run."""
+    def cancel(self, number: int, reason: str, *, begun: bool = False) -> None:
+        """Execute it no more in this run; `begun`: it has been executed under this lease, to no avail."""
         item = self.items[number]
-        if item.state is S.LEASED:
+        if item.state is S.LEASED and not begun:
             item.attempt -= not item.score  # never begun, as in `lose`
         item.state = move(item.state, M.CANCEL)
         self._write(number, "cancelled", reason=reason)
@@ -174,6 +210,8 @@ class ItemBook:
         """Cancel what nobody holds."""
         while self.ready:
             self.cancel(self.ready.popleft(), reason)
+        while self.aside:
+            self.cancel(self.next_aside()[0], reason)
 
     # -- writing -------------------------------------------------------------------------------------
 

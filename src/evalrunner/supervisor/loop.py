@@ -19,15 +19,16 @@ from evalrunner.delivery.openings import is_loose, item_of, opening_of
 from evalrunner.delivery.spool import Entry, segments_of, stem_of
 from evalrunner.errors import SpoolError, TargetError
 from evalrunner.protocol.lease import ItemState
-from evalrunner.protocol.messages import Ack, Message, Ready, Report, StartFailed
+from evalrunner.protocol.messages import Ack, Leaving, Message, Ready, Report, StartFailed
+from evalrunner.protocol.worker import WorkerState
 from evalrunner.supervisor import events as ev
-from evalrunner.supervisor.crew import how_it_ended, read_remains
+from evalrunner.supervisor.crew import read_remains
 from evalrunner.supervisor.experiment import Scope
 from evalrunner.supervisor.hands import Hands
 from evalrunner.supervisor.live import open_runs
 from evalrunner.supervisor.parts import Parts
 from evalrunner.supervisor.state import SupervisorState
-from evalrunner.supervisor.tally import Tally
+from evalrunner.supervisor.tally import Tally, loading_note
 
 #: Seconds between snapshots, between looks at the workers' memory; seconds of a turn when nobody works.
 SNAPSHOT, MEASURE, IDLE = 0.25, 1.0, 0.05
@@ -68,7 +69,9 @@ class Supervisor:
         self._orders: list[ev.Instruction] = []
         self._began = False
         self._phase = "starting"
-        self._shown = self._measured = 0.0
+        self._shown = self._measured = self._looked = 0.0
+        limit = parts.config.worker.item_timeout
+        self._look_every = SNAPSHOT if limit is None else min(SNAPSHOT, limit / 4)
         self._stopped_at: float | None = None
         self._waiting, self._waiting_since = -1, 0.0
 
@@ -82,11 +85,13 @@ class Supervisor:
             self._orders.extend(self._state.first_workers())
             self._act()
             while not self._finished():
-                wait(list(self._p.crew.waitables()), timeout=SNAPSHOT if self._p.crew.members else IDLE)
+                timeout = SNAPSHOT if self._p.crew.members else IDLE
+                self._p.crew.heed(wait(list(self._p.crew.waitables()), timeout=timeout))
                 self._turn()
         finally:
             # On every way out, also an unexpected one: no worker may go on without a supervisor.
             self._p.crew.kill_all("was killed at the end of the run")
+            self._tell_leftovers("the target", self._p.crew.end_leftovers())
         if not self._began and not self._state.stopping:
             raise TargetError(f"no worker lived long enough to load the target; see {self._p.folder.logs}")
         missed = self._p.confirmer.missed()
@@ -106,9 +111,11 @@ class Supervisor:
             self._hear(number, message)
         while not self._p.events.empty():
             self._notice(self._p.events.get_nowait())
+        self._look_at_boards()
         self._take(ev.Tick())
         # One commit for a whole turn.
         self._act()
+        self._p.crew.kill_due()
         for number in self._p.crew.dead():
             self._lay_out(number)
         self._show(self._phase)
@@ -120,6 +127,13 @@ class Supervisor:
         if isinstance(event, ev.ExperimentGone):
             self._p.heed(event)
         self._take(event)
+
+    def _look_at_boards(self) -> None:
+        now = self._p.clock.monotonic()
+        if now - self._looked >= self._look_every:
+            self._looked = now
+            for number, items in self._p.crew.executing():
+                self._take(ev.Executing(number, items))
 
     def _hear(self, number: int, message: Message) -> None:
         if isinstance(message, Report):
@@ -135,11 +149,14 @@ class Supervisor:
             self._take(ev.WorkerReady(number, message.concurrency))
             self._begin_once(message.evaluators)
         elif isinstance(message, StartFailed):
-            self._take(ev.WorkerCouldNotStart(number, message.error))
+            self._take(ev.WorkerCouldNotStart(number, message.error, message.sure))
+        elif isinstance(message, Leaving):
+            self._p.crew.members[number].killed_for = f"ended itself: {message.why}"
         elif isinstance(message, Ack):
-            self._p.crew.members[number].ack = message
-            self._heed(self._p.crew.members[number].process.slot, message)
             self._take(ev.Acknowledged(number))
+            if self._state.workers[number].state is WorkerState.DRAINED:
+                self._p.crew.members[number].ack = message
+                self._heed(self._p.crew.members[number].process.slot, message)
 
     def _heed(self, slot: int, ack: Ack) -> None:
         if ack.trouble:
@@ -160,10 +177,10 @@ class Supervisor:
 
     def _lay_out(self, number: int) -> None:
         # What it said before it died is still in the pipe.
-        for message in self._p.crew.members[number].process.receive():
+        for message in self._p.crew.members[number].process.last_words():
             self._hear(number, message)
         member = self._p.crew.members[number]
-        how = how_it_ended(member)
+        how = self._p.crew.how_it_ended(number)
         clean = member.left_in_order
         if member.ack is not None and not clean:
             self._p.observer.line(
@@ -172,11 +189,23 @@ class Supervisor:
         made, suspects = ([], frozenset()) if clean else read_remains(member.spool, member.board)
         self._p.crew.bury(number)
         self._p.notes.pop(f"worker {number}", None)
+        if not clean:
+            # Before its replacement comes: they may hold what that one needs, a GPU's memory say.
+            slot = member.process.slot
+            self._tell_leftovers(f"worker {slot}: its target", self._p.crew.end_leftovers(number))
         with self._p.ledger.transaction():
             self._p.ledger.worker_ended(number, how)
         self._handle(ev.WorkerGone(number, how, suspects, tuple(made)))
-        if not clean or (member.ack is not None and member.ack.undelivered):
+        retired = self._state.workers[number].standing.retired
+        if not clean or retired or (member.ack is not None and member.ack.undelivered):
             self._send_on(member.spool, how)
+
+    def _tell_leftovers(self, whose: str, ended: list[str]) -> None:
+        if ended:
+            named = ", ".join(ended[:5]) + (f" and {len(ended) - 5} more" if len(ended) > 5 else "")
+            told = f"{whose} had left {len(ended)} process(es) outside its process group; they were killed: {named}"
+            self._p.warnings.append(told)
+            self._p.observer.line(told)
 
     def _send_on(self, spool: Path, how: str) -> None:
         segments = segments_of(spool)
@@ -270,6 +299,9 @@ class Supervisor:
                 self._p.crew.kill(number, "was killed: it had been stopped (SIGSTOP)")
         if force or now - self._shown > SNAPSHOT:
             self._shown = now
+            self._p.notes["loading"] = loading_note(self._state, now)
+            limit = self._p.config.worker.item_timeout
+            self._p.notes["slowest"] = self._tally.slowest_note(self._state, now, limit)
             view = self._tally.snapshot(
                 phase, self._state, self._p.crew, self._p.note(), now, self._stop_asked()
             )

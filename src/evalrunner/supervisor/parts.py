@@ -60,8 +60,8 @@ class Parts:
     old_name: str = ""
 
     def note(self) -> str:
-        """Return one of the notes, or ""."""
-        return next((text for text in self.notes.values() if text), "")
+        """Return the first two of the notes, or ""."""
+        return "; ".join([text for text in self.notes.values() if text][:2])
 
     def heed(self, event: Renamed | ExperimentGone | DatasetGone) -> None:
         """Take in, and say, what somebody has done to the experiment or its dataset."""

@@ -20,12 +20,14 @@ class Policy:
         workers: processes wanted.
         max_attempts: deaths after which an item is given up.
         item_timeout: seconds that an item may be executed, or None.
+        setup_timeout: seconds that a worker may take to load target and evaluators.
         end_timeout: seconds that a worker may take from its last item to its end: tear-down, drain, sync.
     """
 
     workers: int
     max_attempts: int = 2
     item_timeout: float | None = None
+    setup_timeout: float = 600.0
     end_timeout: float = 180.0
 
     @property

@@ -30,6 +30,7 @@ def preflight(
         yield lambda: _answer(process)
     finally:
         process.kill()
+        process.join(10.0)
         process.close()
 
 
@@ -38,7 +39,7 @@ def _answer(process: WorkerProcess) -> Ready:
         wait([process.channel, process.sentinel], timeout=0.25)
         # Asked first: what it said before it ended is still in the pipe.
         ended = process.exitcode()
-        for message in process.receive():
+        for message in process.receive() if ended is None else process.last_words():
             if isinstance(message, Ready):
                 return message
             if isinstance(message, StartFailed):

@@ -360,6 +360,7 @@ class _Session:
                 self._config.workers,
                 self._config.max_attempts,
                 self._config.worker.item_timeout,
+                setup_timeout=self._config.setup_timeout,
                 end_timeout=180.0 + 2 * self._config.worker.grace,
             ),
             first_token=parts.ledger.highest_token() + 1,

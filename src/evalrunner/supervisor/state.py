@@ -15,6 +15,7 @@ from evalrunner.protocol.worker import WorkerState, check
 from evalrunner.supervisor import events as ev
 from evalrunner.supervisor.items import Item, ItemBook
 from evalrunner.supervisor.policy import Policy, smoothed, window
+from evalrunner.supervisor.trials import Standing, Trials, shown
 
 W = WorkerState
 
@@ -32,9 +33,11 @@ class Worker:
     rate: float = 0.0
     counted_at: float = 0.0
     note: str = ""
-    loadable: bool = True
+    born: float = 0.0
+    why_not: str = ""
     dismissed: bool = False
     ending_since: float = 0.0
+    standing: Standing = field(default_factory=Standing)
 
 
 class SupervisorState:
@@ -48,6 +51,7 @@ class SupervisorState:
 
     def __init__(self, items: Iterable[tuple[int, Item]], policy: Policy, first_token: int = 1) -> None:
         self._book = ItemBook(items, policy.max_attempts, first_token)
+        self._trials = Trials(self._book)
         self.items = self._book.items
         self.ready = self._book.ready
         self.policy = policy
@@ -57,6 +61,7 @@ class SupervisorState:
         self.stopping = False
         self._begun = False
         self._futile = 0
+        self._coming = 0
         self._out = self._book.out
         self._now = 0.0
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
@@ -64,6 +69,7 @@ class SupervisorState:
             ev.WorkerReady: self._worker_ready,
             ev.WorkerCouldNotStart: self._could_not_start,
             ev.Begun: self._experiment_begun,
+            ev.Executing: self._executing,
             ev.Reported: self._reported,
             ev.Acknowledged: self._acknowledged,
             ev.WorkerGone: self._gone,
@@ -89,11 +95,22 @@ class SupervisorState:
     @property
     def executing(self) -> bool:
         """Whether some item still has to be executed or is being executed."""
-        return bool(self.ready) or any(worker.held for worker in self.workers.values())
+        return bool(self._book.pending) or any(worker.held for worker in self.workers.values())
 
     def living(self) -> list[int]:
         """Return the workers that are not known dead."""
         return [number for number, w in self.workers.items() if w.state not in (W.EXITED, W.LOST)]
+
+    def slowest(self) -> tuple[int, int, float] | None:
+        """Return (slot, item, since when) of the item that has been executed for the longest, if any is."""
+        running = [(since, w.slot, item) for w in self.workers.values() for item, since in w.started.items()]
+        since, slot, item = min(running, default=(0.0, -1, -1))
+        return (slot, item, since) if running else None
+
+    def loading(self) -> tuple[int, float] | None:
+        """Return (slot, since when) of the worker that has been loading for the longest, if any is."""
+        loading = [(w.born, w.slot) for w in self.workers.values() if w.state is W.STARTING]
+        return min(((slot, since) for since, slot in loading), key=lambda pair: pair[1], default=None)
 
     # -- workers -------------------------------------------------------------------------------------
 
@@ -102,58 +119,101 @@ class SupervisorState:
         return [ev.StartWorker(slot) for slot in range(min(self.policy.workers, self.planned))]
 
     def _worker_started(self, event: ev.WorkerStarted) -> None:
-        self.workers[event.worker] = Worker(event.slot)
+        self.workers[event.worker] = Worker(event.slot, born=self._now)
+        self._coming = max(0, self._coming - 1)
 
     def _worker_ready(self, event: ev.WorkerReady) -> None:
         worker = self.workers[event.worker]
         if worker.dismissed:
             return  # it said so while it was being killed
+        if worker.state is not W.STARTING:
+            self._distrust(event.worker, "it said twice that it was ready")
+            return
         worker.state = check(worker.state, W.READY)
         worker.concurrency = event.concurrency
         worker.counted_at = self._now
         if self._begun:
-            self._out.append(ev.SendBegin(event.worker))
+            self._send_begin(event.worker)
 
     def _could_not_start(self, event: ev.WorkerCouldNotStart) -> None:
-        if self._begun:
-            # It started once, so the environment of this one is to blame; its end is handled when it ends.
-            self.workers[event.worker].loadable = False
-            slot = self.workers[event.worker].slot
-            self._out.append(ev.Say(f"worker {slot} could not start: {event.error}"))
+        worker = self.workers[event.worker]
+        if worker.state is not W.STARTING:
+            self._distrust(event.worker, "it said that it could not start when it had started")
             return
-        self._out.append(ev.Abort(event.error))
+        worker.why_not = event.error
+        if event.sure and not self._begun:
+            self._out.append(ev.Abort(event.error))
+        elif not self._abort_if_none_starts():
+            # Another one may: it is the place of this one that is to blame (its GPU, say).
+            self._out.append(ev.Say(f"worker {worker.slot} could not start: {event.error}"))
+
+    def _abort_if_none_starts(self) -> bool:
+        """Before anything is executed: once every place has failed to start, nothing will be."""
+        hopeful = any(not self.workers[number].why_not for number in self.living())
+        if self._begun or self.stopping or hopeful:
+            return False
+        reasons: dict[str, list[int]] = {}
+        for worker in self.workers.values():
+            if worker.why_not:
+                reasons.setdefault(worker.why_not, []).append(worker.slot)
+        told = [f"worker {', '.join(map(str, slots))}: {reason}" for reason, slots in reasons.items()]
+        self._out.append(ev.Abort("; ".join(reasons if len(reasons) == 1 else told)))
+        return True
+
+    def _distrust(self, number: int, why: str) -> None:
+        """End a worker whose words cannot be its own: something in its process writes into our pipe."""
+        worker = self.workers[number]
+        if not worker.dismissed:
+            worker.dismissed = True
+            self._out.append(ev.KillWorker(number, f"was killed: {why}"))
 
     def _experiment_begun(self, _: ev.Begun) -> None:
         self._begun = True
-        self._out.extend(
-            ev.SendBegin(number) for number, worker in self.workers.items() if worker.state is W.READY
-        )
+        for number, worker in self.workers.items():
+            if worker.state is W.READY:
+                self._send_begin(number)
+
+    def _send_begin(self, number: int) -> None:
+        self._out.append(ev.SendBegin(number))
+        if self._trials.genuine:
+            self._out.append(ev.SendTrust(number, tuple(sorted(self._trials.genuine))))
 
     def _acknowledged(self, event: ev.Acknowledged) -> None:
         # What it holds is judged when it is gone: a report may be missing, and then its spool knows more.
         worker = self.workers[event.worker]
+        if worker.state is not W.DRAINING:
+            self._distrust(event.worker, "it said that it had drained, unasked")
+            return
         worker.state = check(worker.state, W.DRAINED)
 
     def _gone(self, event: ev.WorkerGone) -> None:
         worker = self.workers[event.worker]
         drained = worker.state is W.DRAINED
         # One that was dismissed while it was loading is missed by nobody.
-        missed = not drained and not (worker.state is W.STARTING and worker.dismissed)
+        unneeded = worker.state is W.STARTING and worker.dismissed and not worker.why_not
+        missed = not drained and not unneeded
         worker.state = check(worker.state, W.EXITED if drained else W.LOST)
         for made in event.spooled:
             self._produce(made, event.worker)
+        if not self.stopping:
+            self._trials.take_back(worker.standing, worker.held, event.worker)
         lost = sorted(worker.held)
         worker.held.clear()
         worker.started.clear()
         for item in reversed(lost):
             if drained and self.stopping:
                 # A stopped worker forgets what it had not started, and has said so.
-                self._book.cancel(item, "the run was stopped")
+                self._book.cancel(item, "the run was stopped", begun=item in worker.standing.withheld)
             elif self.stopping:
                 self._book.lose_for_good(item, event.worker)
             else:
                 self._book.lose(item, event.worker, event.how, suspect=item in event.suspects)
-        if missed or (lost and not self.stopping):
+        if drained and worker.standing.retired:
+            if self._book.pending and not self.stopping:
+                self._restart(worker.slot)
+        elif worker.why_not and self._abort_if_none_starts():
+            return
+        elif missed or (lost and not self.stopping):
             self._replace(event, len(lost))
 
     def _replace(self, event: ev.WorkerGone, lost: int) -> None:
@@ -161,34 +221,64 @@ class SupervisorState:
         self._out.append(ev.Say(f"worker {slot} {event.how}; {lost} item(s) go to other workers"))
         self._futile += 1
         if self._futile > self.policy.futile_deaths:
-            if self.ready:
+            if self._book.pending:
                 told = f"{self._futile} workers in a row died without producing anything; no more are started"
                 self._out.append(ev.Say(told))
             self._book.cancel_ready("workers kept dying")
             return
         living = len(self.living())
-        if living and not self.workers[event.worker].loadable:
+        if living and self.workers[event.worker].why_not:
             return  # its slot would not do better the next time, and the others go on
-        if self.ready and not self.stopping and living < min(self.policy.workers, len(self.ready) + living):
-            self.restarts += 1
-            self._out.append(ev.StartWorker(slot))
+        pending = self._book.pending
+        if pending and not self.stopping and living < min(self.policy.workers, pending + living):
+            self._restart(slot)
+
+    def _restart(self, slot: int) -> None:
+        self.restarts += 1
+        self._coming += 1
+        self._out.append(ev.StartWorker(slot))
 
     # -- items ---------------------------------------------------------------------------------------
 
     def _reported(self, event: ev.Reported) -> None:
         worker = self.workers[event.worker]
         report: Report = event.report
+        if not self._are_its_own(worker, report):
+            self._distrust(event.worker, "it reported on an item that was never given to it")
+            return
         worker.note = report.note
-        for item, _token in report.started:
-            worker.started[item] = self._now
         for made in report.produced:
             self._produce(made, event.worker)
         for item, token in report.accepted:
             self._book.accept(item, token, event.worker)
         for item, token, reason in report.refused:
             self._book.refuse(item, token, reason, event.worker)
+        for item, token, kind in report.withheld:
+            self._withhold(event.worker, item, token, kind)
         if report.produced:
             self._count(worker, len(report.produced))
+
+    def _are_its_own(self, worker: Worker, report: Report) -> bool:
+        told = {made.item for made in report.produced}
+        told.update(item for item, _ in report.accepted)
+        told.update(item for item, *_ in (*report.refused, *report.withheld))
+        return told <= self.items.keys() and not any(
+            self._book.is_leased(made.item, made.token) and made.item not in worker.held
+            for made in report.produced
+        )
+
+    def _executing(self, event: ev.Executing) -> None:
+        worker = self.workers[event.worker]
+        worker.started = {item: since for item, since in event.items.items() if item in worker.held}
+        if worker.standing.retired and worker.started:
+            worker.ending_since = self._now  # it finishes these first
+
+    def _withhold(self, number: int, item: int, token: int, kind: str) -> None:
+        worker = self.workers[number]
+        if item in worker.held and self._book.is_leased(item, token):
+            worker.standing.withheld[item] = kind
+            worker.started.pop(item, None)
+            self._out.append(ev.Tell(item, number, token, f"failed with {shown(kind)}, held back"))
 
     def _count(self, worker: Worker, produced: int) -> None:
         worker.rate = smoothed(worker.rate, produced, self._now - worker.counted_at)
@@ -205,6 +295,15 @@ class SupervisorState:
             worker.held.discard(made.item)
             worker.started.pop(made.item, None)
             worker.done += 1
+            self._learn(worker, made)
+
+    def _learn(self, worker: Worker, made: ProducedItem) -> None:
+        known = len(self._trials.genuine)
+        self._out.extend(self._trials.ended(worker.standing, made.item, made.error, worker.slot))
+        if len(self._trials.genuine) > known:
+            kinds = tuple(sorted(self._trials.genuine))
+            able = [n for n, w in self.workers.items() if w.state in (W.READY, W.BUSY)]
+            self._out.extend(ev.SendTrust(number, kinds) for number in able)
 
     def _buried(self, event: ev.Buried) -> None:
         self._book.bury(event.made)
@@ -252,6 +351,7 @@ class SupervisorState:
             why = self._overdue(worker)
             if why and not worker.dismissed:
                 worker.dismissed = True
+                worker.why_not = why if worker.state is W.STARTING else ""
                 self._out.append(ev.KillWorker(number, f"was killed: {why}", stack=True))
 
     def _overdue(self, worker: Worker) -> str | None:
@@ -259,6 +359,13 @@ class SupervisorState:
         if worker.state in (W.DRAINING, W.DRAINED) and not self.stopping:
             late = self._now - worker.ending_since > self.policy.end_timeout
             return "it had finished and did not end" if late else None
+        if worker.state is W.STARTING:
+            late = self._now - worker.born > self.policy.setup_timeout
+            return (
+                f"it was still loading after {self.policy.setup_timeout:g} s (--setup-timeout)"
+                if late
+                else None
+            )
         limit = self.policy.item_timeout
         if limit is None or worker.state not in (W.BUSY, W.READY, W.DRAINING):
             return None
@@ -273,6 +380,9 @@ class SupervisorState:
         loading = sum(w.state is W.STARTING and not w.dismissed for w in self.workers.values())
         for number in sorted(able, key=lambda n: len(self.workers[n].held)):
             self._fill(number, self.workers[number], len(able) + loading)
+            if self._trials.should_retire(self.workers[number].standing, self.workers[number].held):
+                self._retire(number)
+        able = [number for number in able if self.workers[number].state is not W.DRAINING]
         if not self.executing and not self.stopping:
             self._drain_all(able)
 
@@ -288,12 +398,47 @@ class SupervisorState:
                 self._out.append(ev.KillWorker(number, "was not needed any more"))
 
     def _fill(self, number: int, worker: Worker, sharing: int) -> None:
-        room = window(worker.concurrency, worker.rate, len(self.ready), sharing) - len(worker.held)
-        grants: list[ev.Grant] = []
-        while room > 0 and (item := self._book.next_for(worker.held)) is not None:
-            grants.append(self._book.lease(item, number))
-            worker.held.add(item)
-            room -= 1
+        standing, held = worker.standing, worker.held
+        room = window(worker.concurrency, worker.rate, self._book.pending, sharing)
+        room -= len(held) - len(standing.withheld)
+        fresh = worker.done == 0
+        items = self._trials.offer(standing, fresh=fresh, held=held, room=room, hope=self._hope())
+        grants = [self._grant(item, number, worker) for item in items]
+        while room > len(grants) and standing.trying is None:
+            item = self._book.next_for(held)
+            if item is None:
+                break
+            grants.append(self._grant(item, number, worker))
         if grants:
             worker.state = W.BUSY
             self._out.append(ev.SendLease(number, tuple(grants)))
+
+    def _grant(self, item: int, number: int, worker: Worker) -> ev.Grant:
+        worker.held.add(item)
+        return self._book.lease(item, number)
+
+    def _hope(self) -> bool:
+        """Whether a worker is there, or on its way, in which an item may be tried that failed in another."""
+        if not self._book.aside or self._coming:
+            return bool(self._coming)
+        for worker in self.workers.values():
+            coming = worker.state is W.STARTING and not worker.dismissed and not worker.why_not
+            there = worker.state in (W.READY, W.BUSY) and not worker.standing.withheld
+            fresh = worker.done == 0 and not worker.held
+            known = worker.standing.proven or worker.standing.trying is not None
+            if coming or (there and (fresh or known)):
+                return True
+        return False
+
+    def _retire(self, number: int) -> None:
+        worker = self.workers[number]
+        kinds = ", ".join(sorted({shown(kind) for kind in worker.standing.withheld.values()}))
+        worker.standing.retired = True
+        worker.state, worker.ending_since = check(worker.state, W.DRAINING), self._now
+        self._out.append(ev.SendRetire(number))
+        self._out.append(
+            ev.Say(
+                f"worker {worker.slot} is retired: {len(worker.standing.withheld)} item(s) failed in it with "
+                f"{kinds}, which may be the fault of its process; one of them is tried in a fresh one"
+            )
+        )

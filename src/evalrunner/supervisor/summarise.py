@@ -50,8 +50,10 @@ def summarise(
         answer = _answer(process, stop_asked)
     finally:
         process.kill()
+        process.join(10.0)
         how = exit_reason(process.exitcode())
         process.close()
+        engine.end_orphans()
     if answer is None:
         return Summary(errors={"process": f"it {how}; see {log}"})
     there = {score.id for score in readback.session_scores()} if answer.scores else set()
@@ -62,9 +64,10 @@ def summarise(
 def _answer(process: WorkerProcess, stop_asked: Callable[[], int]) -> Summarised | None:
     while not stop_asked():
         wait([process.channel, process.sentinel], timeout=0.25)
-        for message in process.receive():
+        ended = process.exitcode() is not None
+        for message in process.last_words() if ended else process.receive():
             if isinstance(message, Summarised):
                 return message
-        if process.exitcode() is not None:
+        if ended or process.broken:
             return None
     return None

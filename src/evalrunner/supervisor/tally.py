@@ -12,6 +12,24 @@ from evalrunner.supervisor.state import SupervisorState
 
 #: Seconds over which the rate is taken.
 SPAN = 10.0
+#: An item is slow, and named, when it has been executed for so many seconds and for so many times the usual.
+SLOW_SECONDS, SLOW_TIMES = 60.0, 10.0
+#: Seconds after which a worker that loads is named.
+LOADS_LONG = 30.0
+
+
+def spoken(seconds: float) -> str:
+    """Return a duration as people say it."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def loading_note(state: SupervisorState, now: float) -> str:
+    """Name a worker that has been loading target and evaluators for long, or ""."""
+    found = state.loading()
+    if found is None or now - found[1] < LOADS_LONG:
+        return ""
+    slot, since = found
+    return f"worker {slot} has been loading for {spoken(now - since)}; what it prints is in logs/worker-{slot}.log"
 
 
 class Tally:
@@ -22,6 +40,7 @@ class Tally:
         self._began = began
         self.produced = self.accepted = self.visible = self.failed = self.errors = 0
         self._marks: deque[tuple[float, int]] = deque([(began, 0)])
+        self._worked = 0.0
         self.names: dict[int, str] = {}
 
     def write(self, write: Write) -> None:
@@ -29,12 +48,27 @@ class Tally:
         if write.state is ItemState.PRODUCED:
             self.produced += 1
             self.errors += bool(write.made and write.made.error)
+            self._worked += write.made.seconds if write.made else 0.0
         elif write.state is ItemState.ACCEPTED:
             self.accepted += 1
         elif write.state is ItemState.VISIBLE:
             self.visible += 1
         elif write.state is ItemState.FAILED:
             self.failed += 1
+
+    def slowest_note(self, state: SupervisorState, now: float, limit: float | None) -> str:
+        """Name the item that takes by far longer than the others, or ""."""
+        found = state.slowest()
+        if found is None:
+            return ""
+        slot, item, since = found
+        usual = self._worked / self.produced if self.produced else 0.0
+        if now - since < max(SLOW_SECONDS, SLOW_TIMES * usual):
+            return ""
+        what = (
+            f"item {self.names.get(item, item)} has been running for {spoken(now - since)} in worker {slot}"
+        )
+        return f"{what} ({'no --item-timeout' if limit is None else f'--item-timeout {limit:g}'})"
 
     def snapshot(
         self, phase: str, state: SupervisorState, crew: Crew, note: str, now: float, stops: int = 0

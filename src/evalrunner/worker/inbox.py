@@ -8,20 +8,39 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from evalrunner.protocol.messages import Begin, Drain, Lease, LeasedItem, Message, Stop, decode, encode
+from evalrunner.protocol.messages import (
+    Begin,
+    Drain,
+    Lease,
+    LeasedItem,
+    Message,
+    Retire,
+    Stop,
+    Trust,
+    decode,
+    encode,
+)  # fmt: skip
+from evalrunner.worker.leaving import leave
 from evalrunner.worker.prelude import die_with_group
+from evalrunner.worker.ward import Ward
 
 
 class Inbox:
-    """Orders from the supervisor, and the leases that no lane has taken yet."""
+    """Orders from the supervisor, and the leases that no lane has taken yet.
 
-    def __init__(self, connection: Any) -> None:
+    Attributes:
+        ward: the failures that wait for a verdict of the supervisor's.
+    """
+
+    def __init__(self, connection: Any, send: Callable[[Message], None]) -> None:
         self._connection = connection
+        self._send = send
         self._loop = asyncio.get_running_loop()
         self._items: deque[LeasedItem] = deque()
         self._changed = asyncio.Condition()
         self._begin: asyncio.Future[Begin] = self._loop.create_future()
         self._closed = False
+        self.ward = Ward(self._wake)
         self.hungry = 0
         threading.Thread(target=self._read, name="inbox", daemon=True).start()
 
@@ -29,22 +48,27 @@ class Inbox:
         while True:
             try:
                 message = decode(self._connection.recv_bytes())
-            except (
-                Exception
-            ):  # the end of the pipe, or an order that cannot be read: no worker without orders
-                die_with_group()
-                return
-            self._loop.call_soon_threadsafe(self._take, message)
+                self._loop.call_soon_threadsafe(self._take, message)
+            except (EOFError, OSError):
+                die_with_group()  # the supervisor is gone
+            except BaseException as error:
+                leave(self._send, f"it cannot take orders any more ({type(error).__name__}: {error})")
 
     def _take(self, message: Message) -> None:
         if isinstance(message, Begin):
             self._begin.set_result(message)
         elif isinstance(message, Lease):
             self._items.extend(message.items)
-        elif isinstance(message, (Drain, Stop)):
+        elif isinstance(message, Trust):
+            self.ward.believe(message.kinds)
+        elif isinstance(message, (Drain, Stop, Retire)):
             self._closed = True
-            if isinstance(message, Stop):
+            if not isinstance(message, Drain):
                 self._items.clear()
+                self.ward.forget()
+        self._wake()
+
+    def _wake(self) -> None:
         self._notify_task = self._loop.create_task(self._notify())
 
     async def _notify(self) -> None:
@@ -58,7 +82,7 @@ class Inbox:
     async def next_item(self) -> LeasedItem | None:
         """Wait for a leased item; None when no more will come."""
         async with self._changed:
-            while not self._items:
+            while not self._items or (self.ward.full and not self._closed):
                 if self._closed:
                     return None
                 self.hungry += 1

@@ -10,12 +10,13 @@ and example (10.7 KiB each), ends after a segment without the other lanes notici
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 from uuid import UUID
 
 import orjson
@@ -35,9 +36,9 @@ from evalrunner.protocol.messages import UNFIT, LeasedItem
 from evalrunner.values import UnfitError
 from evalrunner.worker.containing import described
 from evalrunner.worker.evaluators import EndOfItem, TrackedEvaluator
-from evalrunner.worker.prelude import die_with_group
 from evalrunner.worker.reporter import Reporter
 from evalrunner.worker.target import Target
+from evalrunner.worker.ward import Ward
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -63,6 +64,8 @@ class Workshop:
     trace_evaluators: bool
     worker_id: str
     patience: float
+    leave: Callable[[str], NoReturn]
+    ward: Ward
     running: set[int] = field(default_factory=set)
 
 
@@ -77,6 +80,7 @@ class Lane:
         self._recorded: Run | None = None
         self._trouble = ""
         self._began = 0.0
+        self._place = 0
         self._target = self._make_target()
         self._evaluators: list[RunEvaluator] = [*shop.evaluators, EndOfItem(self._end)]
         self._attachments = shop.target.takes_attachments or any(e.takes_attachments for e in shop.evaluators)
@@ -121,7 +125,7 @@ class Lane:
             logger.exception("example %s", item.example.get("id"))
             self._begin()
             assert self._trace is not None
-            self._publish_instead(item, self._trace, f"its example cannot be read: {error}")
+            self._publish_instead(item, self._trace, f"its example cannot be read: {error}", 0.0)
             self._leave(item)
             return None
         return example
@@ -185,7 +189,7 @@ class Lane:
                 **langsmith_extra,
                 "run_id": UUID(item.run_id),
                 "parent": "ignore",
-                "metadata": self._metadata(langsmith_extra),
+                "metadata": self._metadata(item, langsmith_extra),
                 "on_end": ended.append,
             }
             try:
@@ -199,13 +203,12 @@ class Lane:
         evalrunner_target.__signature__ = target.signature  # type: ignore[attr-defined]
         return mark_traceable(evalrunner_target)
 
-    def _metadata(self, extra: dict[str, Any]) -> dict[str, Any]:
-        assert self._item is not None
+    def _metadata(self, item: LeasedItem, extra: dict[str, Any]) -> dict[str, Any]:
         return {
             **(extra.get("metadata") or {}),
             "num_repetitions": self._shop.repetitions,
-            "evalrunner_repetition": self._item.repetition,
-            "evalrunner_attempt": self._item.attempt,
+            "evalrunner_repetition": item.repetition,
+            "evalrunner_attempt": item.attempt,
             "evalrunner_worker": self._shop.worker_id,
         }
 
@@ -213,13 +216,13 @@ class Lane:
         item = self._item
         assert item is not None
         self._began = time.monotonic()
+        self._place = self._shop.ward.begin()
         self._trace = self._shop.book.open(item.item, item.token, UUID(item.run_id))
         self._trace.task = self._task(item)
         CURRENT.set(self._trace)
         # If the process dies from here to `clear`, this item is one of those that may have killed it.
         self._shop.board.set(self._number, item.item)
         self._shop.running.add(item.item)
-        self._shop.reporter.started(item.item, item.token)
         return item
 
     def _task(self, item: LeasedItem) -> ScoreTask | None:
@@ -248,27 +251,42 @@ class Lane:
         if trace.task is None and (root is None or not root.ended):
             warnings.append("the target left its root run without an end; it was ended with an error")
             self._end_root(None)
-        try:
-            self._publish(item, trace, warnings)
-        except Exception as error:
-            logger.exception("item %s cannot be published as it is", item.item)
-            self._publish_instead(
-                item, trace, f"its trace cannot be written: {type(error).__name__}: {error}"
-            )
+        self._close(item, trace, warnings)
         self._leave(item)
+
+    def _close(self, item: LeasedItem, trace: ItemTrace, warnings: list[str]) -> None:
+        """Publish it, or hold its failure back if it may be this process's fault."""
+        root = trace.runs.get(trace.run_id)
+        error = root.error if root is not None else None
+        mine = error is not None and trace.task is None and not item.final
+        kind = self._shop.ward.suspicion(plain(error or ""), self._place) if mine else None
+        publish = functools.partial(self._publish, item, trace, warnings, time.monotonic() - self._began)
+        if kind is None:
+            publish()
+            if not error:
+                self._shop.ward.well(self._place)
+            return
+        # If this process dies now, the item is executed again: nothing of it is durable.
+        self._shop.ward.hold(kind, publish, functools.partial(self._shop.book.drop, trace))
+        self._shop.reporter.withheld(item.item, item.token, kind)
 
     def _leave(self, item: LeasedItem) -> None:
         self._shop.board.clear(self._number)
         self._shop.running.discard(item.item)
         CURRENT.set(None)
 
-    def _publish(self, item: LeasedItem, trace: ItemTrace, warnings: list[str]) -> None:
+    def _publish(self, item: LeasedItem, trace: ItemTrace, warnings: list[str], seconds: float) -> None:
         _sign(trace)
-        operations = self._shop.book.close(trace)
-        meta = describe(trace, warnings, time.monotonic() - self._began)
-        self._shop.outlet.publish(item.item, item.token, meta, operations)
+        try:
+            operations = self._shop.book.close(trace)
+            meta = describe(trace, warnings, seconds)
+            self._shop.outlet.publish(item.item, item.token, meta, operations)
+        except Exception as error:
+            logger.exception("item %s cannot be published as it is", item.item)
+            why = f"its trace cannot be written: {type(error).__name__}: {error}"
+            self._publish_instead(item, trace, why, seconds)
 
-    def _publish_instead(self, item: LeasedItem, trace: ItemTrace, why: str) -> None:
+    def _publish_instead(self, item: LeasedItem, trace: ItemTrace, why: str, seconds: float) -> None:
         """Publish an error run in place of a trace that there is none of; if even that fails, end the worker."""
         said = why[:500]
         self._shop.book.drop(trace)
@@ -277,13 +295,13 @@ class Lane:
                 self._publish_failure(item, trace, said)
                 return
             instead = ItemTrace(item.item, item.token, trace.run_id)
-            instead.runs[trace.run_id] = self._error_run(trace.run_id, f"evalrunner: {said}")
-            meta = describe(instead, [said], time.monotonic() - self._began)
+            instead.runs[trace.run_id] = self._error_run(item, trace.run_id, f"evalrunner: {said}")
+            meta = describe(instead, [said], seconds)
             operations = [run.operation() for run in instead.own()]
             self._shop.outlet.publish(item.item, item.token, meta, operations)
-        except Exception:
+        except Exception as error:
             logger.exception("item %s cannot be published at all", item.item)
-            die_with_group()
+            self._shop.leave(f"an item's end cannot be written at all: {type(error).__name__}: {error}")
 
     def _publish_failure(self, item: LeasedItem, trace: ItemTrace, why: str) -> None:
         """Publish, of a run that was only to be scored, that its evaluators failed."""
@@ -307,28 +325,29 @@ class Lane:
     def _end_root(self, raised: Exception | None) -> RunTree:
         """End a root run that the SDK has not ended, or make one: tracing was off, or an error has no text."""
         assert self._trace is not None
+        assert self._item is not None
         root = self._trace.runs.get(self._trace.run_id)
         if root is None:
             text = "evalrunner: the target was not traced" if raised is None else described(raised)
-            root = self._trace.runs[self._trace.run_id] = self._error_run(self._trace.run_id, text)
+            root = self._error_run(self._item, self._trace.run_id, text)
+            self._trace.runs[self._trace.run_id] = root
         elif raised is not None:
             root.fail(described(raised), datetime.now(timezone.utc))
         else:
             root.fail("evalrunner: the target left its root run without an end", datetime.now(timezone.utc))
         return root.tree(self._shop.client)
 
-    def _error_run(self, run_id: UUID, error: str) -> RunBuffer:
-        assert self._item is not None
+    def _error_run(self, item: LeasedItem, run_id: UUID, error: str) -> RunBuffer:
         return error_run(
             run_id,
             name=self._shop.target.name,
-            inputs=self._item.example.get("inputs") or {},
+            inputs=item.example.get("inputs") or {},
             error=error,
-            example_id=self._item.example["id"],
+            example_id=item.example["id"],
             project=str(self._shop.experiment.name),
             project_id=self._shop.experiment.id,
             at=datetime.now(timezone.utc),
-            metadata=self._metadata({}),
+            metadata=self._metadata(item, {}),
         )
 
 
@@ -368,11 +387,15 @@ def describe(trace: ItemTrace, warnings: list[str], seconds: float) -> dict[str,
     }
 
 
+def plain(error: str) -> str:
+    """Return a run's error as text; it may be JSON by now."""
+    try:
+        return str(orjson.loads(error))
+    except orjson.JSONDecodeError:
+        return error
+
+
 def _one_line(error: str) -> str:
     """Return the line of a traceback that says what happened: its head, as the SDK puts it first."""
-    try:
-        text = str(orjson.loads(error))
-    except orjson.JSONDecodeError:
-        text = error
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in plain(error).splitlines() if line.strip()]
     return (lines[0] if lines else "error")[:500]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import traceback
@@ -49,8 +50,9 @@ from evalrunner.worker.evaluators import TrackedEvaluator, names_of
 from evalrunner.worker.home import Home
 from evalrunner.worker.inbox import Inbox, sender_of
 from evalrunner.worker.lane import Lane, Workshop
+from evalrunner.worker.leaving import leave
 from evalrunner.worker.loading import Objects, load
-from evalrunner.worker.prelude import become_worker, die_with_group
+from evalrunner.worker.prelude import become_worker
 from evalrunner.worker.refusal import no_evaluations
 from evalrunner.worker.reporter import Reporter
 from evalrunner.worker.setting_up import set_up
@@ -64,12 +66,11 @@ Send = Callable[[Message], None]
 def main(connection: Any, order: WorkerOrder) -> None:
     """Live a worker's life; never returns to the caller's interpreter shutdown (`os._exit`)."""
     become_worker(order.log, order.env)
-    status = 0
+    send = sender_of(connection)
     try:
         if order.role == "summarise":
             summary.serve(connection, order.spec, order.endpoint, _shims(order))
         else:
-            send = sender_of(connection)
             early = Early(order.endpoint) if order.role != "check" else None
             named, home = _load(order, send), Home()
             if early is None:
@@ -78,23 +79,40 @@ def main(connection: Any, order: WorkerOrder) -> None:
                 os._exit(0)
             home.live(_live(connection, order, send, named, home, early))
     except _CouldNotStart:
-        status = COULD_NOT_START
-    except BaseException:
-        traceback.print_exc()
-        status = 1
+        os._exit(COULD_NOT_START)
+    except BaseException as error:  # the target has stopped the event loop, say
+        _break_off(send, order, error)
     # Not sys.exit: the SDK's and the user's atexit hooks and non-daemon threads could hold the process
     # for minutes, and everything that is ours is durable by now.
-    os._exit(status)
+    os._exit(0)
 
 
 class _CouldNotStart(Exception):
     """The supervisor has been told why."""
 
 
+def _break_off(send: Send, order: WorkerOrder, error: BaseException) -> None:
+    traceback.print_exc()
+    leave(send, f"{type(error).__name__}: {error} (the traceback is in {order.log})")
+
+
 async def _live(
     connection: Any, order: WorkerOrder, send: Send, named: Objects, home: Home, early: Early
 ) -> None:
-    inbox = Inbox(connection)
+    # No way out goes through asyncio's own end: it waits without limit for threads that the target has left.
+    try:
+        await _work(connection, order, send, named, home, early)
+    except _CouldNotStart:
+        os._exit(COULD_NOT_START)
+    except BaseException as error:
+        _break_off(send, order, error)
+    os._exit(0)
+
+
+async def _work(
+    connection: Any, order: WorkerOrder, send: Send, named: Objects, home: Home, early: Early
+) -> None:
+    inbox = Inbox(connection, send)
     stack = AsyncExitStack()
     with _told_why(order, send):
         target, evaluators = await _start(order, named, stack, home)
@@ -103,14 +121,12 @@ async def _live(
     send(Ready(os.getpid(), concurrency, {one.name: one.known_keys for one in evaluators}))
     begin = await inbox.begin()
     reporter = Reporter(send, inbox.starving)
-    shop = _open_shop(order, inbox, begin, reporter, target, evaluators, concurrency)
+    shop = _open_shop(order, inbox, begin, reporter, target, evaluators, concurrency, send)
     early.open(shop.outlet.publish_loose)
     await asyncio.gather(*(Lane(number, shop).run() for number in range(concurrency)))
     trouble = await _tear_down(stack)
     early.flush()
     await asyncio.to_thread(_drain, order, shop, reporter, trouble)
-    # Not through asyncio's own end: it waits without limit for threads that the target has left behind.
-    os._exit(0)
 
 
 async def _tear_down(stack: AsyncExitStack) -> str:
@@ -155,7 +171,8 @@ def _told_why(order: WorkerOrder, send: Send) -> Iterator[None]:
     except BaseException as error:
         logger.exception("could not start")
         why = why_not(error, order.spec.folder) if order.role == "check" else _why_not(error, order.log)
-        send(StartFailed(why, traceback.format_exc()))
+        sure = isinstance(error, EvalrunnerError)
+        send(StartFailed(why, traceback.format_exc(), sure))
         raise _CouldNotStart from error
 
 
@@ -184,9 +201,10 @@ def _open_shop(
     target: Target,
     evaluators: list[TrackedEvaluator],
     concurrency: int,
+    send: Send,
 ) -> Workshop:
     experiment = TracerSession(**begin.experiment)
-    outlet = _open_outlet(order, begin, reporter)
+    outlet = _open_outlet(order, begin, reporter, send)
     book = TraceBook(
         outlet.publish_loose,
         open_live=(lambda trace, posts: outlet.publish_opening(trace.item, trace.token, posts))
@@ -225,10 +243,12 @@ def _open_shop(
         patience=order.config.delivery_deadline,
         trace_evaluators=order.config.trace_evaluators,
         worker_id=str(order.worker_id),
+        leave=functools.partial(leave, send),
+        ward=inbox.ward,
     )
 
 
-def _open_outlet(order: WorkerOrder, begin: Begin, reporter: Reporter) -> Outlet:
+def _open_outlet(order: WorkerOrder, begin: Begin, reporter: Reporter, send: Send) -> Outlet:
     return Outlet(
         Path(begin.spool),
         info={"worker": order.worker_id, "pid": os.getpid(), "evalrunner": __version__},
@@ -239,14 +259,9 @@ def _open_outlet(order: WorkerOrder, begin: Begin, reporter: Reporter) -> Outlet
         on_accepted=reporter.accepted,
         on_refused=reporter.refused,
         on_note=reporter.note,
-        on_error=_spool_failed,
+        # fdatasync is never retried (fsyncgate): what was not synced is executed again by another worker.
+        on_error=lambda error: leave(send, f"its spool cannot be written: {error}"),
     )
-
-
-def _spool_failed(error: Exception) -> None:
-    # fdatasync is never retried (fsyncgate): what was not synced is executed again by another worker.
-    logger.critical("the spool cannot be written, so this worker ends: %s", error)
-    die_with_group()
 
 
 def _drain(order: WorkerOrder, shop: Workshop, reporter: Reporter, trouble: str) -> None:

@@ -6,7 +6,6 @@ last word, so that no report can come after it.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,15 +15,11 @@ from evalrunner.delivery.outlet import loose_record, produced_item
 from evalrunner.delivery.spool import Entry
 from evalrunner.protocol.loose import About, LooseRecord, LooseState
 from evalrunner.protocol.messages import Ack, Message, ProducedItem, Report
-from evalrunner.worker.prelude import die_with_group
-
-logger = logging.getLogger(__name__)
+from evalrunner.worker.leaving import leave
 
 #: Seconds that a report waits for company, unless a lane waits for work: a report costs the supervisor a
 #: commit, and it is the report that brings the next lease.
 GATHER = 0.1
-#: Seconds after which the start of an item is reported even if nothing else is.
-SHOW = 0.5
 
 
 class Reporter:
@@ -39,12 +34,12 @@ class Reporter:
         self._send = send
         self._starving = starving
         self._wake = threading.Condition()
-        self._started: list[tuple[int, int]] = []
         self._produced: list[ProducedItem] = []
         self._accepted: list[tuple[int, int]] = []
         self._refused: list[tuple[int, int, str]] = []
         self._loose: list[LooseRecord] = []
         self._openings = Openings()
+        self._withheld: list[tuple[int, int, str]] = []
         self._note: str | None = None
         self._last_note = ""
         self._produced_ever = self._accepted_ever = self._refused_ever = self._loose_ever = 0  # as reported
@@ -52,12 +47,6 @@ class Reporter:
         self._last_word: Ack | None = None
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
         self._thread.start()
-
-    def started(self, item: int, token: int) -> None:
-        """Note that an item is being executed."""
-        # No notice: it goes with the next report, and the board says it to whoever must know at once.
-        with self._wake:
-            self._started.append((item, token))
 
     def produced(self, entries: list[Entry]) -> None:
         """Note that these records are durable."""
@@ -90,6 +79,12 @@ class Reporter:
             self._loose.append(LooseRecord(-self._unspooled, LooseState.REFUSED, reason, about))
             self._wake.notify()
 
+    def withheld(self, item: int, token: int, kind: str) -> None:
+        """Note that an item has failed, and that its failure is held back."""
+        with self._wake:
+            self._withheld.append((item, token, kind))
+            self._wake.notify()
+
     def note(self, text: str) -> None:
         """Note what holds things up, for people; "" when nothing does any more."""
         with self._wake:
@@ -115,7 +110,7 @@ class Reporter:
         self._loose.extend(loose_record(one, state, reason) for one in entries if is_loose(one.header))
 
     def _anything(self) -> bool:
-        facts = self._started or self._produced or self._accepted or self._refused or self._loose
+        facts = self._produced or self._accepted or self._refused or self._loose or self._withheld
         return bool(facts) or self._note is not None
 
     @property
@@ -126,17 +121,14 @@ class Reporter:
         try:
             while self._report():
                 pass
-        except BaseException:
-            # A worker that cannot report is no worker: its spool says what it has done.
-            logger.exception("the books cannot be reported, so this worker ends")
-            die_with_group()
+        except BaseException as error:  # out of memory, say: its spool says what it has done
+            leave(self._send, f"it cannot report any more ({type(error).__name__}: {error})")
 
     def _report(self) -> bool:
         """Wait for something to say, and say it; return whether there will be more."""
         with self._wake:
             while not self._anything() and not self._closing:
-                # With a timeout for the sake of `started` alone: people want to see a slow item.
-                self._wake.wait(timeout=SHOW)
+                self._wake.wait()
             if not self._closing and not self._starving():
                 self._wake.wait_for(lambda: self._closing or self._starving(), timeout=GATHER)
             report, last = self._take(), self._last_word
@@ -164,8 +156,8 @@ class Reporter:
         if self._note is not None:
             self._last_note = self._note
         report = Report(
-            self._started, self._produced, self._accepted, self._refused, self._last_note, self._loose
+            self._produced, self._accepted, self._refused, self._last_note, self._loose, self._withheld
         )
-        self._started, self._produced, self._accepted, self._refused, self._loose = [], [], [], [], []
+        self._produced, self._accepted, self._refused, self._loose, self._withheld = [], [], [], [], []
         self._note = None
         return report
