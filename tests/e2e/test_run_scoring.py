@@ -266,3 +266,32 @@ def plain(backend: Backend, experiment: str, examples: list[Any]) -> None:
 
 def scored(backend: Backend, experiment: str) -> int:
     return sum(len(scores) for scores in read_experiment(backend.client, experiment).feedback.values())
+
+
+@pytest.mark.parametrize("way", [{"trace_evaluators": False}, {"live": True}, {"max_concurrency": 3}])
+def test_every_way_of_working_scores(backend: Backend, run: Run, tmp_path: Path, way: dict[str, Any]) -> None:
+    """One that has nothing to say and leaves no trace has nothing to send, and is done all the same."""
+    (tmp_path / "mended").touch()
+    first = run("judging.py:target", EXACT, dataset=backend.dataset(COUNT).name, **way)
+    name = first.experiment["name"]
+    before = read_experiment(backend.client, name)
+    names = (EXACT, "judging.py:never", "judging.py:sometimes")
+    second = run("judging.py:target", *names, experiment=name, **way)
+    assert (second.exit_code, second.executions, second.scored) == (0, 0, COUNT), second
+    after = read_experiment(backend.client, name)
+    assert {one.id for one in after.runs} == {one.id for one in before.runs}
+    assert sorted(keys(after)) == sorted([["even", "exact"]] * 3 + [["exact"]] * 3)
+    third = run("judging.py:target", *names, experiment=name, **way)
+    assert (third.exit_code, third.executions, third.scored) == (0, 0, 0), third
+
+
+def test_a_run_whose_target_raised_is_scored_as_it_is(backend: Backend, run: Run, tmp_path: Path) -> None:
+    first = run("judging.py:raises", dataset=backend.dataset(3).name)
+    assert first.exit_code == 1
+    second = run("judging.py:raises", "judging.py:forgives", experiment=first.experiment["name"])
+    assert (second.exit_code, second.executions, second.scored) == (1, 0, 3), second
+    assert second.states == {"failed": 3}
+    seen = read_experiment(backend.client, first.experiment["name"])
+    assert [[score.comment for score in seen.feedback[root.id]] for root in seen.roots] == [
+        ["RuntimeError"]
+    ] * 3
