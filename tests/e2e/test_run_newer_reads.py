@@ -57,3 +57,22 @@ def test_what_belongs_to_no_item_is_read_back_too(newer: Backend, tmp_path: Path
     assert done.code == 0, done.err
     loose = done.receipt["loose"]
     assert (loose["promised"], loose["accepted"], loose["visible"]) == (3, 3, 3)
+
+
+def test_a_run_that_is_there_is_scored_over_what_it_recorded(
+    newer: Backend, tmp_path: Path, log: ExecutionLog
+) -> None:
+    env = newer.environment(EXECUTIONS=str(log.path))
+    newer.flags(ch_query_enabled=False, sdb_query_enabled=True)
+    target = ("--target", f"{TARGETS}/kinds.py:sync", "--workers", "1", "--json")
+    judges = ("--evaluator", f"{TARGETS}/judging.py:sees", "--evaluator", f"{TARGETS}/judging.py:never")
+    first = evalrunner("--dataset", newer.dataset(2).name, *target, *judges[2:], cwd=tmp_path, env=env)
+    assert first.code == 0, first.err
+    name = first.receipt["experiment"]["name"]
+    other = ("--run-dir", str(tmp_path / "elsewhere"))
+    second = evalrunner("--experiment", name, *target, *judges, *other, cwd=tmp_path, env=env)
+    newer.flags(ch_query_enabled=True, sdb_query_enabled=False)
+    assert (second.code, second.receipt["executions"], second.receipt["scored"]) == (0, 0, 2), second.err
+    seen = assert_whole(newer.client, name, keys=["sees"], children=1)
+    told = [score.comment or "" for scores in seen.feedback.values() for score in scores]
+    assert all("'add'" in text for text in told), told

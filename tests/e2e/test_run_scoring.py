@@ -163,6 +163,23 @@ def test_runs_of_another_tool_are_scored_at_most_once_and_never_executed(
         assert (again.exit_code, again.executions, again.scored) == (0, 0, 0), again
 
 
+def test_an_error_that_another_tool_recorded_gives_way_to_the_score(
+    backend: Backend, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "mended").touch()
+    dataset = backend.dataset(3)
+    experiment = backend.experiment(dataset)
+    plain(backend, experiment, [*backend.client.list_examples(dataset_id=dataset.id)], broken=True)
+    names = (EXACT, "judging.py:sometimes", JUDGE)
+    told = run("judging.py:target", *names[:2], experiment=experiment)
+    assert (told.exit_code, told.executions) == (5, 0), "an error that stands there is said, whoever made it"
+    assert [(one.evaluator, len(one.items)) for one in told.evaluator_errors] == [("judge", 3)]
+    receipt = run("judging.py:target", *names, experiment=experiment)
+    assert (receipt.exit_code, receipt.executions, receipt.scored) == (0, 0, 3), receipt
+    found = Counter(key for some in keys(read_experiment(backend.client, experiment)) for key in some)
+    assert found == {"exact": 3, "even": 2, "answer_quality": 3}
+
+
 def test_a_command_that_names_no_evaluator_asks_for_no_score(backend: Backend, run: Run) -> None:
     first = run("judging.py:target", JUDGE, dataset=backend.dataset(2).name)
     second = run("judging.py:target", experiment=first.experiment["name"])
@@ -234,7 +251,7 @@ def test_from_python_it_is_the_same(
     assert (tmp_path / "calls").read_text() == "11"
 
 
-def plain(backend: Backend, experiment: str, examples: list[Any]) -> None:
+def plain(backend: Backend, experiment: str, examples: list[Any], *, broken: bool = False) -> None:
     """Do what anybody does without evalrunner, with a key for every second run."""
 
     async def target(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -246,10 +263,17 @@ def plain(backend: Backend, experiment: str, examples: list[Any]) -> None:
     def sometimes(outputs: dict[str, Any]) -> dict[str, Any]:
         return {"results": [{"key": "even", "score": 1}] if outputs["i"] % 2 == 0 else []}
 
+    def judge(outputs: dict[str, Any]) -> dict[str, Any]:
+        raise RuntimeError("judge quota exceeded")
+
     async def evaluate(client: Client) -> None:
         project = client.read_project(project_name=experiment)
         results = await aevaluate(
-            target, data=examples, evaluators=[exact, sometimes], experiment=project, client=client
+            target,
+            data=examples,
+            evaluators=[exact, sometimes, judge][: 3 if broken else 2],
+            experiment=project,
+            client=client,
         )
         async for _ in results:
             pass
@@ -258,7 +282,7 @@ def plain(backend: Backend, experiment: str, examples: list[Any]) -> None:
     try:
         asyncio.run(evaluate(client))
         client.flush()
-        wanted = len(examples) + (len(examples) + 1) // 2
+        wanted = len(examples) * (1 + broken) + (len(examples) + 1) // 2
         wait_until(lambda: scored(backend, experiment) == wanted, what="the SDK's own feedback")
     finally:
         client.close()

@@ -23,7 +23,7 @@ TEXTS: dict[ExitCode, str] = {
     ExitCode.USAGE: "usage or configuration error; nothing was executed",
     ExitCode.INCOMPLETE: "not everything was delivered or visible; the same command goes on",
     ExitCode.INTERRUPTED: "interrupted; the same command goes on",
-    ExitCode.EVALUATORS: "evaluators failed; every item is visible, and the same command scores them again",
+    ExitCode.EVALUATORS: "evaluators failed; all is visible, and a command that names them scores it again",
     ExitCode.INTERNAL: "internal error of evalrunner; the message names the traceback's file",
 }
 

@@ -71,7 +71,8 @@ class Scoreboard:
         self._guessed = guessed or {}
         self._place = {item.run_id: place for place, item in enumerate(items)}
         self._keys: defaultdict[str, _Key] = defaultdict(_Key)
-        self._foreign: list[tuple[int, str, str]] = []
+        #: Errors that are not in our books: (item, whose, text) -> key. The SDK may record one twice.
+        self._foreign: dict[tuple[int, str, str], str] = {}
         #: Feedback that no evaluator gave: key -> how much of it.
         self.other: Counter[str] = Counter()
 
@@ -92,8 +93,8 @@ class Scoreboard:
         key.add(place, score)
         if who:
             key.authors.add(who)
-        if score.failed and not item.evaluated:
-            self._foreign.append((place, who or score.key, score.comment or "an error without a text"))
+        if score.failed and who not in {each.name for each in item.evaluated}:
+            self._foreign[(place, who or score.key, score.comment or "an error without a text")] = score.key
 
     def _author(self, item: Judged, score: Score) -> str | None:
         """Return whose a score is; "" for nobody's, None where it cannot be told."""
@@ -167,9 +168,10 @@ class Scoreboard:
             for each in item.evaluated:
                 if each.error is not None:
                     groups[(each.name, each.error)].append(item.label)
-        for place, who, text in self._foreign:
-            # A later score under the same key has taken the error's place.
-            if not any(place in key.scored for key in self._keys.values() if who in key.authors):
+        for (place, who, text), name in self._foreign.items():
+            # A later score of the same evaluator, or under the same key, has taken the error's place.
+            mine = (key for known, key in self._keys.items() if known == name or who in key.authors)
+            if not any(place in key.scored for key in mine):
                 groups[(who, text)].append(self._items[place].label)
         found = [EvaluatorErrors(who, text, labels) for (who, text), labels in groups.items()]
         return sorted(found, key=lambda one: (-len(one.items), one.evaluator, one.error))
