@@ -13,11 +13,13 @@ from langsmith.schemas import Feedback, Run
 
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_ORDER = re.compile(r"[0-9]{8}T[0-9]{12}Z")
+_FLEETING = ("start_time", "end_time", "time", "dotted_order", "session_name", "experiment", "presigned_url")
 _FRAME = re.compile(r'\s*File "([^"]+)", line (\d+), in (\S+)')
 
 
 def read(client: Client, name: str) -> dict[str, Any]:
-    """Return everything of an experiment, by the number of its example."""
+    """Return everything of an experiment, by the `case` in its example's inputs."""
     project = client.read_project(project_name=name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -25,18 +27,15 @@ def read(client: Client, name: str) -> dict[str, Any]:
         scores = list(client.list_feedback(run_ids=[run.id for run in runs])) if runs else []
         judged = [judge for score in scores if (judge := _judge(score))]
         judges = {run.id: run for run in client.list_runs(id=judged)} if judged else {}
-    examples = {
-        one.id: (one.inputs or {}).get("i")
+    cases = {
+        one.id: str((one.inputs or {}).get("case"))
         for one in client.list_examples(dataset_id=project.reference_dataset_id)
     }
     seen: dict[str, Any] = {}
     for run in runs:
         if run.parent_run_id is None:
-            key = (
-                f"{examples.get(run.reference_example_id, 'of no example')}"
-                if run.reference_example_id
-                else f"beside: {run.name}"
-            )
+            example = run.reference_example_id
+            key = f"beside: {run.name}" if example is None else cases[example]
             below = [one for one in runs if one.trace_id == run.id]
             seen[key] = {**_tree(run, below), "scores": _scores(run, below, scores, judges)}
     return seen
@@ -81,11 +80,13 @@ def _error(text: str | None) -> Any:
     if text is None:
         return None
     head, _, trace = text.partition("\n\n")
+    if trace.strip() == "NoneType: None":
+        return {"head": head, "trace": None}
     frames = [
         f"{m[1].rpartition('/')[2]}:{m[2]} {m[3]}" for m in _FRAME.finditer(trace) if "/corpus/" in m[1]
     ]
     said = [line for line in trace.splitlines() if line and not line.startswith((" ", "Traceback"))]
-    return {"head": head, "frames": frames, "said": said}
+    return {"head": head, "trace": {"frames": frames, "said": said}}
 
 
 def _scores(
@@ -110,10 +111,10 @@ def _scores(
 
 def _judged(run: Run) -> dict[str, Any]:
     facts = _fields(run)
-    return {
-        name: facts[name]
-        for name in ("name", "run_type", "inputs", "outputs", "error", "tags", "metadata", "ended")
-    }
+    if facts["outputs"] and "comment" in facts["outputs"]:
+        facts["outputs"]["comment"] = _comment(facts["outputs"]["comment"])
+    wanted = ("name", "run_type", "inputs", "outputs", "error", "tags", "metadata", "ended")
+    return {name: facts[name] for name in wanted}
 
 
 def _comment(text: str | None) -> Any:
@@ -124,9 +125,21 @@ def _comment(text: str | None) -> Any:
 
 
 def plainly(value: Any) -> Any:
-    """Take out what differs between any two runs: addresses, ids."""
+    """Take out what differs between any two runs: addresses, ids, times, the experiment's name."""
     text = json.dumps(value, sort_keys=True, default=repr)
-    return json.loads(_UUID.sub("<id>", _ADDRESS.sub("0x", text)))
+    return _timeless(json.loads(_ORDER.sub("<order>", _UUID.sub("<id>", _ADDRESS.sub("0x", text)))))
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _field(key, one) for key, one in value.items()}
+    return [_timeless(one) for one in value] if isinstance(value, list) else value
+
+
+def _field(key: str, value: Any) -> Any:
+    if key in _FLEETING:
+        return f"<{key}>"
+    return _error(value) if key == "error" and isinstance(value, str) else _timeless(value)
 
 
 def differences(plain: Any, ours: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -15,6 +15,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 from typing import Any, cast
 from uuid import UUID
 
@@ -125,7 +126,7 @@ class TrackedEvaluator(RunEvaluator):
             _refuse(task)
             results = checked(await self._evaluate(run, example, evaluator_run_id))
         except Exception as error:
-            self._failed(item, run, error)
+            self._failed(item, run, error, evaluator_run_id)
             raise
         own = (None, run.id, str(run.id))
         keys = tuple(result.key for result in results if result.target_run_id in own)
@@ -145,10 +146,13 @@ class TrackedEvaluator(RunEvaluator):
         item.evaluated.append(Evaluated(self.name, tuple(self.known_keys)))
         return True
 
-    def _failed(self, item: ItemTrace | None, run: Run, error: Exception) -> None:
+    def _failed(self, item: ItemTrace | None, run: Run, error: Exception, own_run: UUID | None) -> None:
         text = said(error)
         if item is not None:
             item.evaluated.append(Evaluated(self.name, error=text[:LONGEST]))
+            traced = item.runs.get(own_run) if own_run is not None else None
+            if traced is not None and not traced.ended:  # the SDK could not print the error
+                traced.fail(text, datetime.now(timezone.utc))
         self._log(run, error, text)
         if not _shows(error, text):
             raise EvaluatorError(text) from error

@@ -165,12 +165,13 @@ async def _call(call: Callable[[], Any]) -> Any:
 
 
 def _call_through(call: Callable[[], Any], ended: list[RunTree]) -> Any:
-    """Call a sync traceable; consume its stream in the same thread."""
+    """Call a sync traceable; consume its stream in the same thread, and return nothing then."""
     answer = call()
-    if not ended and is_stream(answer) and hasattr(answer, "__iter__"):
-        for _ in answer:
-            pass
-    return answer
+    if ended or not is_stream(answer) or not hasattr(answer, "__iter__"):
+        return answer
+    for _ in answer:
+        pass
+    return None
 
 
 async def _stream(answer: Any, ended: list[RunTree], on_end: Callable[[RunTree], None]) -> None:

@@ -193,7 +193,14 @@ runnable = RunnableLambda(plain, name="a runnable")
 async_runnable: Any = RunnableLambda(agent)
 chain: Any = RunnableLambda(lambda inputs: inputs["i"]) | RunnableLambda(lambda number: {"sum": number + 1})
 configured: Any = RunnableLambda(plain).with_config(tags=["rt"], metadata={"rm": 1}, run_name="configured")
-from_traceable: Any = as_runnable(traceable(plain))
+
+
+@traceable
+def by_keyword(i: int, text: str, case: str) -> JSON:
+    return {"sum": child(i), "text": text}
+
+
+from_traceable: Any = as_runnable(by_keyword)
 
 
 # -- @traceable ------------------------------------------------------------------------------------------
@@ -376,3 +383,36 @@ async def reduced_async_stream(inputs: JSON) -> Any:
 @traceable
 def traced_gives_a_generator(inputs: JSON) -> Any:
     return generator(inputs)
+
+
+# -- what is meant by those of the above that the SDK does not understand ------------------------------------
+
+
+@traceable(name="looks sync", tags=["t"], metadata={"m": 1})
+async def meant_by_traced_later(inputs: JSON) -> Any:
+    return await agent(inputs)
+
+
+@traceable(name="traced_later_processed", process_outputs=lambda outputs: {"processed": outputs})
+async def meant_by_traced_later_processed(inputs: JSON) -> Any:
+    return await agent(inputs)
+
+
+@traceable(name="traced_gives_a_coroutine")
+async def meant_by_traced_gives_a_coroutine(inputs: JSON) -> Any:
+    return await agent(inputs)
+
+
+meant_by_traced_gives_a_generator = traceable(name="traced_gives_a_generator")(generator)
+
+
+def meant_by_streams(inputs: JSON) -> Iterator[Any]:
+    yield child(inputs["i"])
+
+
+async def meant_by_async_streams(inputs: JSON) -> AsyncIterator[Any]:
+    yield await async_child(inputs["i"])
+
+
+def meant_by_runs_a_loop(inputs: JSON) -> Any:
+    return asyncio.run(agent(inputs))

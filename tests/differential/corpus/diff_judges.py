@@ -34,7 +34,7 @@ def saw(run: Run, example: Example) -> JSON:
     seen = {
         "inputs": shape(run.inputs),
         "outputs": shape(run.outputs),
-        "error": run.error,
+        "error": [bool(run.error), (run.error or "").partition("\n\n")[0]],
         "run_type": run.run_type,
         "name": run.name,
         "tags": run.tags,

@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 import numpy as np
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage
+from langsmith import traceable
 from pydantic import BaseModel, Field
 
 JSON = dict[str, Any]
@@ -276,3 +277,16 @@ async def async_empty(inputs: JSON) -> Any:
 async def async_changed_inputs(inputs: JSON) -> Any:
     inputs["added"] = True
     return {"answer": inputs.pop("text")}
+
+
+def every(inputs: JSON) -> Any:
+    """Be the target that the example names: one run for all of them."""
+    return globals()[inputs["case"]](inputs)
+
+
+async def every_async(inputs: JSON) -> Any:
+    """The same for the async ones."""
+    return await globals()[inputs["case"]](inputs)
+
+
+traced_every = traceable(name="traced every", run_type="llm")(every)

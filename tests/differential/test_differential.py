@@ -1,0 +1,29 @@
+"""Outputs, errors, children, tags, metadata, tokens, scores, what evaluators saw: as plain `aevaluate` has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from cases import CALLABLES, JUDGES, RAISING, RETURNS, TRACING, Case  # type: ignore[import-not-found]
+from differences import DIFFERENCES  # type: ignore[import-not-found]
+from stage import Found, Stage  # type: ignore[import-not-found]
+
+
+def unexpected(case: Case, found: Found) -> Found:
+    """Return the differences that nobody has given a reason for."""
+    return [one for one in found if not any(known.covers(case.id, *one) for known in DIFFERENCES)]
+
+
+ALL = [*RETURNS, *CALLABLES, *TRACING, *RAISING, *JUDGES]
+
+
+@pytest.mark.parametrize("case", ALL, ids=lambda case: case.id)
+def test_everything_is_recorded_as_plain_aevaluate_does(stage: Stage, case: Case) -> None:
+    found = unexpected(case, stage.compare(case))
+    assert not found, "\n".join(f"{path}\n  plain {there}\n  ours  {here}" for path, there, here in found)
+
+
+@pytest.mark.parametrize("known", DIFFERENCES, ids=lambda known: known.path)
+def test_every_difference_that_is_allowed_is_still_there(stage: Stage, known: Any) -> None:
+    assert any(known.covers(case.id, *one) for case in ALL for one in stage.compare(case)), known.reason
