@@ -23,6 +23,7 @@ as narrow as that makes necessary. Lines are of langsmith 0.14.17.
   `evaluation._runner._default_process_inputs`: what a run records of arguments, answers, tokens and errors.
   `@traceable` is made of these; it decides by the look of a function whether to await or to consume, while a
   worker decides by what the function gives back, and calls sync targets in a thread of their own.
+- `_internal._context`: the variables that `_setup_run` sets for the children of a run.
 - `__traceable_config__["process_outputs"]` (run_helpers.py:938): applied again where a `@traceable` function
   gave back something that had to be awaited first.
 - `evaluation._runner._is_langchain_runnable`: which objects are invoked instead of called.
@@ -30,16 +31,15 @@ as narrow as that makes necessary. Lines are of langsmith 0.14.17.
 
 from __future__ import annotations
 
-import functools
 import threading
 import warnings
 from collections.abc import Callable
-from contextvars import Context, copy_context
 from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol, TypeVar, cast, get_args
 from uuid import UUID, uuid4
 
 from langsmith import Client
+from langsmith._internal import _context as context
 from langsmith._internal._serde import dumps_json
 from langsmith._internal._v2_migration_utils import (
     _V2_RUN_SELECTS,
@@ -50,13 +50,16 @@ from langsmith._internal._v2_migration_utils import (
 from langsmith.client import RUN_TYPE_T
 from langsmith.evaluation import EvaluationResult
 from langsmith.evaluation._runner import (
-    _default_process_inputs,
+    _default_process_inputs as default_process_inputs,
+)
+from langsmith.evaluation._runner import (
     _get_target_args,
     _is_langchain_runnable,
 )
 from langsmith.evaluation.evaluator import _normalize_summary_evaluator
-from langsmith.run_helpers import _container_end, _handle_container_end, _setup_run, tracing_context
-from langsmith.run_trees import RunTree
+from langsmith.run_helpers import _container_end as container_end
+from langsmith.run_helpers import _handle_container_end as handle_container_end
+from langsmith.run_helpers import _setup_run as setup_run
 from langsmith.schemas import Example, Run, TracerSession
 
 from evalrunner.delivery.discretion import discreet
@@ -69,15 +72,19 @@ __all__ = [
     "RUN_TYPES",
     "OperationSink",
     "RecordingClient",
-    "RootRun",
     "call_summary_evaluator",
     "check_signature",
+    "container_end",
+    "context",
+    "default_process_inputs",
     "dumps_json",
+    "handle_container_end",
     "is_runnable",
     "list_root_runs",
     "mark_traceable",
     "read_trace",
     "select_results",
+    "setup_run",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -179,69 +186,6 @@ def _read_runs(client: Client, project_id: str, trace_id: str) -> list[Run]:
 def is_runnable(target: Any) -> bool:
     """Tell whether `aevaluate` would invoke it, and not call it."""
     return _is_langchain_runnable(target)
-
-
-class RootRun:
-    """A root run as `@traceable` makes it: begun by one call, ended by another, on whatever thread.
-
-    Attributes:
-        tree: the SDK's run.
-        context: where the target is to be called, so that its child runs find their parent.
-    """
-
-    def __init__(self, container: Any, function: Any = None, entered: Any = None) -> None:
-        self._container = container
-        self._process = _config_of(function).get("process_outputs")
-        self._entered = entered
-        self.tree: RunTree = container["new_run"]
-        self.context: Context = container["context"]
-
-    @classmethod
-    def begin(cls, function: Callable[..., Any], name: str, args: Any, extra: Any) -> RootRun:
-        """Begin the run of a function that is not traceable (as evaluation/_arunner.py:1272 would)."""
-        given: Any = {"name": name, "process_inputs": _default_process_inputs, **_NO_DECORATION}
-        return cls(_setup_run(function, given, extra, args, {}))
-
-    @classmethod
-    def again(cls, tree: RunTree, on_end: Callable[[RunTree], None], function: Any = None) -> RootRun:
-        """Take up a run that `@traceable` has ended too early: with something that was still to come.
-
-        Args:
-            function: the traceable one, if its `process_outputs` has yet to see the answer.
-        """
-        tree.outputs, tree.error, tree.end_time = {}, None, None
-        context = copy_context()
-        entered = tracing_context(
-            parent=tree, project_name=tree.session_name, client=tree.ls_client, enabled=True
-        )
-        context.run(entered.__enter__)
-        container = {"new_run": tree, "on_end": on_end, "enabled": True, "context": context}
-        return cls(container, function, entered)
-
-    def end(self, outputs: Any = None, error: BaseException | None = None) -> None:
-        """End it with what the target gave back, or raised: `error` must be the one that is being handled.
-
-        Raises:
-            BaseException: what was given cannot be read or printed; the run has not ended.
-        """
-        if self._entered is not None:
-            self.context.run(self._entered.__exit__, None, None, None)
-        if self._process is not None:
-            _handle_container_end(self._container, outputs, error, self._process)
-        else:
-            _container_end(self._container, outputs, error)
-
-
-#: What `@traceable` without arguments gives to its runs (run_helpers.py:640).
-_NO_DECORATION = dict.fromkeys(("extra_outer", "metadata", "tags", "client", "project_name", "address"))
-
-
-def _config_of(function: Any) -> dict[str, Any]:
-    while isinstance(function, functools.partial):
-        function = function.func
-    of_call = getattr(type(function), "__call__", None)  # noqa: B004 - an object whose call is traceable
-    found = getattr(function, "__traceable_config__", None) or getattr(of_call, "__traceable_config__", None)
-    return dict(found or {})
 
 
 class OperationSink(Protocol):

@@ -19,7 +19,8 @@ from typing import Any
 from langsmith.run_helpers import is_traceable_function
 from langsmith.run_trees import RunTree
 
-from evalrunner.delivery.sdk import RootRun, check_signature, is_runnable
+from evalrunner.delivery.root import RootRun
+from evalrunner.delivery.sdk import check_signature, is_runnable
 from evalrunner.errors import TargetError
 from evalrunner.worker.answers import consume, is_pending, is_stream, run_in, settle
 from evalrunner.worker.containing import call_contained, ordinary, users_part
@@ -53,6 +54,7 @@ class Target:
         self.signature = inspect.signature(_just_inputs if self._runnable else target)
         check_signature(_just_inputs if self._runnable else target)
         self._wants_run = "run_tree" in inspect.signature(self._call).parameters
+        self._inputs_at = self._find_inputs()
 
     def open_pool(self, threads: int) -> None:
         """Say how many calls there are at once: if it is one, a sync target is always called at home."""
@@ -83,11 +85,24 @@ class Target:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, run, call_contained, function, *args)
 
+    def _find_inputs(self) -> int | None:
+        """Return which argument is recorded, if it is one; None where the SDK must look at all of them."""
+        names = list(self.signature.parameters)
+        annotated = [str(one.annotation) for one in self.signature.parameters.values()]
+        if self._runnable or "inputs" not in names or any("Attachment" in text for text in annotated):
+            return None
+        return names.index("inputs")
+
+    def _open(self, args: tuple[Any, ...], extra: dict[str, Any]) -> RootRun:
+        if self._inputs_at is None:
+            return RootRun.begin(self._call, self.name, args, extra)
+        return RootRun.begin_with(args[self._inputs_at], self.name, extra)
+
     # -- a target that leaves the root run to us -----------------------------------------------------------
 
     async def _untraced(self, args: tuple[Any, ...], extra: dict[str, Any]) -> None:
         if self.is_async:
-            root = RootRun.begin(self._call, self.name, args, extra)
+            root = self._open(args, extra)
             await self._finish(root, functools.partial(self._start, root, args))
         elif (pending := await self._off_loop(self._begin, args, extra)) is not None:
             root, answer = pending
@@ -99,7 +114,7 @@ class Target:
 
     def _begin(self, args: tuple[Any, ...], extra: dict[str, Any]) -> tuple[RootRun, Any] | None:
         """Call it off the loop and end its run, unless the rest must be awaited: that is returned."""
-        root = RootRun.begin(self._call, self.name, args, extra)
+        root = self._open(args, extra)
         items: list[Any] = []
         with _Ending(root, items):
             answer = self._start(root, args)
