@@ -53,6 +53,14 @@ def go_on(config: RunConfig, experiment: str, *more: str, made: bool = True) -> 
     return _command("evalrunner", flag("experiment", experiment), config.said.flags, more)
 
 
+def anew(config: RunConfig, dataset: str) -> str:
+    """Return what evaluates the dataset into a new experiment, as this run would have."""
+    if config.said is None:
+        return f"evalrunner.run(..., dataset={dataset!r})"
+    facts = [word for word in config.said.creation if not word.startswith("--dataset ")]
+    return _command("evalrunner run", flag("dataset", dataset), facts, config.said.flags)
+
+
 def beside(config: RunConfig, command: str) -> str:
     """Return another command of ours that is to work on the same LangSmith as this run."""
     return _command(command, config.said.place if config.said else ())

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from evalrunner.advice import beside, go_on
+from evalrunner.advice import anew, beside, go_on
 from evalrunner.backend.store.scope import Scope
 from evalrunner.backend.web.advice import Advice
 from evalrunner.cli.settings import gather
@@ -64,6 +64,13 @@ def test_what_a_file_or_a_variable_says_is_not_repeated(tmp_path: Path) -> None:
 def test_nothing_is_said_twice(tmp_path: Path) -> None:
     made = config(tmp_path, experiment="e", retry_errors=True)
     assert go_on(made, "e", "--retry-errors") == "evalrunner --experiment e --retry-errors --target t.py:f"
+
+
+def test_a_new_experiment_over_the_same_dataset(tmp_path: Path) -> None:
+    for named in ({"dataset": "0b8c", "prefix": "p"}, {"experiment": "e"}):
+        command = anew(config(tmp_path, limit=2, **named), "my data")
+        prefix = " --prefix p" * ("prefix" in named)
+        assert command == f"evalrunner run --dataset 'my data'{prefix} --limit 2 --target t.py:f"
 
 
 def test_from_python_it_is_a_call(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ class Ended:
 
     stopped: bool = False
     gone: str = ""
-    scope: Any = field(default_factory=lambda: SimpleNamespace(name="desk of mine", session=object()))
+    scope: Any = field(
+        default_factory=lambda: SimpleNamespace(name="desk of mine", dataset_name="desk", session=object())
+    )
     config: Any = field(default_factory=lambda: RunConfig(TargetSpec("m:f")))
 
 
@@ -125,3 +127,6 @@ def test_nothing_is_complete_in_an_experiment_that_was_deleted(states: list[str]
     found = judge(items, [], cast(Outcome, Ended(gone=gone)), plan_only=False)
     assert (found.complete, found.exit_code) == (False, 3)
     assert gone in found.sentence
+    assert found.command == "evalrunner.run(..., dataset='desk')", "from Python"
+    both = Ended(gone="the dataset 'desk' and with it the experiment 'desk of mine' was deleted")
+    assert judge(items, [], cast(Outcome, both), plan_only=False).command is None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from evalrunner.advice import go_on
+from evalrunner.advice import anew, go_on
 from evalrunner.report.loose import loose_sentence
 from evalrunner.report.receipt import EvaluatorErrors, ItemEntry, LooseBooks
 from evalrunner.supervisor.session import Outcome
@@ -60,8 +60,7 @@ def judge(
         none = states["not run"] + states["not scored"] == 0
         return Verdict(none, Exit.COMPLETE, _plan_sentence(states, total), None)
     if outcome.gone:
-        told = f"Not complete: {outcome.gone}; its {total} items can be evaluated into a new one, with --dataset."
-        return Verdict(False, Exit.INCOMPLETE, told, None)
+        return _of_nothing(outcome)
     also = _evaluators_sentence(errors)
     open_ = sum(states[name] for name in _OPEN)
     outside = loose_sentence(loose)
@@ -79,6 +78,14 @@ def judge(
     idle = f"Nothing is missing: all {total} items are visible; 0 executed."
     done = f"All {total} items are visible; nothing was lost."
     return Verdict(True, Exit.COMPLETE, done if states["visible"] else idle, None)
+
+
+def _of_nothing(outcome: Outcome) -> Verdict:
+    told = f"Not complete: {outcome.gone}."
+    if outcome.gone.startswith("the dataset"):  # and with it the experiment: nothing is left to evaluate
+        return Verdict(False, Exit.INCOMPLETE, told, None)
+    command = anew(outcome.config, outcome.scope.dataset_name)
+    return Verdict(False, Exit.INCOMPLETE, f"{told} Its items can be evaluated into a new one.", command)
 
 
 def _evaluators_sentence(errors: Sequence[EvaluatorErrors]) -> str:
