@@ -179,6 +179,8 @@ def words(backend: Backend) -> str:
         ({"search_filter": 'eq(name, "third")', "use_experimental_search": True}, ["third"]),
         ({"search_filter": "storm at"}, ["second"]),
         ({"use_experimental_search": True, "data_source_type": "current"}, ["third", "second", "first"]),
+        ({"filter": "", "trace_filter": "", "query": " ", "cursor": ""}, ["third", "second", "first"]),
+        ({"run_type": "CHAIN"}, ["third", "second", "first"]),
         ({"whatever": {"nested": [1]}, "skip_pagination": True, "stats": 1}, ["third", "second", "first"]),
     ],
 )

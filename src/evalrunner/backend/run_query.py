@@ -50,7 +50,7 @@ def read_query(body: dict[str, Any]) -> RunQuery:
     A field that is not known here is not heeded, as the service does: clients of every age and language write
     some that have no meaning (any more).
     """
-    given = {name: value for name, value in body.items() if value is not None}
+    given = {name: value for name, value in body.items() if value not in (None, "")}
     query = RunQuery(ascending=_ascending(given))
     _scope(query, given)
     _simple(query, given)
@@ -128,9 +128,9 @@ def _filter_or_words(text: str) -> Sql:
 
 def _simple(query: RunQuery, given: dict[str, Any]) -> None:
     if "run_type" in given:
-        if not isinstance(given["run_type"], str) or given["run_type"] not in RUN_TYPES:
+        if not isinstance(given["run_type"], str) or given["run_type"].lower() not in RUN_TYPES:
             raise HttpError(422, f"run_type must be one of {', '.join(sorted(RUN_TYPES))}")
-        query.add("run_type = ?", given["run_type"])
+        query.add("run_type = ?", given["run_type"].lower())
     root = given.get("is_root", True if given.get("execution_order") == 1 else None)
     if root is not None:
         query.add(ROOTS if root else "parent_run_id IS NOT NULL")

@@ -17,7 +17,7 @@ _COLUMNS = {"ids": "id", "reference_examples": "reference_example_id", "trace_id
 
 def given(body: dict[str, Any]) -> dict[str, Any]:
     """Return what the body says, without nulls; 501 for semantic search. What is not known is not heeded."""
-    told = {name: value for name, value in body.items() if value is not None}
+    told = {name: value for name, value in body.items() if value not in (None, "")}
     if "ai_search" in told:
         raise HttpError(501, "ai_search is not served by this backend")
     return told
