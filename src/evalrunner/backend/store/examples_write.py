@@ -155,10 +155,6 @@ def _attached(connection: sqlite3.Connection, version: int) -> _Names:
 def _changed(old: _Names, new: _Names, write: ExampleWrite) -> _Names:
     if not write.replaces_attachments:
         return old
-    if taken := sorted(new.keys() & set((write.rename or {}).values())):
-        raise HttpError(
-            422, f"example {write.id}: a new and a renamed attachment would both be called {taken[0]!r}"
-        )
     kept = {name: old[name] for name in write.retain or [] if name in old}
     renamed = {after: old[before] for before, after in (write.rename or {}).items() if before in old}
     return {**kept, **renamed, **new}
