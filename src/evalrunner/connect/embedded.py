@@ -29,7 +29,7 @@ from evalrunner.connect.state import Server, State
 from evalrunner.errors import RunFolderError, ServiceError
 from evalrunner.shortage import shortage
 
-START_TIMEOUT = 20.0
+START_TIMEOUT = 60.0  # a login node that a hundred people use takes a while to import a web framework
 _ANSWER_TIMEOUT = 5.0
 _LOG_LIMIT = 5_000_000
 
