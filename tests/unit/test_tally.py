@@ -1,0 +1,58 @@
+"""Who is slow is named, and nobody else: the notes of the progress line."""
+
+from __future__ import annotations
+
+import pytest
+
+from evalrunner.protocol.lease import ItemState
+from evalrunner.protocol.messages import ProducedItem
+from evalrunner.supervisor import events as ev
+from evalrunner.supervisor.items import Item
+from evalrunner.supervisor.policy import Policy
+from evalrunner.supervisor.state import SupervisorState
+from evalrunner.supervisor.tally import Tally, loading_note
+
+
+def a_run() -> tuple[SupervisorState, Tally]:
+    """Two workers: the first executes item 0 since second 10, the second still loads."""
+    state = SupervisorState([(number, Item(ItemState.AVAILABLE)) for number in range(4)], Policy(2))
+    tally = Tally(0, 0.0)
+    for event in (ev.WorkerStarted(1, 0), ev.WorkerStarted(2, 1), ev.WorkerReady(1, 1), ev.Begun()):
+        state.handle(event, 0.0)
+    state.handle(ev.Executing(1, {0: 10.0}), 10.0)
+    tally.names[0] = "3fa9c1d2"
+    return state, tally
+
+
+@pytest.mark.parametrize(
+    ("now", "limit", "note"),
+    [
+        (69.0, None, ""),
+        (71.0, None, "item 3fa9c1d2 has been running for 61 s in worker 0 (no --item-timeout)"),
+        (310.0, None, "item 3fa9c1d2 has been running for 5 min in worker 0 (no --item-timeout)"),
+        (310.0, 900.0, "item 3fa9c1d2 has been running for 5 min in worker 0 (--item-timeout 900)"),
+    ],
+)
+def test_an_item_that_takes_long_is_named(now: float, limit: float | None, note: str) -> None:
+    state, tally = a_run()
+    assert tally.slowest_note(state, now, limit) == note
+
+
+def test_where_all_items_take_long_none_is_slow() -> None:
+    state, tally = a_run()
+    made = ProducedItem(1, 1, ["r"], [], [], None, [], 50.0)
+    tally.write(ev.Write(1, ItemState.PRODUCED, "produced", 1, 1, made=made))
+    assert tally.slowest_note(state, 400.0, None) == ""
+    assert "has been running" in tally.slowest_note(state, 520.0, None)
+
+
+def test_nothing_is_said_when_nothing_runs() -> None:
+    state = SupervisorState([(0, Item(ItemState.AVAILABLE))], Policy(1))
+    assert (Tally(0, 0.0).slowest_note(state, 1e6, None), loading_note(state, 1e6)) == ("", "")
+
+
+def test_a_worker_that_loads_for_long_is_named() -> None:
+    state, _ = a_run()
+    assert loading_note(state, 29.0) == ""
+    said = "worker 1 has been loading for 45 s; what it prints is in logs/worker-1.log"
+    assert loading_note(state, 45.0) == said
