@@ -52,7 +52,10 @@ def test_the_counters_are_the_evidence(
 def test_the_kernels_log_names_the_process(tmp_path: Path) -> None:
     machine(tmp_path)
     kills = MemoryKills(tmp_path)
-    write(tmp_path, "dev/kmsg", "3,1,2,-;Out of memory: Killed process 51 (python) total-vm:1kB\n")
+    told = "Out of memory: Killed process 51 (python) total-vm:1kB"
+    write(tmp_path, "dev/kmsg", f"3,1,2,-;{told}\n")
+    assert kills.evidence(51) == NONE, "that was long ago, and another process"
+    write(tmp_path, "dev/kmsg", f"3,1,{10**16},-;{told}\n")
     assert kills.evidence(51) == "out of memory: the kernel's log names it"
     assert kills.evidence(5) == NONE
 

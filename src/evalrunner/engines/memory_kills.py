@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import time
 from pathlib import Path
 
 _KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
@@ -27,6 +28,7 @@ class MemoryKills:
     def __init__(self, root: Path = Path("/")) -> None:
         self._root = root
         self._before = self._counters()
+        self._since = time.monotonic() - 1.0
 
     def evidence(self, pid: int) -> str | None:
         """Say why a SIGKILLed process may, or may not, have been killed for want of memory; None: not known."""
@@ -62,19 +64,20 @@ class MemoryKills:
                 file = "memory.oom_control" if controllers else "memory.events"
                 inner = Path(path.lstrip("/"))
                 places = [inner, *inner.parents]
-                files += [(top / place / file, f"the cgroup /{place}".rstrip("/.")) for place in places]
+                files += [(top / place / file, f"the cgroup {Path('/', place)}") for place in places]
         return files
 
     def _named(self, pid: int) -> bool:
         """Tell whether the kernel's log says that it killed this process (by its pid outside of any container)."""
-        said = re.compile(rb"Killed process %d \(" % pid)
+        said = re.compile(rb"\d+,\d+,(\d+),[^;]*;.*Killed process %d \(" % pid)
         try:
             fd = os.open(self._root / "dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return False
         try:
             while record := os.read(fd, _RECORD):
-                if said.search(record):
+                # The log is older than this run, and pids come again. Its clock: monotonic microseconds.
+                if (found := said.match(record)) and int(found[1]) / 1e6 > self._since:
                     return True
         except OSError:  # the end of the log (EAGAIN), or a record was overwritten (EPIPE): good enough
             pass
