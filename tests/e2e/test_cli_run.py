@@ -157,6 +157,7 @@ def test_resume_remembers_what_was_evaluated_and_passes_over_runs_that_never_beg
         "items": 12,
         "already_complete": 6,
         "to_run": 6,
+        "to_score": 0,
     }
 
 
