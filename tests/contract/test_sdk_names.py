@@ -18,7 +18,7 @@ from uuid import UUID, uuid4
 
 import orjson
 import pytest
-from langsmith import Client
+from langsmith import Client, traceable
 from langsmith.env import get_langchain_env_var_metadata
 from langsmith.evaluation import EvaluationResult, EvaluationResults, _arunner
 from langsmith.run_helpers import is_traceable_function
@@ -237,3 +237,20 @@ def test_facts_of_the_environment_are_worked_out_once_and_left_out_of_what_is_se
         assert set(facts()) <= HARMLESS
     finally:
         facts.cache_clear()
+
+
+def test_what_a_root_run_is_made_of_is_there() -> None:
+    """delivery/root.py; that these do what we rely on is what tests/differential is for."""
+    assert list(inspect.signature(sdk.setup_run).parameters)[:3] == [
+        "func",
+        "container_input",
+        "langsmith_extra",
+    ]
+    assert list(inspect.signature(sdk.container_end).parameters) == ["container", "outputs", "error"]
+    assert "outputs_processor" in inspect.signature(sdk.handle_container_end).parameters
+    for name in ("_METADATA", "_TAGS", "_PROJECT_NAME", "_ADDRESS", "_PARENT_RUN_TREE_REF"):
+        assert hasattr(getattr(sdk.context, name, None), "set"), MOVED.format(name)
+    for name in ("_GLOBAL_METADATA", "_GLOBAL_TAGS"):
+        assert hasattr(sdk.context, name), MOVED.format(name)
+    config = getattr(traceable(process_outputs=dict)(lambda: None), "__traceable_config__", {})
+    assert config.get("process_outputs") is dict, MOVED.format("__traceable_config__")
