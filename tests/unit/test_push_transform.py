@@ -7,7 +7,15 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from evalrunner.upload.push_transform import WINDOW, Rewriting, choose_shift, evaluator_run, same_example
+from evalrunner.upload.push_transform import (
+    FACTS,
+    WINDOW,
+    Rewriting,
+    choose_shift,
+    evaluator_run,
+    same_example,
+    session,
+)
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)
@@ -49,6 +57,14 @@ def test_an_evaluators_run_is_renamed_only_if_it_is_pushed() -> None:
     assert evaluator_run(known.feedback(row, trace)) == known.id(judge)
     assert evaluator_run(unknown.feedback(row, trace)) == judge
     assert evaluator_run(row) == judge
+
+
+def test_the_flags_of_a_run_stay_here() -> None:
+    ours = {"flags": "--target /home/me/t.py:f", "limit": 3}
+    there = session({"extra": {"metadata": {"evalrunner": ours, "a": 1}}}, rewriting(), None, {})
+    assert there["extra"]["metadata"] == {"evalrunner": {"limit": 3}, "a": 1, FACTS: {}}
+    odd = session({"extra": {"metadata": {"evalrunner": "mine"}}}, rewriting(), None, {})
+    assert odd["extra"]["metadata"]["evalrunner"] == "mine"
 
 
 def test_examples_differ_by_what_they_say() -> None:

@@ -199,6 +199,14 @@ def same_example(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return files[0] == files[1] and all((one.get(name) or {}) == (other.get(name) or {}) for name in names)
 
 
+def _shareable(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the flags of the run: they name paths of this machine, for the local backend's pages."""
+    ours = metadata.get("evalrunner")
+    if not isinstance(ours, dict):
+        return metadata
+    return {**metadata, "evalrunner": {name: value for name, value in ours.items() if name != "flags"}}
+
+
 def session(source: Mapping[str, Any], to: Rewriting, version: str | None, facts: Any) -> dict[str, Any]:
     """Return the experiment as it is created there.
 
@@ -208,7 +216,7 @@ def session(source: Mapping[str, Any], to: Rewriting, version: str | None, facts
         facts: what is said of the push, for people and for a push that goes on.
     """
     extra = dict(source.get("extra") or {})
-    extra["metadata"] = {**(extra.get("metadata") or {}), FACTS: facts}
+    extra["metadata"] = {**_shareable(extra.get("metadata") or {}), FACTS: facts}
     if version:
         extra["metadata"]["dataset_version"] = version
     body = {
