@@ -125,6 +125,11 @@ class Visit:
     def go(self, path: str) -> None:
         self.page.goto(self.world.backend.url + path)
 
+    def follow(self, link: str) -> None:
+        """Click what leads to another page, and wait until that is there."""
+        with self.page.expect_navigation():
+            self.page.click(link)
+
     def shot(self, name: str) -> None:
         file = self.folder / f"{name}.png"
         self.page.screenshot(path=str(file))
@@ -157,7 +162,7 @@ def visit(world: World, browser: Any, tmp_path: Path, request: pytest.FixtureReq
 
 def test_the_code_is_gone_from_the_address(visit: Visit) -> None:
     assert visit.page.url == f"{visit.world.backend.url}/ui/"
-    visit.page.click("text=Sign out")
+    visit.follow("text=Sign out")
     assert visit.page.title() == "Sign in · evalrunner"
     visit.page.fill("#token", TOKEN)
     visit.page.keyboard.press("Enter")
@@ -167,28 +172,28 @@ def test_the_code_is_gone_from_the_address(visit: Visit) -> None:
 def test_clicking_through_all_of_it(visit: Visit) -> None:
     page = visit.page
     visit.shot("datasets")
-    page.click("a.row")
+    visit.follow("a.row")
     visit.shot("dataset")
-    page.click("table a.row >> text=after")
+    visit.follow("table a.row >> text=after")
     assert "58 of 60 items are visible; 2 are missing or pending." in page.inner_text(".verdict")
     assert page.locator(".holes .group a").all_inner_texts() == ["2 missing", "1 unlinked"]
     assert "evalrunner --experiment" in page.inner_text(".holes .group code")
     assert page.locator("svg.plot").count() == 2
     visit.shot("experiment")
-    page.click(".holes .group a >> text=missing")
+    visit.follow(".holes .group a >> text=missing")
     assert page.locator("tbody tr").count() == 2
     page.go_back()
-    page.click("a.chip >> text=low score")
+    visit.follow("a.chip >> text=low score")
     assert page.locator("#rows tbody tr").count() == 14
     assert page.inner_text(".chip[aria-current]") == "14 low score"
-    page.click("th a >> text=latency")
+    visit.follow("th a >> text=latency")
     assert page.get_attribute("#rows th[aria-sort]", "aria-sort") == "descending"
     assert page.locator("#rows tbody tr").count() == 14
-    page.click("#rows a.row >> nth=0")
+    visit.follow("#rows a.row >> nth=0")
     assert "Runs in this experiment" in page.inner_text("main")
-    page.click("tbody a.row >> nth=0")
+    visit.follow("tbody a.row >> nth=0")
     assert page.locator(".tree li").count() == 2
-    page.click(".tree li >> nth=1")
+    visit.follow(".tree li >> nth=1")
     assert page.inner_text("h1").startswith("step")
     visit.shot("run")
 
@@ -196,7 +201,7 @@ def test_clicking_through_all_of_it(visit: Visit) -> None:
 def test_pages_of_rows(visit: Visit) -> None:
     visit.go(f"/ui/experiments/{visit.world.sessions[0]}")
     assert "1–50 of 60" in visit.page.inner_text("#rows")
-    visit.page.click("#rows a[rel=next]")
+    visit.follow("#rows a[rel=next]")
     assert "51–60 of 60" in visit.page.inner_text("#rows")
 
 
@@ -205,11 +210,11 @@ def test_side_by_side(visit: Visit) -> None:
     before, after = visit.world.sessions
     visit.page.check(f"input[name=a][value='{before}']")
     visit.page.check(f"input[name=b][value='{after}']")
-    visit.page.click("text=Compare the two")
+    visit.follow("text=Compare the two")
     assert visit.page.inner_text("h1") == "14 worse, 0 better, 44 the same"
     told = visit.page.inner_text("table >> nth=0 >> tbody tr >> nth=0")
     assert "58 of" in told, f"means over the examples of both: {told}"
-    visit.page.click("a.chip >> text=in one only")
+    visit.follow("a.chip >> text=in one only")
     assert visit.page.locator("table >> nth=1 >> tbody tr").count() == 2
     visit.shot("compare")
 
@@ -227,7 +232,7 @@ def test_hostile_text_is_text(visit: Visit) -> None:
         assert visit.page.title() != "owned"
         assert visit.page.locator("main img").count() == 0
     assert len(visit.page.content()) < 200_000
-    visit.page.click("text=show all")
+    visit.follow("text=show all")
     assert visit.page.locator("pre.all").inner_text().count("A") >= 1_000_000
 
 
