@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import threading
 from collections import Counter
@@ -108,13 +109,14 @@ class World:
     refused: Counter[int] = field(default_factory=Counter)
     untrue: list[int] = field(default_factory=list)
     on_any: Callable[[int], None] = lambda number: None
+    unreadable: dict[int, list[Exception]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.bodies: dict[int, bytes] = {}
         self.entries = [self._entry(seq, sizes) for seq, sizes in enumerate(self.sizes, 1)]
         self.sender = Sender(
             self.service,
-            lambda entry: self.bodies[entry.seq],
+            self._read,
             "b",
             on_accepted=self._on_accepted,
             on_refused=self._on_refused,
@@ -126,6 +128,11 @@ class World:
             probe_interval=0.0,
             rng=NoDelay(7),
         )
+
+    def _read(self, entry: Entry) -> bytes:
+        if errors := self.unreadable.get(entry.seq):
+            raise errors.pop(0)
+        return self.bodies[entry.seq]
 
     def _entry(self, seq: int, sizes: Sequence[int]) -> Entry:
         parts = [f"{seq}-{at}".ljust(size, ".") + "|" for at, size in enumerate(sizes)]
@@ -230,6 +237,24 @@ def test_what_is_pending_when_it_is_stopped_stays_so(
     assert ended | pending == set(range(1, len(sizes) + 1))
     assert not ended & pending
     assert world.sender.wait_idle() == (not pending), "it does not wait for what will never come"
+
+
+@pytest.mark.parametrize("short", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_a_process_without_descriptors_or_memory_sends_later_and_refuses_once_what_is_unreadable(
+    short: int,
+) -> None:
+    world = World(Service(FakeClock(), []), [[8]] * 4, most=1000)
+    world.unreadable = {1: [ValueError("torn")] * 3, 2: [OSError(short, "none left")] * 2}
+    run(world, [])
+    world.settled_once()
+    assert (set(world.refused), set(world.accepted)) == ({1}, {2, 3, 4})
+
+
+def test_a_record_without_an_operation_is_never_undelivered() -> None:
+    world = World(Service(FakeClock(), [503], stuck=True), [[8], [], [8]])
+    run(world, [])
+    world.settled_once()
+    assert (set(world.refused), set(world.accepted)) == ({1, 3}, {2})
 
 
 @pytest.mark.parametrize("status", [500, 503])

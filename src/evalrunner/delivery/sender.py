@@ -88,13 +88,8 @@ class Sender:
         return self._intake.pending_count
 
     def offer(self, entries: list[Entry]) -> None:
-        """Take durable records to send. What is pending already is not taken twice.
-
-        A record without an operation (an evaluator had nothing to say) is accepted as soon as it is durable.
-        """
-        self._intake.offer([entry for entry in entries if entry.header.ops])
-        if empty := [entry for entry in entries if not entry.header.ops]:
-            self._on_accepted(empty)
+        """Take durable records to send. What is pending already is not taken twice."""
+        self._intake.offer(entries)
 
     def flush(self) -> None:
         """Send what is there without waiting for company."""
@@ -169,13 +164,15 @@ class Sender:
 
     def _bodies(self, load: Load) -> list[bytes]:
         bodies, readable = [], []
-        for entry in load.entries:
+        for at, entry in enumerate(load.entries):
             try:
                 bodies.append(self._read_body(entry))
                 readable.append(entry)
             except Exception as error:  # a spool that cannot be read any more: one record's loss, by name
                 if isinstance(error, OSError) and error.errno in _SHORT:
-                    raise  # this process has none left, which says nothing about the record
+                    # This process has none left, which says nothing of the record. Those refused just now are done.
+                    load.entries = [*readable, *load.entries[at:]]
+                    raise
                 self._refused(entry, f"cannot be read from the spool: {error}")
         load.entries = readable
         return bodies
@@ -253,7 +250,10 @@ class Sender:
             self._line.clear()
         self._patience.gave_up = True
         for entry in entries:
-            self._refused(entry, self._patience.too_late(why))
+            if entry.header.ops:
+                self._refused(entry, self._patience.too_late(why))
+            else:  # nothing of it is undelivered
+                self._accepted([entry])
 
     def _accepted(self, entries: Sequence[Entry]) -> None:
         self._on_accepted(list(entries))
