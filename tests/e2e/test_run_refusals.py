@@ -145,6 +145,24 @@ def test_a_script_that_evaluates_when_it_is_imported(
     assert experiments(backend, str(dataset.name)) == []
 
 
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_a_set_up_that_evaluates(
+    backend: Backend, command: Cli, log: ExecutionLog, tmp_path: Path, method: str
+) -> None:
+    lines = [
+        "from langsmith import evaluate",
+        "class Model:",
+        "    def setup(self):",
+        "        evaluate(self, data='d')",
+        "    def __call__(self, inputs):",
+        "        return inputs",
+    ]
+    (tmp_path / "eager.py").write_text("\n".join(lines))
+    named = f"{tmp_path}/eager.py:Model"
+    asked = ("--dataset", backend.dataset(2).name, "--start-method", method, "--target", named)
+    refused(command(*asked), log, f"{tmp_path}/eager.py, line 4: evaluate() is called while a worker sets up")
+
+
 def test_a_tmpdir_as_long_as_batch_systems_make_them_is_no_reason_to_refuse(
     backend: Backend, command: Cli, tmp_path: Path
 ) -> None:
