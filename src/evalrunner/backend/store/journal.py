@@ -1,7 +1,8 @@
 """What the latest commits touched, so that what was made of a store need not be made again from all of it.
 
 Temporary triggers of the writing connection tell, which nobody can forget to call: every root run, every
-score, every session and every dataset whose rows a transaction changes. Child runs are not told.
+score, every session and every dataset whose rows a transaction changes. Child runs are not told. Of a root run
+its session is told too, before and after: runs can move.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 _MOST = 50_000  # names kept; who asks for what is older must look at everything
 
 _TOLD = {  # table: the kind, the id, and which rows
-    "runs": ("'run'", "{0}.id", "{0}.parent_run_id IS NULL"),
+    "runs": ("'run'", "{0}.id, {0}.session_id", "{0}.parent_run_id IS NULL"),
     "feedback": (
         "CASE WHEN {0}.run_id IS NULL THEN 'session' ELSE 'run' END",
         "COALESCE({0}.run_id, {0}.session_id)",
@@ -28,11 +29,12 @@ _EVENTS = (("INSERT", "NEW"), ("DELETE", "OLD"), ("UPDATE", "OLD"), ("UPDATE", "
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Ids of what was touched; a run's scores count as the run."""
+    """Ids of what was touched; a run's scores count as the run. `filled` are sessions of root runs that were."""
 
     runs: frozenset[str]
     sessions: frozenset[str]
     datasets: frozenset[str]
+    filled: frozenset[str]
 
 
 class Journal:
@@ -44,7 +46,7 @@ class Journal:
         self._kept: deque[tuple[int, frozenset[tuple[str, str]]]] = deque()
         self._names = 0
         self._forgotten = 0
-        connection.create_function("touched", 2, self._touched)
+        connection.create_function("touched", -1, self._touched)
         # INSERT OR REPLACE tells of the row that it replaces only with this.
         connection.execute("PRAGMA recursive_triggers = ON")
         for table, (kind, name, which) in _TOLD.items():
@@ -72,10 +74,12 @@ class Journal:
             found = {name for number, names in self._kept if number > commit for name in names}
         kinds = (
             frozenset(name for kind, name in found if kind == wanted)
-            for wanted in ("run", "session", "dataset")
+            for wanted in ("run", "session", "dataset", "filled")
         )
         return Changes(*kinds)
 
-    def _touched(self, kind: str, name: str) -> None:
+    def _touched(self, kind: str, name: str, session: str | None = None) -> None:
         # What is undone stays noted: that costs a look, and misses nothing.
         self._open.add((kind, name))
+        if session is not None:
+            self._open.add(("filled", session))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 from evalrunner.backend.errors import HttpError
 from evalrunner.backend.store.functions import like
-from evalrunner.backend.store.scope import read_scope
-from evalrunner.backend.store.standing import standing
+from evalrunner.backend.store.standing import Standing
 from evalrunner.backend.web.fill import LATENCY
 from evalrunner.backend.web.text import HEAD, Field, preview
 
@@ -80,13 +80,13 @@ def siblings(connection: sqlite3.Connection, session_id: str, dataset_id: str) -
 
 
 def experiments(
-    connection: sqlite3.Connection, dataset_id: str, page: int, size: int = PAGE
+    connection: sqlite3.Connection, dataset_id: str, page: int, size: int, standing: Callable[[str], Standing]
 ) -> tuple[list[dict[str, Any]], int]:
     """Return a page of a dataset's experiments, latest first, and how many there are."""
     sql = _SESSIONS.format(where="s.reference_dataset_id = ?")
     rows = _dicts(connection, sql, (dataset_id, size, (page - 1) * size))
     for row in rows:
-        counts = standing(connection, read_scope(connection, row["id"]))
+        counts = standing(row["id"])
         row |= {"planned": counts.planned, "visible": counts.visible}
     count = "SELECT COUNT(*) FROM sessions WHERE reference_dataset_id = ?"
     return rows, connection.execute(count, (dataset_id,)).fetchone()[0]

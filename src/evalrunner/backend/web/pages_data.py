@@ -10,9 +10,11 @@ from starlette.responses import RedirectResponse, Response
 
 from evalrunner.backend.deps import deps
 from evalrunner.backend.store.scope import read_scope
+from evalrunner.backend.store.standing import Standing
 from evalrunner.backend.web import listing, trace
 from evalrunner.backend.web.paging import Pages, page_number, wanted, words
 from evalrunner.backend.web.render import HEADERS, page
+from evalrunner.backend.web.site import site
 from evalrunner.backend.wire import optional_uuid
 
 _EXPERIMENTS = 20
@@ -33,10 +35,14 @@ async def datasets(request: Request) -> Response:
 async def dataset(request: Request) -> Response:
     """A dataset: its experiments, then its examples."""
     dataset_id, search, number = wanted(request), words(request, "q"), page_number(request)
-    among = page_number(request, "e")
+    among, store, standings = page_number(request, "e"), deps(request).store, site(request).standings
+    commits = store.commits
 
     def read(connection: sqlite3.Connection) -> dict[str, Any]:
-        experiments, count = listing.experiments(connection, dataset_id, among, _EXPERIMENTS)
+        def standing(session: str) -> Standing:
+            return standings.of(connection, session, commits)
+
+        experiments, count = listing.experiments(connection, dataset_id, among, _EXPERIMENTS, standing)
         found, total = listing.examples(connection, dataset_id, search, number)
         return {
             "dataset": listing.dataset(connection, dataset_id),
@@ -47,7 +53,7 @@ async def dataset(request: Request) -> Response:
             "pages": Pages(number, listing.PAGE, total),
         }
 
-    return page(request, "dataset.html", **await deps(request).store.read(read), search=search)
+    return page(request, "dataset.html", **await store.read(read), search=search)
 
 
 async def example(request: Request) -> Response:

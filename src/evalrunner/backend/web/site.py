@@ -11,17 +11,19 @@ from starlette.requests import Request
 from evalrunner.backend.store.base import OpenStore
 from evalrunner.backend.web.digest import Digests
 from evalrunner.backend.web.door import Door
+from evalrunner.backend.web.standings import Standings
 
 T = TypeVar("T")
 
 
 class Site:
-    """The door, and the digests of experiments that were looked at."""
+    """The door, and what is remembered of experiments that were looked at."""
 
     def __init__(self, store: OpenStore, token: str) -> None:
         self.store = store
         self.door = Door(token, store.url_secret)
         self.digests = Digests(lambda: store.address, store.changes)
+        self.standings = Standings(store.changes)
 
     async def digested(self, work: Callable[[Digests], T]) -> T:
         """Run `work` over the digests, off the event loop, while nobody else uses them."""
