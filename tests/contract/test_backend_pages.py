@@ -299,6 +299,25 @@ def test_a_dataset_s_page_plans_by_the_rule_of_the_experiment_s_own(
     assert cells() == (["6", "6", "8"], False)
 
 
+def test_a_comparison_begins_with_the_key_that_both_share(
+    backend: Backend, visitor: requests.Session
+) -> None:
+    made = Made(backend)
+    session = made.session
+    fields = {"name": "other", "reference_dataset_id": made.dataset}
+    other = backend.call("POST", "/sessions", json=fields).json()["id"]
+    mine, theirs = made.run(made.examples[0]), made.run(made.examples[0], session_id=other)
+    for run, key in ((mine, "a-mine"), (mine, "shared"), (theirs, "b-theirs"), (theirs, "shared")):
+        backend.call("POST", "/feedback", json={"run_id": run, "key": key, "score": 1})
+    address = f"{backend.url}/ui/compare?a={session}&b={other}"
+
+    def shown(rest: str = "") -> list[str]:
+        return re.findall(r"by <b>([^<]+)</b>", str(visitor.get(address + rest, timeout=60).text))
+
+    assert shown() == ["shared"]
+    assert shown("&key=a-mine") == ["a-mine"]
+
+
 def test_addresses_that_the_sdk_prints_lead_to_pages(backend: Backend, visitor: requests.Session) -> None:
     made = Made(backend)
     address = f"{backend.url}/o/tenant/datasets/{made.dataset}/compare?selectedSessions={made.session}"

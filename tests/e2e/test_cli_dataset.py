@@ -95,7 +95,8 @@ def test_a_csv_and_the_list(tmp_path: Path) -> None:
     [
         ("a.jsonl", '{"inputs": {}}\n{\n{"inputs": {"x": NaN}}\n', "bad rows: line 2: not JSON"),
         ("a.csv", "q,a\n1,2\n", "say which columns are inputs (--inputs COLUMN); there are: a, q"),
-        ("a.jsonl", "", "a.jsonl is empty: nothing to push"),
+        ("a.jsonl", "", "a.jsonl has no rows: nothing to push"),
+        ("a.csv", "q,a\n", "a.csv has no rows: nothing to push"),
         ("a.xml", "", "the kinds of files are"),
     ],
 )

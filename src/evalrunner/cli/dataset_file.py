@@ -75,7 +75,7 @@ def read(path: Path, dataset: str, columns: Columns, notes: list[str] | None = N
     notes = [] if notes is None else notes
     placed = rows_of(path, notes, columns.delimiter)
     if not placed:
-        raise DataError(f"{path} is empty: nothing to push")
+        raise DataError(f"{path} has no rows: nothing to push")
     rows = _judge(path, dataset, placed, columns)
     if kept := sum(isinstance(raw, dict) and _foreign_id(raw) for _, raw in placed) if not columns.any else 0:
         notes.append(f"{path}: {kept} row(s) have an id that is no UUID; it is kept as metadata 'id'")

@@ -120,6 +120,11 @@ def means(digests: Digests, a: Scope, b: Scope, keys: list[str]) -> list[dict[st
     return digests.once(("means", a.id, b.id), lambda: [_means(digests, a, b, key) for key in keys])
 
 
+def first_key(means: list[dict[str, Any]]) -> str:
+    """Return the key to compare by if none is asked for: that with the most examples scored in both."""
+    return max(means, key=lambda told: told["n"], default={"key": ""})["key"]
+
+
 def _means(digests: Digests, a: Scope, b: Scope, key: str) -> dict[str, Any]:
     named = {"a": a.id, "b": b.id, "key": key}
     mean_a, mean_b, shared = digests.rows(_SHARED, **named)[0]

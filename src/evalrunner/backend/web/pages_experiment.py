@@ -112,13 +112,14 @@ async def compare(request: Request) -> Response:
     def summed(digests: Digests) -> dict[str, Any]:
         a, b = (digests.scope(session) for session in ids)
         keys = list(dict.fromkeys([*table.score_keys(digests, a), *table.score_keys(digests, b)]))
-        key = asked if asked in keys else next(iter(keys), "")
+        means = comparing.means(digests, a, b, keys)
+        key = asked if asked in keys else comparing.first_key(means)
         counts = comparing.counts(digests, a, b, key)
         return {
             "a": a, "b": b, "keys": keys, "key": key, "counts": counts,
             "overviews": [overview.read_overview(digests, side) for side in (a, b)],
             "latencies": [scores.latency(digests, side) for side in (a, b)],
-            "means": comparing.means(digests, a, b, keys),
+            "means": means,
             "pairs": comparing.pairs(digests, a, b, show, number),
             "pages": Pages(number, comparing.PAGE, counts[show]),
         }  # fmt: skip
