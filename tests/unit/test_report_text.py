@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from evalrunner.cli.output import Output
 from evalrunner.report.lines import clean, number, seconds
 from evalrunner.report.receipt import Books, EvaluatorEntry, ItemEntry, Receipt, WorkerEntry
 from evalrunner.report.text import plain, render
@@ -62,6 +63,25 @@ def on_terminal(shown: Receipt, width: int) -> str:
     written = console.file
     assert isinstance(written, io.StringIO)
     return written.getvalue()
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_command_is_one_line_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
+    command = (
+        "evalrunner --experiment desk-1 --target a/long/path/target.py:answer --evaluator judges.py:judge"
+    )
+    Output().show(render(receipt([item(1)], complete=False, exit_code=3, command=command)))
+    assert f"  to go on    {command}" in terminal.getvalue().splitlines()
 
 
 def test_the_verdict_comes_first() -> None:

@@ -79,7 +79,7 @@ class Output:
     def show(self, renderable: RenderableType) -> None:
         """Print something that rich can draw, as a result."""
         if not self.quiet:
-            self._console().print(_Cleaned(renderable))
+            self._console().print(_Cleaned(renderable), crop=False)
 
     def table(self, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
         """Print a table of plain cells: aligned on a terminal, complete cells in a pipe."""

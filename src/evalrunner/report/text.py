@@ -44,7 +44,8 @@ class _Page:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = max(NARROW, min(options.max_width, WIDE))
         for line in _lines(self.receipt, width, max(width, options.max_width)):
-            yield Text.assemble(*line, overflow="fold")
+            # What is too long (a command, a path) is left to the terminal to fold: so it is copied in one piece.
+            yield Text.assemble(*line, overflow="ignore", no_wrap=True)
 
 
 def render(receipt: Receipt) -> RenderableType:
