@@ -199,3 +199,14 @@ def test_ctrl_c_ends_it_at_once(backend: Backend, folder: Path) -> None:
     assert done.code == 4
     assert "error: interrupted" in done.err
     assert "Traceback" not in done.err
+
+
+def test_an_import_that_never_ends_has_the_limit_of_a_set_up(
+    backend: Backend, command: Run, folder: Path
+) -> None:
+    (folder / "hangs.py").write_text("import threading\nthreading.Event().wait()\n")
+    options = ("--target", "hangs.py:target", "--setup-timeout", "0.5", "--plan")
+    done = command("--dataset", str(backend.dataset(1).name), *options)
+    assert done.code == 2, done.err
+    assert "target and evaluators were still loading after 0.5 s (--setup-timeout)" in done.err
+    assert left(folder) == []

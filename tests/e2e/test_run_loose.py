@@ -55,6 +55,24 @@ def test_loose_traces_that_arrive_are_in_the_books(backend: Backend, run: Run, t
     assert spools(tmp_path) == []
 
 
+@pytest.mark.parametrize("live", [False, True])
+def test_what_never_ends_is_named_and_its_item_is_there_all_the_same(
+    backend: Backend, run: Run, tmp_path: Path, live: bool
+) -> None:
+    """Its end cannot come back: whoever waited for it would execute the item again and again."""
+    options: dict[str, Any] = {"env": marked(uuid.uuid4().hex), "grace": 0.2, "workers": 1, "live": live}
+    receipt = run("loose.py:never_ends", dataset=backend.dataset(2).name, **options)
+    assert (receipt.exit_code, receipt.states) == (0, {"visible": 2}), receipt.items
+    said = "\n".join(receipt.warnings)
+    assert said.count("1 child run(s) had not ended when their item did") == 2
+    assert "2 run(s) outside the items had not ended when their worker did: endless, endless" in said
+    options["experiment"] = receipt.experiment["name"]
+    again = run("loose.py:never_ends", run_dir=tmp_path / "second", **options)
+    assert (again.exit_code, again.executions) == (0, 0)
+    seen = read_experiment(backend.client, str(receipt.experiment["name"]))
+    assert (len(seen.roots), sorted(one.name for one in seen.pending)) == (2, ["endless child"] * 2)
+
+
 def test_what_a_set_up_traces_is_in_the_books_too(
     backend: Backend, run: Run, faults: Callable[..., None], tmp_path: Path
 ) -> None:

@@ -47,6 +47,7 @@ def holders(log: ExecutionLog) -> list[int]:
     [
         ("killed", "SIGKILL"),
         ("exits", "exited with status 0"),
+        ("exits_like_us", "exited with status 3"),
         ("segfaults", "SIGSEGV"),
         ("async_exits", "exited with status 0"),
     ],
@@ -256,21 +257,18 @@ def test_a_worker_that_dies_while_it_loads(
 
 
 def test_an_acknowledgment_that_comes_without_its_reports(
-    backend: Backend, start: Start, log: ExecutionLog, tmp_path: Path
+    backend: Backend, start: Start, log: ExecutionLog
 ) -> None:
     """What a worker has finished is in its spool; to cancel it would be to execute it twice."""
     experiment = backend.experiment(backend.dataset(12))
-    gate = tmp_path / "gate"
-    command = start("deadly.py:loses_its_reports", experiment, "--workers", "1", GATE=str(gate))
+    command = start("deadly.py:loses_its_reports", experiment, "--workers", "1")
     log.reach(4, command=command)
     command.signal(signal.SIGINT)
-    wait_until(lambda: "stopping" in command.said(), what="a word about the stop")
-    gate.touch()
     done = command.finish()
     assert done.code == 4, done.err
     assert "its spool is read" in done.err
     assert done.receipt["states"]["visible"] == 4, "finished, and known to be"
-    again = start("deadly.py:loses_its_reports", experiment, "--workers", "2", GATE=str(gate)).finish()
+    again = start("deadly.py:loses_its_reports", experiment, "--workers", "2").finish()
     assert again.code == 0, again.err
     whole(backend, experiment)
     assert set(log.counts().values()) == {1}, "nothing was executed twice"

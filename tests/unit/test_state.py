@@ -171,7 +171,7 @@ def test_loading_has_a_limit_and_the_run_ends_when_nobody_keeps_it() -> None:
     desk = Desk(3, 2, setup_timeout=60.0)
     assert desk.state.loading() == (0, 0.0)
     assert desk.handle(ev.Tick(), now=60.0) == []
-    why = "it was still loading after 60 s (--setup-timeout)"
+    why = "target and evaluators were still loading after 60 s (--setup-timeout)"
     out = desk.handle(ev.Tick(), now=60.1)
     assert out == [ev.KillWorker(number, f"was killed: {why}", stack=True) for number in (1, 2)]
     assert desk.handle(ev.Tick(), now=70.0) == []

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from evalrunner.errors import IllegalTransition
-from evalrunner.protocol.worker import COULD_NOT_START, TABLE, WorkerState, check, exit_reason
+from evalrunner.protocol.worker import COULD_NOT_START, GAVE_UP, TABLE, WorkerState, check, exit_reason
 
 W = WorkerState
 LIVING = [W.STARTING, W.READY, W.BUSY, W.DRAINING, W.DRAINED]
@@ -60,7 +60,8 @@ def test_every_state_is_reachable_and_can_end() -> None:
         (None, "still running"),
         (0, "exited with status 0"),
         (1, "exited with status 1"),
-        (COULD_NOT_START, "could not start"),
+        (COULD_NOT_START, "exited with status 3"),
+        (GAVE_UP, "exited with status 4; if it gave up, why is in its log"),
         (-signal.SIGKILL, "killed by SIGKILL"),
         (-signal.SIGSEGV, "killed by SIGSEGV"),
         (-signal.SIGTERM, "killed by SIGTERM"),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+import signal
 import sys
 from typing import Annotated, Any
 
@@ -120,3 +121,6 @@ def main() -> None:
         sys.exit(int(ExitCode.INTERRUPTED))
     except Exception as error:
         sys.exit(int(failure(error, {})))
+    finally:
+        # Everything is said, and the exit code is known: a Ctrl-C that comes late must not change it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -151,13 +151,15 @@ class TraceBook:
         with self._lock:
             self._items.pop(trace.run_id, None)
 
-    def flush_loose(self) -> None:
-        """Emit what lies in loose runs, as it stands."""
+    def flush_loose(self) -> list[str]:
+        """Emit what lies in loose runs, as it stands; return the names of these runs, which have no end."""
         with self._lock:
             left = [run for run in self._loose.values() if run.main or run.big]
             self._loose.clear()
+            names = [str(run.main.get("name", run.id)) for run in left]
         if left:
             self._emit([run.operation() for run in left])
+        return names
 
     # -- OperationSink -------------------------------------------------------------------------------
 

@@ -213,7 +213,7 @@ class Ack:
     Attributes:
         outside: clients that the target has made for itself; what they sent is in no book.
         undelivered: records that are in the spool and not accepted; the supervisor sends them on.
-        trouble: what the target's tear-down raised, one line, or "".
+        trouble: what the target's tear-down raised, and which runs outside the items have no end, one line, or "".
         produced, accepted, refused, loose: how many it has reported to each book in its life.
     """
 

@@ -18,9 +18,8 @@ from evalrunner.errors import IllegalTransition
 #: Exit status of a worker that could not start (its target does not import, say): do not restart it.
 COULD_NOT_START = 3
 #: Exit status of a worker that ended itself because it could not go on (its spool cannot be written, say). Why, it
-#: says with its last message; the status is for the case that not even that gets out.
+#: says with its last message; the status is for the case that not even that gets out. A target may use it too.
 GAVE_UP = 4
-_NAMED = {COULD_NOT_START: "could not start", GAVE_UP: "ended itself; why is in its log"}
 
 
 @dataclass(frozen=True)
@@ -95,6 +94,7 @@ def exit_reason(exitcode: int | None) -> str:
         except ValueError:
             name = f"signal {-exitcode}"
         return f"killed by {name}"
-    if exitcode in _NAMED:
-        return _NAMED[exitcode]
-    return f"exited with status {exitcode}"
+    # No status says by itself that it is one of ours: a target may end its process with any.
+    return f"exited with status {exitcode}" + (
+        "; if it gave up, why is in its log" if exitcode == GAVE_UP else ""
+    )

@@ -149,6 +149,8 @@ class Supervisor:
             self._take(ev.WorkerReady(number, message.concurrency))
             self._begin_once(message.evaluators)
         elif isinstance(message, StartFailed):
+            if self._state.workers[number].state is WorkerState.STARTING:
+                self._p.crew.members[number].killed_for = "could not start"
             self._take(ev.WorkerCouldNotStart(number, message.error, message.sure))
         elif isinstance(message, Leaving):
             self._p.crew.members[number].killed_for = f"ended itself: {message.why}"

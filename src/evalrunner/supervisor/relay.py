@@ -22,6 +22,9 @@ from evalrunner.delivery.transport import HttpTransport
 from evalrunner.protocol.loose import LooseState
 from evalrunner.supervisor.events import Event, LooseNews, SentOn
 
+#: Seconds for which a request under way is waited for at the end: everybody waits for the command then.
+PATIENCE = 3.0
+
 
 @dataclass(frozen=True)
 class _Place:
@@ -87,9 +90,9 @@ class Relay:
         return self._sender is not None and self._sender.pending > 0
 
     def stop(self) -> None:
-        """Stop; what is unsent stays in its spool."""
+        """Stop; what is unsent stays in its spool, and what a silent service has in its hands is sent again."""
         if self._sender is not None:
-            self._sender.stop()
+            self._sender.stop(PATIENCE)
         self._open.close()
 
     def _start(self) -> Sender:

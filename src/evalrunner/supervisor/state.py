@@ -362,7 +362,7 @@ class SupervisorState:
         if worker.state is W.STARTING:
             late = self._now - worker.born > self.policy.setup_timeout
             return (
-                f"it was still loading after {self.policy.setup_timeout:g} s (--setup-timeout)"
+                f"target and evaluators were still loading after {self.policy.setup_timeout:g} s (--setup-timeout)"
                 if late
                 else None
             )

@@ -45,9 +45,9 @@ class Early:
         for operations in waiting:
             emit(operations)
 
-    def flush(self) -> None:
-        """Emit what has not ended, as it stands."""
-        self._book.flush_loose()
+    def flush(self) -> list[str]:
+        """Emit what has not ended, as it stands; return the names of these runs."""
+        return self._book.flush_loose()
 
     def _take(self, operations: list[Operation]) -> None:
         with self._lock:

@@ -377,7 +377,8 @@ def describe(trace: ItemTrace, warnings: list[str], seconds: float) -> dict[str,
     troubles = [f"run {run.main.get('name')}: {run.trouble}" for run in trace.runs.values() if run.trouble]
     return {
         "scored": trace.task is not None,
-        "runs": [str(trace.run_id)] if trace.task is not None else [str(run.id) for run in own],
+        # What has not ended is in the warnings, and not waited for: the item would be executed again and again.
+        "runs": [str(run.id) for run in own if run.ended] if trace.task is None else [str(trace.run_id)],
         "others": [str(run.id) for run in trace.others()],
         "feedback": trace.scores,
         "error": _one_line(root.error) if root is not None and root.error else None,

@@ -125,8 +125,7 @@ async def _work(
     early.open(shop.outlet.publish_loose)
     await asyncio.gather(*(Lane(number, shop).run() for number in range(concurrency)))
     trouble = await _tear_down(stack)
-    early.flush()
-    await asyncio.to_thread(_drain, order, shop, reporter, trouble)
+    await asyncio.to_thread(_drain, order, shop, reporter, early, trouble)
 
 
 async def _tear_down(stack: AsyncExitStack) -> str:
@@ -264,10 +263,19 @@ def _open_outlet(order: WorkerOrder, begin: Begin, reporter: Reporter, send: Sen
     )
 
 
-def _drain(order: WorkerOrder, shop: Workshop, reporter: Reporter, trouble: str) -> None:
+def _drain(order: WorkerOrder, shop: Workshop, reporter: Reporter, early: Early, trouble: str) -> None:
     """Bring everything out of this process, for at most the grace period, and acknowledge."""
     outside = drain_foreign_clients(order.config.grace)
-    shop.book.flush_loose()
+    endless = _endless(early.flush() + shop.book.flush_loose())
     undelivered = shop.outlet.drain(order.config.grace)
     shop.outlet.close()
-    reporter.close(outside, undelivered, trouble)
+    reporter.close(outside, undelivered, "; ".join(filter(None, [trouble, endless])))
+
+
+def _endless(names: list[str]) -> str:
+    """Say which traces outside the items will never have an end: the process in which they go on ends here."""
+    if not names:
+        return ""
+    return (
+        f"{len(names)} run(s) outside the items had not ended when their worker did: {', '.join(names[:5])}"
+    )

@@ -11,7 +11,7 @@ from typing import Any
 
 from langsmith import Client, traceable
 from langsmith.run_helpers import get_current_run_tree
-from langsmith.run_trees import get_cached_client
+from langsmith.run_trees import RunTree, get_cached_client
 
 
 @traceable
@@ -38,6 +38,17 @@ def _in_a_thread(item: int) -> None:
     thread = threading.Thread(target=loose_work, args=(f"{os.environ['MARKER']}-{item}",))
     thread.start()
     thread.join()
+
+
+def never_ends(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Begin a child run and a run elsewhere; neither ever ends."""
+    run = get_current_run_tree()
+    assert run is not None
+    run.create_child("endless child").post()
+    thread = threading.Thread(target=RunTree(name="endless", ls_client=run.client).post)
+    thread.start()
+    thread.join()
+    return {"done": inputs["i"]}
 
 
 def background(inputs: dict[str, Any]) -> dict[str, Any]:

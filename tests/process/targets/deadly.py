@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evalrunner.protocol.messages import Message, Report
+from evalrunner.worker.inbox import Inbox
 from evalrunner.worker.reporter import Reporter
 
 CULPRIT = 3
@@ -56,6 +57,7 @@ def _out_of_memory() -> None:
 
 killed = _with(_out_of_memory)
 exits = _with(lambda: os._exit(0))
+exits_like_us = _with(lambda: os._exit(3))
 segfaults = _with(lambda: ctypes.string_at(0))
 loops = _with(_forever)
 
@@ -110,13 +112,16 @@ def waits_the_first_time(inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def loses_its_reports(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Wait for the file that GATE names, in a worker whose reports no longer arrive."""
-    if inputs["i"] == CULPRIT:
+    """Wait, at the third item, for the order to stop, in a worker whose reports no longer arrive."""
+    culprit = inputs["i"] == CULPRIT
+    if culprit:
         for one in [found for found in gc.get_objects() if type(found) is Reporter]:
             _swallow_reports(one)
     note(inputs["i"])
-    while inputs["i"] >= CULPRIT and not Path(os.environ["GATE"]).exists():
-        time.sleep(0.005)
+    if culprit:
+        (inbox,) = [found for found in gc.get_objects() if type(found) is Inbox]
+        while not inbox._closed:
+            time.sleep(0.005)
     return {"i": inputs["i"]}
 
 
