@@ -24,6 +24,8 @@ from typing import Any
 import cloudpickle
 from langsmith import Client
 
+from evalrunner.remade import REMADE
+
 
 def dumps(each: Any) -> bytes:
     """Return the bytes of an object, for `pickle.loads` in a worker.
@@ -179,6 +181,7 @@ _MADE: dict[type, Callable[[Any], Any]] = {
     threading.local: _afresh(threading.local),
     contextvars.ContextVar: _remade_variable,
     Client: _remade_client,
+    **REMADE,
 }
 
 

@@ -6,8 +6,11 @@ import importlib.util
 import logging
 import os
 import pickle
+import queue
+import ssl
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,7 +90,7 @@ print((asyncio.run(answer) if inspect.isawaitable(answer) else answer)["sum"])
 KINDS = [
     "lambda", "function", "closure", "class", "instance with a lock", "traced",
     "closure over an RLock", "closure over a Condition", "closure over a handler", "async traced", "pydantic inside",
-    "decorated", "client",
+    "decorated", "client", "HTTP client", "singledispatch", "environment",
 ]  # fmt: skip
 
 
@@ -143,3 +146,40 @@ def test_a_log_file_is_opened_again_at_its_end(tmp_path: Path) -> None:
     for each in (handler, again):
         each.close()
     assert (tmp_path / "log").read_text() == "before\nafter\n"
+
+
+def test_tls_settings_are_those_of_the_script() -> None:
+    usual, lenient = ssl.create_default_context(), ssl.create_default_context()
+    lenient.check_hostname, lenient.verify_mode = False, ssl.CERT_NONE
+    lenient.minimum_version = ssl.TLSVersion.TLSv1_3
+    for each in (usual, lenient):
+        again = pickle.loads(pickle_objects(each, [], []))[0]
+        for name in (
+            "check_hostname",
+            "verify_mode",
+            "verify_flags",
+            "options",
+            "minimum_version",
+            "protocol",
+        ):
+            assert getattr(again, name) == getattr(each, name)
+        assert again.get_ca_certs() == each.get_ca_certs()
+
+
+def test_weak_references_point_to_what_is_carried_with_them() -> None:
+    kept = factor(2)
+    weak = weakref.WeakSet([kept]), weakref.WeakValueDictionary({"kept": kept}), weakref.ref(kept)
+    again, (members, named, reference) = pickle.loads(pickle_objects((kept, weak), [], []))[0]
+    assert list(members) == [again]
+    assert dict(named) == {"kept": again}
+    assert reference() is again
+    gone = weakref.ref(factor(3))
+    assert pickle.loads(pickle_objects(gone, [], []))[0]() is None
+
+
+def test_the_content_of_a_queue_that_cannot_be_read_is_not_left_behind_silently() -> None:
+    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+    assert pickle.loads(pickle_objects(waiting, [], []))[0].empty()
+    waiting.put(1)
+    with pytest.raises(TargetError, match="holds 1"):
+        pickle_objects(holding(waiting), [], [])

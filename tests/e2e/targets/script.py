@@ -6,13 +6,16 @@ import asyncio
 import functools
 import json
 import logging
+import os
 import sqlite3
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import httpx
 import langsmith
 import pydantic
 
@@ -114,6 +117,33 @@ def with_client(inputs: JSON) -> JSON:
     return {"sum": helper(inputs["i"]), "url": CLIENT.api_url}
 
 
+ENVIRON = os.environ
+HTTP = httpx.Client(base_url="http://127.0.0.1:9")
+KEPT = Model()
+REMEMBERED = weakref.WeakKeyDictionary({KEPT: OFFSET})
+
+
+def with_http(inputs: JSON) -> JSON:
+    """Have a client as OpenAI's SDK has one in it: TLS settings, locks, a pool."""
+    return {"sum": helper(inputs["i"]), "to": str(HTTP.base_url)}
+
+
+@functools.singledispatch
+def dispatching(inputs: Any) -> JSON:
+    """Be chosen by the type of what is given."""
+    return {"sum": 0, "type": str(type(inputs))}
+
+
+@dispatching.register(dict)
+def _(inputs: JSON) -> JSON:
+    return {"sum": inputs["i"] + REMEMBERED[KEPT]}
+
+
+def with_environment(inputs: JSON) -> JSON:
+    """Ask the environment by a name of its own: it must be the one of the process that asks."""
+    return {"sum": helper(inputs["i"]) if ENVIRON is os.environ else 0}
+
+
 def inside(thing: Any) -> Any:
     """Make a closure over a lock that must be there, and must open."""
 
@@ -168,6 +198,9 @@ TARGETS = {
     "pydantic inside": pydantic_inside,
     "decorated": decorated,
     "client": with_client,
+    "HTTP client": with_http,
+    "singledispatch": dispatching,
+    "environment": with_environment,
     "closure over a database": holding(sqlite3.connect(":memory:")),
     "closure over a thread": holding(threading.Thread()),
     "closure over a generator": holding(number for number in range(3)),
