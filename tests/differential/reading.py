@@ -14,7 +14,17 @@ from langsmith.schemas import Feedback, Run
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _ORDER = re.compile(r"[0-9]{8}T[0-9]{12}Z")
-_FLEETING = ("start_time", "end_time", "time", "dotted_order", "session_name", "experiment", "presigned_url")
+#: The revision is `git describe`, which says something else once a file is edited.
+_FLEETING = (
+    "start_time",
+    "end_time",
+    "time",
+    "dotted_order",
+    "session_name",
+    "experiment",
+    "presigned_url",
+    "revision_id",
+)
 _FRAME = re.compile(r'\s*File "([^"]+)", line (\d+), in (\S+)')
 
 

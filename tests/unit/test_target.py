@@ -14,6 +14,7 @@ from langchain_core.runnables import RunnableLambda
 from langsmith import traceable
 from langsmith.run_helpers import tracing_context
 from langsmith.schemas import LangSmithInfo
+from pydantic import RootModel
 
 from evalrunner.delivery.sdk import RecordingClient
 from evalrunner.delivery.traces import CURRENT, ItemTrace, TraceBook
@@ -22,6 +23,10 @@ from evalrunner.worker.containing import Aborted
 from evalrunner.worker.home import Home
 from evalrunner.worker.setting_up import set_up
 from evalrunner.worker.target import Target
+
+
+class Numbers(RootModel[list[int]]):
+    """A model without fields of its own."""
 
 
 class Stage:
@@ -127,6 +132,22 @@ def test_every_kind_of_target_makes_one_root_run(target: Any, is_async: bool, na
 
 def test_an_answer_that_is_no_dict_becomes_one() -> None:
     assert outputs(Stage().run(lambda inputs: 7)) == b'{"output":7}'
+
+
+@pytest.mark.parametrize("traced_again", [False, True], ids=["sync", "awaited later"])
+def test_a_model_that_is_dumped_as_no_dict_is_an_answer_too(traced_again: bool) -> None:
+    """The SDK raises "'list' object has no attribute 'get'" in the middle of ending the run."""
+
+    async def later(inputs: dict[str, int]) -> Any:
+        return Numbers([inputs["x"]])
+
+    def target(inputs: dict[str, int]) -> Any:
+        return later(inputs) if traced_again else Numbers([inputs["x"]])
+
+    stage = Stage()
+    item = stage.run(target)
+    assert outputs(item) == b'{"output":[3]}'
+    assert stage.ended == [item.run_id]
 
 
 def test_inputs_are_recorded_wherever_the_target_wants_them() -> None:

@@ -95,8 +95,20 @@ class RootRun:
             self.context.run(self._entered.__exit__, None, None, None)
         if self._process is not None:
             handle_container_end(self._container, outputs, error, self._process)
-        else:
+            return
+        try:
             container_end(self._container, outputs, error)
+        except AttributeError:  # it takes what a model is dumped as for a dict, and asks that for its usage
+            dumped = _dumped(outputs)
+            if dumped is None or isinstance(dumped, dict):
+                raise
+            container_end(self._container, {"output": dumped}, error)
+
+
+def _dumped(outputs: Any) -> Any:
+    """Return what the SDK takes a model for: of pydantic's `RootModel` it may be a list, or a text."""
+    dump = getattr(outputs, "model_dump", None)
+    return dump(exclude_none=True, mode="json") if callable(dump) else None
 
 
 def _enter(tree: RunTree, metadata: dict[str, Any], tags: list[str]) -> None:
