@@ -265,6 +265,16 @@ def test_what_was_produced_comes_back_whole_after_reopening(ledger: Ledger, path
     again.close()
 
 
+def test_what_a_worker_held_when_the_run_was_stopped_is_not_its_work(ledger: Ledger) -> None:
+    fill(ledger, 2)
+    with ledger.transaction():
+        for item in (1, 2):
+            ledger.move(item, S.LEASED, token=item, attempt=1, session=1, worker=4)
+        ledger.produced(made(1, 1), 4)
+        ledger.move(2, S.CANCELLED)
+    assert ledger.items_made_by(4) == 1
+
+
 def test_a_move_touches_one_item_and_leaves_what_it_does_not_name(ledger: Ledger) -> None:
     fill(ledger, 2)
     ledger.produced(made(1), 1)

@@ -288,8 +288,9 @@ class Ledger:
 
     def items_made_by(self, worker: int) -> int:
         """Return how many items count as made by a worker."""
-        row = self._db.execute("SELECT count(*) FROM items WHERE worker = ?", (worker,)).fetchone()
-        return int(row[0])
+        # What it held when the run was stopped still names it.
+        sql = "SELECT count(*) FROM items WHERE worker = ? AND state <> ?"
+        return int(self._db.execute(sql, (worker, int(ItemState.CANCELLED))).fetchone()[0])
 
 
 def peek(path: Path, key: str) -> Any:
