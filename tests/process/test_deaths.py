@@ -243,6 +243,18 @@ def test_two_signals_end_it_now(backend: Backend, start: Start, log: ExecutionLo
     assert sum(count - 1 for count in log.counts().values()) <= 2
 
 
+def test_a_signal_while_the_whole_is_judged(backend: Backend, start: Start, log: ExecutionLog) -> None:
+    experiment = backend.experiment(backend.dataset(3))
+    judge = ("--summary-evaluator", str(Path(__file__).parent / "targets" / "deadly.py:never_judges"))
+    command = start("deadly.py:exits", experiment, "--workers", "1", *judge)
+    wait_until(lambda: any(line.event == "judging" for line in log.lines()), what="the summary")
+    command.signal(signal.SIGINT)
+    done = command.finish()
+    assert done.code == 5, done.err
+    (error,) = done.receipt["evaluator_errors"]
+    assert error["error"] == "it was interrupted; the same command runs them again"
+
+
 def test_a_worker_that_dies_while_it_loads(
     backend: Backend, start: Start, log: ExecutionLog, tmp_path: Path
 ) -> None:

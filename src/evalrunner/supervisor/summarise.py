@@ -55,7 +55,8 @@ def summarise(
         process.close()
         engine.end_orphans()
     if answer is None:
-        return Summary(errors={"process": f"it {how}; see {log}"})
+        interrupted = "it was interrupted; the same command runs them again"
+        return Summary(errors={"process": interrupted if stop_asked() else f"it {how}; see {log}"})
     there = {score.id for score in readback.session_scores()} if answer.scores else set()
     scores = {key: {**score, "visible": score["id"] in there} for key, score in answer.scores.items()}
     return Summary(scores, answer.errors)

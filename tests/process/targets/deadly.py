@@ -79,6 +79,13 @@ async def blocks_the_loop(inputs: dict[str, Any]) -> dict[str, Any]:
     return {"i": inputs["i"]}
 
 
+def never_judges(outputs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Hang over the whole experiment."""
+    note("all", "judging")
+    _asleep()
+    return {}
+
+
 def waits(inputs: dict[str, Any]) -> dict[str, Any]:
     """Wait for the file that GATE names; the first five go through."""
     note(inputs["i"])
