@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,3 +150,43 @@ def test_scores_that_cannot_be_read_are_the_items_reason_and_are_not_made_again(
     again = Command(arguments, cwd=tmp_path, env=env).finish()
     assert (again.code, again.receipt["executions"]) == (0, 0), again.err
     assert len(log.begun()) == 3
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ("SET body = 5", "LangSmith answers 500 to GET /feedback"),
+        ("SET body = x'ff'", "LangSmith failed: Expecting value"),
+    ],
+)
+def test_one_run_whose_scores_cannot_be_read_for_ever_holds_up_no_other(
+    damage: str, told: str, tmp_path: Path, log: ExecutionLog
+) -> None:
+    with backend_in(tmp_path / "backend") as own:
+        name = own.experiment(own.dataset(4))
+        env = own.environment(EXECUTIONS=str(log.path))
+        arguments = ["--experiment", name, "--workers", "1", "--visible-deadline", "1", "--json"]
+        arguments += ["--target", f"{TARGETS}/kinds.py:sync", "--evaluator", f"{TARGETS}/judges.py:right"]
+        first = Command([*arguments, "--limit", "3"], cwd=tmp_path, env=env).finish()
+        assert first.code == 0, first.err
+        torn = first.receipt["items"][1]["run_id"]
+        with contextlib.closing(sqlite3.connect(tmp_path / "backend" / "store.sqlite")) as store, store:
+            store.execute(f"UPDATE feedback {damage} WHERE run_id = ?", [torn])
+        # The other items go on, here and from a folder that knows nothing.
+        for folder, executed in ((tmp_path, 1), (tmp_path / "elsewhere", 0)):
+            folder.mkdir(exist_ok=True)
+            done = Command(arguments, cwd=folder, env=env).finish()
+            assert done.code == 3, (done.code, done.out, done.err)
+            assert (done.code, done.receipt["executions"], done.receipt["scored"]) == (3, executed, 0), (
+                done.err
+            )
+            (item,) = (one for one in done.receipt["items"] if one["state"] == "not visible")
+            assert item["run_id"] == torn
+            assert told in item["reason"]
+            assert done.receipt["verdict"].startswith(
+                "Not complete: 3 of 4 items are visible; 1 not visible."
+            )
+            (row,) = done.receipt["evaluators"]
+            assert (row["n"], row["missing"]) == (3, 1)
+            assert done.receipt["duplicates"] == []
+        assert len(log.begun()) == 4

@@ -71,6 +71,20 @@ def test_a_mended_judge_scores_what_it_failed_on_and_nothing_else(
     assert (elsewhere.exit_code, elsewhere.executions, elsewhere.scored) == (0, 0, 0)
 
 
+def test_an_error_that_another_folder_has_mended_is_said_no_more(
+    backend: Backend, run: Run, tmp_path: Path
+) -> None:
+    first = run("judging.py:target", JUDGE, EXACT, dataset=backend.dataset(3).name)
+    name = first.experiment["name"]
+    (tmp_path / "mended").touch()
+    elsewhere = run("judging.py:target", JUDGE, EXACT, experiment=name, run_dir=tmp_path / "elsewhere")
+    assert (elsewhere.exit_code, elsewhere.evaluator_errors) == (0, [])
+    again = run("judging.py:target", JUDGE, EXACT, experiment=name)
+    assert (again.exit_code, again.scored, again.evaluator_errors) == (0, 0, []), again.verdict
+    row = entries(again)["answer_quality"]
+    assert (row.n, row.errors, row.missing) == (3, 0, 0)
+
+
 def test_one_that_still_fails_fails_again_and_nothing_grows(
     backend: Backend, run: Run, tmp_path: Path
 ) -> None:

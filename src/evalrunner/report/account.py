@@ -19,6 +19,7 @@ from evalrunner.report.receipt import Books, EvaluatorErrors, ItemEntry, Receipt
 from evalrunner.report.verdict import judge
 from evalrunner.supervisor.plan import read_assignment
 from evalrunner.supervisor.session import Outcome
+from evalrunner.verify.apart import read_scores
 from evalrunner.verify.reconcile import Assignment
 
 S = ItemState
@@ -167,9 +168,10 @@ def _scoreboard(outcome: Outcome, items: list[ItemEntry], rows: list[ItemRow]) -
         if row.item in outcome.scores and item.state in _THERE and row.scoring is None
     }
     board.add((run_id, score) for run_id, scores in read.items() for score in scores)
-    left = [one.run_id for one in judged if one.run_id not in read]
+    known = {run.id for run, _ in outcome.plan.unreadable.values()}  # as the item itself says
+    left = [one.run_id for one in judged if one.run_id not in read and one.run_id not in known]
     try:
-        board.add((score.run_id or "", score) for score in outcome.readback.scores(left))
+        scores, unreadable = read_scores(outcome.readback, left)
     except Exception as error:
         if not read:
             # Everything is delivered and was read back; only its summary must wait for the next look.
@@ -179,6 +181,12 @@ def _scoreboard(outcome: Outcome, items: list[ItemEntry], rows: list[ItemRow]) -
             f"the scores of up to {len(left)} item(s) could not be read and count as missing ({type(error).__name__})"
         )
         return board, True
+    board.add((score.run_id or "", score) for score in scores)
+    if unreadable:
+        outcome.warnings.append(
+            f"the scores of {len(unreadable)} item(s) could not be read and count as missing: "
+            f"{next(iter(unreadable.values()))}"
+        )
     outcome.warnings.extend(f"evaluator {name} gave no score on any item" for name in board.speechless())
     return board, True
 

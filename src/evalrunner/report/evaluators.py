@@ -71,6 +71,8 @@ class Scoreboard:
         self._guessed = guessed or {}
         self._place = {item.run_id: place for place, item in enumerate(items)}
         self._keys: defaultdict[str, _Key] = defaultdict(_Key)
+        #: Who has a score on which item.
+        self._spoke: set[tuple[int, str]] = set()
         #: Errors that are not in our books: (item, whose, text) -> key. The SDK may record one twice.
         self._foreign: dict[tuple[int, str, str], str] = {}
         #: Feedback that no evaluator gave: key -> how much of it.
@@ -93,6 +95,8 @@ class Scoreboard:
         key.add(place, score)
         if who:
             key.authors.add(who)
+            if not score.failed:
+                self._spoke.add((place, who))
         if score.failed and who not in {each.name for each in item.evaluated}:
             self._foreign[(place, who or score.key, score.comment or "an error without a text")] = score.key
 
@@ -141,7 +145,7 @@ class Scoreboard:
         silent = {
             place
             for place, item in enumerate(self._items)
-            if place not in key.scored and place not in failed and self._ran(item, key.authors)
+            if place not in key.scored and place not in failed and self._ran(item, key.authors, name)
         }
         n = len(key.scored)
         return EvaluatorEntry(
@@ -157,16 +161,18 @@ class Scoreboard:
         )
 
     @staticmethod
-    def _ran(item: Judged, authors: set[str]) -> bool:
+    def _ran(item: Judged, authors: set[str], name: str) -> bool:
         """Whether an evaluator of a key ran on an item, and gave nothing under it."""
-        return any(each.name in authors and each.error is None for each in item.evaluated)
+        given = [each.keys for each in item.evaluated if each.name in authors and each.error is None]
+        return bool(given) and not any(name in keys for keys in given)
 
     def errors(self) -> list[EvaluatorErrors]:
         """Return every error of an evaluator, the most frequent first, with the items that it was raised on."""
         groups: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-        for item in self._items:
+        for place, item in enumerate(self._items):
             for each in item.evaluated:
-                if each.error is not None:
+                # A score of its own that stands there has taken the error's place: another folder's.
+                if each.error is not None and (place, each.name) not in self._spoke:
                     groups[(each.name, each.error)].append(item.label)
         for (place, who, text), name in self._foreign.items():
             # A later score of the same evaluator, or under the same key, has taken the error's place.

@@ -17,6 +17,7 @@ _LEFT = ("ended in an error (not run again: --retry-errors)",) * 2
 _TORN = ("lacks a part of its trace", "lack parts of their traces")
 _SCORE = ("lacks scores: it is scored, not executed", "lack scores: they are scored, not executed")
 _UNSENT = ("was refused in part, and is left as it is", "were refused in part, and are left as they are")
+_UNREAD = ("has scores that cannot be read", "have scores that cannot be read")
 _COMPLETE = ("is complete", "are complete")
 
 
@@ -46,6 +47,7 @@ def _counts(outcome: Outcome) -> Iterator[tuple[str, int]]:
     counts[_TORN] = len(plan.missing) - counts[_NO_RUN] - counts[_AGAIN]
     counts[_SCORE] = len(plan.score)
     counts[_UNSENT] = len(plan.unsent)
+    counts[_UNREAD] = len(plan.unreadable)
     counts[_LEFT] = sum(run.error is not None for run in plan.complete.values())
     counts[_COMPLETE] = len(plan.complete) - counts[_LEFT]
     yield from ((words[count > 1], count) for words, count in counts.items() if count)

@@ -1,28 +1,14 @@
-"""One look at the experiment for many items: what came back, and what the others lack.
-
-A service that fails for ever at one run or its scores must not hide the others: where it answers, and not
-for these items, they are asked for in halves, until it is known which it is.
-"""
+"""One look at the experiment for many items: what came back, and what the others lack."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from uuid import UUID
+from functools import reduce
+from operator import or_
 
-from langsmith.utils import (
-    LangSmithAuthError,
-    LangSmithConnectionError,
-    LangSmithError,
-    LangSmithRateLimitError,
-    LangSmithRequestTimeout,
-)
-
+from evalrunner.verify.apart import FAILURE, OUTAGE, culprits
 from evalrunner.verify.readback import ReadBack, Score
-from evalrunner.verify.service import failure
-
-#: Failures that are not about what was asked for.
-_OUTAGE = (LangSmithConnectionError, LangSmithRequestTimeout, LangSmithRateLimitError, LangSmithAuthError)
-_NOBODY = str(UUID(int=0))
 
 
 @dataclass(frozen=True)
@@ -57,34 +43,20 @@ def look(readback: ReadBack, batch: dict[int, Wanted]) -> Found:
     Raises:
         Exception: the experiment cannot be read at the moment, whoever is asked for.
     """
+    found: list[Found] = []
+
+    def ask(items: Sequence[int]) -> None:
+        found.append(_look(readback, {item: batch[item] for item in items}))
+
     try:
-        return _look(readback, batch)
-    except _OUTAGE:
+        ask(list(batch))
+    except OUTAGE:
         raise
-    except LangSmithError as error:
-        # If this fails too, the service is at fault, and not what was asked for.
-        readback.seen([_NOBODY])
-        list(readback.scores([_NOBODY]))
-        return _apart(readback, batch, error)
-
-
-def _apart(readback: ReadBack, batch: dict[int, Wanted], error: LangSmithError) -> Found:
-    if len(batch) == 1:
-        return Found(holes={item: _unreadable(error) for item in batch}, unreadable=frozenset(batch))
-    items = list(batch.items())
-    found = Found()
-    for half in (dict(items[: len(items) // 2]), dict(items[len(items) // 2 :])):
-        try:
-            found |= _look(readback, half)
-        except _OUTAGE:
-            raise
-        except LangSmithError as again:
-            found |= _apart(readback, half, again)
-    return found
-
-
-def _unreadable(error: LangSmithError) -> str:
-    return f"accepted, and it cannot be read back: LangSmith {failure(error)}"
+    except FAILURE as error:
+        holes = culprits(readback, ask, list(batch), error)
+        told = {item: f"accepted, and it cannot be read back: {why}" for item, why in holes.items()}
+        found.append(Found(holes=told, unreadable=frozenset(told)))
+    return reduce(or_, found)
 
 
 def _look(readback: ReadBack, batch: dict[int, Wanted]) -> Found:

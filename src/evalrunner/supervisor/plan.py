@@ -38,6 +38,8 @@ class Plan:
         missing: (example id, repetition) that will be executed.
         unsent: (example id, repetition) whose run is there and whose trace is not whole, because a part of it
             was refused for good: it stays in the spool, and to execute it again would only add a second run.
+        unreadable: (example id, repetition) whose run is there and at whose scores the service fails, with what it
+            does: whether it lacks any cannot be known.
         score: (example id, repetition) whose run is there and lacks scores: it is scored, and not executed.
         stale: for complete ones: records of errors that a later score has made untrue.
         why: for missing ones that have a run nevertheless: why it does not count.
@@ -48,6 +50,7 @@ class Plan:
     complete: dict[Key, RootRun] = field(default_factory=dict)
     missing: list[Key] = field(default_factory=list)
     unsent: list[Key] = field(default_factory=list)
+    unreadable: dict[Key, tuple[RootRun, str]] = field(default_factory=dict)
     score: dict[Key, tuple[RootRun, Scoring]] = field(default_factory=dict)
     stale: dict[Key, Scoring] = field(default_factory=dict)
     why: dict[Key, str] = field(default_factory=dict)
@@ -103,7 +106,7 @@ def make_plan(
     roots = list(readback.roots()) if scope.session is not None else []
     attempts = ledger.attempts()
     found = read_assignment(scope, examples, roots, attempts)
-    lacking = find_lacking(scope, found.runs.values(), ledger, readback, evaluators)
+    lacking, unreadable = find_lacking(scope, found.runs.values(), ledger, readback, evaluators)
     torn = _torn(found, ledger, readback)
     for repetition in range(scope.repetitions):
         for example in examples:
@@ -119,6 +122,8 @@ def make_plan(
             elif run.id in torn:
                 plan.missing.append(key)
                 plan.why[key] = "parts of its trace were accepted and do not come back"
+            elif run.id in unreadable:
+                plan.unreadable[key] = (run, f"its scores cannot be read back: {unreadable[run.id]}")
             elif run.id in lacking and lacking[run.id].evaluators:
                 plan.score[key] = (run, lacking[run.id])
             else:
@@ -165,9 +170,9 @@ def _torn(found: Assignment, ledger: Ledger, readback: ReadBack) -> dict[str, It
 
 
 def write_plan(ledger: Ledger, plan: Plan, at: float) -> None:
-    """Bring the ledger into line with the plan: what is missing is AVAILABLE, the rest is VISIBLE."""
+    """Bring the ledger into line with the plan: what is missing is AVAILABLE, what can be read is VISIBLE."""
     with ledger.transaction():
-        ledger.add_items([*plan.complete, *plan.missing, *plan.score])
+        ledger.add_items([*plan.complete, *plan.missing, *plan.score, *plan.unreadable])
         missing = set(plan.missing)
         told: list[tuple[float, int | None, int | None, int | None, str]] = []
         moves: list[tuple[int, ItemState, dict[str, Any]]] = []
@@ -182,6 +187,11 @@ def write_plan(ledger: Ledger, plan: Plan, at: float) -> None:
                 fields["scoring"] = None
                 moves.append((row.item, S.AVAILABLE, fields))
                 told.append((at, row.item, None, row.token, f"was {row.state.name}; to be executed (again)"))
+            elif key in plan.unreadable:
+                run, why = plan.unreadable[key]
+                moves.append(
+                    (row.item, S.NOT_VISIBLE, {**_taken_by(row, run), "reason": why, "scoring": None})
+                )
             elif key in plan.complete and not _stands(row, plan.complete[key]):
                 run = plan.complete[key]
                 fields = {**_taken_by(row, run), "reason": None, "scoring": None}

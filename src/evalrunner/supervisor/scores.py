@@ -18,6 +18,7 @@ from langsmith.utils import LangSmithNotFoundError
 from evalrunner.ledger.ledger import ItemRow, Ledger
 from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.supervisor.experiment import FACTS, Scope
+from evalrunner.verify.apart import read_scores
 from evalrunner.verify.lacking import Scoring, scoring
 from evalrunner.verify.readback import ReadBack, RootRun, Score
 
@@ -27,35 +28,39 @@ Turns = Mapping[str, Evaluated]
 
 def find_lacking(
     scope: Scope, runs: Iterable[RootRun], ledger: Ledger, readback: ReadBack, evaluators: Iterable[str]
-) -> dict[str, Scoring]:
-    """Return, for every run that lacks scores of these evaluators, what is to be done: run id -> that."""
+) -> tuple[dict[str, Scoring], dict[str, str]]:
+    """Return, for every run that lacks scores of these evaluators, what is to be done: run id -> that.
+
+    Beside it, the runs of which that cannot be known, as the service fails at their feedback: run id -> what it does.
+    """
     started = {run.id: run.started for run in runs}
     ids = list(started)
     if not ids or not (names := _known_keys(scope, ledger, evaluators)):
-        return {}
+        return {}, {}
     ours = {row.run_id: _turns(row.evaluated) for row in ledger.items() if row.run_id and row.evaluated}
     there: dict[str, list[Score]] = {}
-    for score in readback.scores(ids):
+    scores, unreadable = read_scores(readback, ids)
+    for score in scores:
         there.setdefault(score.run_id or "", []).append(score)
     found: dict[str, Scoring] = {}
     unsure: list[str] = []
-    for run_id in ids:
-        scores, known = there.get(run_id, ()), ours.get(run_id, {})
-        todo = scoring(run_id, scores, names, known)
+    for run_id in (one for one in ids if one not in unreadable):
+        given, known = there.get(run_id, ()), ours.get(run_id, {})
+        todo = scoring(run_id, given, names, known)
         if todo is not None:
             found[run_id] = todo
-        if _unsure(scores, names, known):
+        if _unsure(given, names, known):
             unsure.append(run_id)
     # Only these are asked what they say of themselves: metadata is ten times the size of the rest.
     said = readback.evaluated(unsure)
     for run_id in unsure:
-        scores = there.get(run_id, ())
-        turns = {**_had(scope, started[run_id], scores), **_turns(said.get(run_id, ()))}
-        again = scoring(run_id, scores, names, {**turns, **ours.get(run_id, {})})
+        given = there.get(run_id, ())
+        turns = {**_had(scope, started[run_id], given), **_turns(said.get(run_id, ()))}
+        again = scoring(run_id, given, names, {**turns, **ours.get(run_id, {})})
         found.pop(run_id, None)
         if again is not None:
             found[run_id] = again
-    return found
+    return found, unreadable
 
 
 def _had(scope: Scope, started: str, scores: Iterable[Score]) -> Turns:

@@ -94,7 +94,8 @@ class Outcome:
 
     def planned(self) -> list[ItemRow]:
         """Return the ledger's rows of the plan, in the dataset's order."""
-        keys = {*self.plan.complete, *self.plan.missing, *self.plan.unsent, *self.plan.score}
+        plan = self.plan
+        keys = {*plan.complete, *plan.missing, *plan.unsent, *plan.unreadable, *plan.score}
         return [row for row in self.ledger.items() if (row.example_id, row.repetition) in keys]
 
 
@@ -232,7 +233,8 @@ class _Session:
         self._notes: dict[str, str] = {}
         self._compress = takes_zstd(info)
         self._newer = only_newer_reads(info)
-        self._readback = ReadBack(client, str(scope.experiment_id), newer=self._newer)
+        hasty = service.make_client(endpoint, retries=0)
+        self._readback = ReadBack(client, str(scope.experiment_id), newer=self._newer, hasty=hasty)
         events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         _belongs(ledger, folder, scope)
         with ledger.transaction():

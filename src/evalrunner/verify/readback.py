@@ -67,6 +67,7 @@ class ReadBack:
         attempts: how often a request is tried.
         openings: live mode: a run has come back only if the post that opened it has, which alone carries its
             inputs (langsmith/run_trees.py:1040).
+        hasty: a client that does not retry by itself, for `once`.
     """
 
     def __init__(
@@ -77,12 +78,19 @@ class ReadBack:
         newer: bool = False,
         attempts: int = ATTEMPTS,
         openings: bool = False,
+        hasty: Client | None = None,
     ) -> None:
         self._client = client
         self._experiment = experiment_id
         self._newer = newer
         self._attempts = attempts
         self._openings = openings
+        self._hasty = hasty
+
+    def once(self) -> ReadBack:
+        """Return one that tries each request once, for whoever asks for many things that may fail."""
+        client = self._hasty or self._client
+        return ReadBack(client, self._experiment, newer=self._newer, attempts=1, openings=self._openings)
 
     def roots(self) -> Iterator[RootRun]:
         """Return every root run of the experiment, newest first."""
