@@ -354,3 +354,26 @@ def test_rows_are_the_keys_that_evaluators_gave(backend: Backend, visitor: reque
     assert "judge_guess" not in page
     told = visitor.get(f"{backend.url}/ui/runs/{runs[0]}", timeout=10)
     assert "judge quota exceeded" in told.text
+
+
+def test_evaluators_that_failed_are_in_the_verdict_with_what_they_raised(
+    backend: Backend, visitor: requests.Session
+) -> None:
+    made = Made(backend)
+    runs = made.all_runs()
+    assert "nothing was lost" in made.page(visitor)
+    raised = {"comment": "RuntimeError('judge <quota> exceeded')", "error": True}
+    for run in runs[:4]:
+        backend.call("POST", "/feedback", json={"run_id": run, "key": "quality", **raised})
+    silent = backend.call(
+        "POST", "/feedback", json={"run_id": runs[5], "key": "quality", "extra": {"error": True}}
+    )
+    page = made.page(visitor)
+    assert "All 6 items are visible. Evaluators failed on 5 items." in page
+    assert "nothing was lost" not in page
+    assert "RuntimeError(&#39;judge &lt;quota&gt; exceeded&#39;)" in page
+    assert re.search(r"<td[^>]*>4</td><td[^>]*><bdi>quality</bdi>", page)
+    assert "an error without a text" in page
+    # The record of an error goes when its item has been scored.
+    assert backend.call("DELETE", f"/feedback/{silent.json()['id']}").status_code in (200, 204)
+    assert "Evaluators failed on 4 items." in made.page(visitor)

@@ -36,6 +36,16 @@ CREATE TABLE scores (
 ) WITHOUT ROWID;
 CREATE INDEX scores_by_key ON scores (session, key, score, value, pos) WHERE pos IS NOT NULL;
 
+-- What evaluators raised, as they are filed: a feedback that is an error and no score.
+CREATE TABLE judge_errors (
+    session TEXT NOT NULL,
+    run_id  TEXT NOT NULL,
+    key     TEXT NOT NULL,
+    pos     INTEGER,  -- of runs that count
+    text    TEXT NOT NULL
+);
+CREATE INDEX judge_errors_by_run ON judge_errors (session, run_id);
+
 CREATE TABLE items (
     session TEXT NOT NULL,
     pos     INTEGER NOT NULL,

@@ -14,7 +14,7 @@ import orjson
 
 from evalrunner.backend.store.scope import Scope
 
-TABLES = ("plan", "roots", "scores", "items", "item_scores", "summaries")
+TABLES = ("plan", "roots", "scores", "judge_errors", "items", "item_scores", "summaries")
 LATENCY = (
     "(strftime('%s', substr({end}, 1, 19)) - strftime('%s', substr({start}, 1, 19)) "
     "+ CAST(substr({end}, 20, 7) AS REAL) - CAST(substr({start}, 20, 7) AS REAL))"
@@ -64,6 +64,13 @@ _SCORES = """
 INSERT INTO scores SELECT :session, r.id, f.key, CASE r.kind WHEN 'counted' THEN r.pos END, AVG(f.score), MAX(f.value)
 FROM {roots} CROSS JOIN store.feedback f ON f.run_id = r.id
 WHERE r.session = :session GROUP BY r.id, f.key"""
+# Filed by the SDK with `error` (client.py, create_feedback); only what has neither score nor value is looked into.
+_JUDGE_ERRORS = """
+INSERT INTO judge_errors SELECT :session, r.id, f.key, CASE r.kind WHEN 'counted' THEN r.pos END,
+    substr(COALESCE(f.comment, 'an error without a text'), 1, 2000)
+FROM {roots} CROSS JOIN store.feedback f ON f.run_id = r.id
+WHERE r.session = :session AND f.score IS NULL AND f.value IS NULL
+AND (json_extract(CAST(f.body AS TEXT), '$.error') OR json_extract(CAST(f.body AS TEXT), '$.extra.error'))"""
 _TOUCHED_ROOTS = "touched t CROSS JOIN roots r ON r.session = :session AND r.id = t.id"
 _SUMMARIES = """
 INSERT INTO summaries SELECT :session, key, score, value FROM store.feedback
@@ -101,6 +108,7 @@ _TOUCH = (
 _FORGET = (
     "DELETE FROM roots WHERE session = :session AND id IN (SELECT id FROM touched)",
     "DELETE FROM scores WHERE session = :session AND run_id IN (SELECT id FROM touched)",
+    "DELETE FROM judge_errors WHERE session = :session AND run_id IN (SELECT id FROM touched)",
     "DELETE FROM items WHERE session = :session AND pos IN (SELECT pos FROM affected)",
     "DELETE FROM item_scores WHERE session = :session AND pos IN (SELECT pos FROM affected)",
 )
@@ -118,7 +126,7 @@ def fill(connection: sqlite3.Connection, scope: Scope) -> bool:
         (plan, _ROOTS.format(runs=_ALL_RUNS), _UPDATES.format(runs="store.runs r"), _STRANGE),
         named,
     )
-    _run(connection, (_SCORES.format(roots="roots r"),), named)
+    _run(connection, (_SCORES.format(roots="roots r"), _JUDGE_ERRORS.format(roots="roots r")), named)
     narrowed = scope.told is not None and scope.limit is None and _narrow(connection, scope)
     made = (_ITEMS.format(plan="plan p"), _item_scores(scope, "scores s"), _SUMMARIES)
     _run(connection, made, named)
@@ -135,7 +143,8 @@ def forward(connection: sqlite3.Connection, scope: Scope, runs: Iterable[str]) -
         return False
     steps = (
         _ROOTS.format(runs=_TOUCHED_RUNS), _UPDATES.format(runs=_TOUCHED_RUNS), _STRANGE,
-        _SCORES.format(roots=_TOUCHED_ROOTS), _ITEMS.format(plan=_AFFECTED_PLAN),
+        _SCORES.format(roots=_TOUCHED_ROOTS),
+        _JUDGE_ERRORS.format(roots=_TOUCHED_ROOTS), _ITEMS.format(plan=_AFFECTED_PLAN),
         _item_scores(scope, _TOUCHED_SCORES),
     )  # fmt: skip
     _run(connection, (*_FORGET, *steps), named)

@@ -41,7 +41,11 @@ OPEN = ("missing", "pending")  # holes of items that are not visible, and of whi
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Counts of an experiment's items (example × repetition) and of its holes."""
+    """Counts of an experiment's items (example × repetition) and of its holes.
+
+    Attributes:
+        unjudged: runs that count on which an evaluator failed.
+    """
 
     examples: int
     planned: int
@@ -51,6 +55,7 @@ class Overview:
     holes: dict[str, int]
     unnamed: int
     live: bool
+    unjudged: int = 0
 
     @property
     def open(self) -> int:
@@ -84,7 +89,7 @@ class Overview:
             return "live"
         if self.open or not self.planned:
             return "bad"
-        return "warn" if self.failed or self.strangers else "good"
+        return "warn" if self.failed or self.strangers or self.unjudged else "good"
 
     @property
     def word(self) -> str:
@@ -102,9 +107,13 @@ class Overview:
             rest = "to come" if self.live else "missing or pending"
             said = f"{self.visible:,} of {self.planned:,} items are visible; {self.open:,} {_are(self.open)} {rest}."
         else:
-            said = f"All {self.planned:,} items are visible; nothing was lost."
+            said = f"All {self.planned:,} items are visible" + (
+                "." if self.unjudged else "; nothing was lost."
+            )
         if self.failed:
             said += f" {self.failed:,} failed."
+        if self.unjudged:
+            said += f" Evaluators failed on {self.unjudged:,} item{'s' if self.unjudged > 1 else ''}."
         if self.strangers:
             said += f" {self.strangers:,} further run{'s do' if self.strangers > 1 else ' does'} not count."
         return said
@@ -133,7 +142,14 @@ def _overview(digests: Digests, scope: Scope, live: bool) -> Overview:
     kinds = dict(digests.rows("SELECT kind, COUNT(*) FROM roots WHERE session = ? GROUP BY 1", scope.id))
     holes = {"missing": missing + unnamed, **{kind: kinds.get(kind, 0) for kind in list(KINDS)[1:]}}
     planned = examples * scope.repetitions + unnamed
-    return Overview(examples, planned, counted + pending, counted, failed, holes, unnamed, live)
+    return Overview(
+        examples, planned, counted + pending, counted, failed, holes, unnamed, live, _unjudged(digests, scope)
+    )
+
+
+def _unjudged(digests: Digests, scope: Scope) -> int:
+    sql = "SELECT COUNT(DISTINCT run_id) FROM judge_errors WHERE session = ? AND pos IS NOT NULL"
+    return int(digests.rows(sql, scope.id)[0][0])
 
 
 def _live(digests: Digests, scope: Scope) -> bool:

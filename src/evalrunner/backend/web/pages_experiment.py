@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from evalrunner.backend.deps import deps
 from evalrunner.backend.store.scope import Scope
 from evalrunner.backend.web import compare as comparing
-from evalrunner.backend.web import listing, overview, scores, table
+from evalrunner.backend.web import judges, listing, overview, scores, table
 from evalrunner.backend.web.digest import Digests
 from evalrunner.backend.web.paging import Pages, choice, page_number, wanted, wanted_query, words
 from evalrunner.backend.web.render import HEADERS, page
@@ -67,6 +67,7 @@ def _summed(digests: Digests, session: str, view: table.View, found: list[str] |
         "scope": scope,
         "overview": told,
         "groups": overview.groups(digests, scope, told, _FIRST_HOLES),
+        "judge_errors": judges.judge_errors(digests, scope) if told.unjudged else [],
         "counts": table.filter_counts(digests, scope, view.key),
         "score_lines": scores.score_lines(digests, scope, told.planned),
         "summaries": scores.summaries(digests, scope),
