@@ -179,6 +179,7 @@ def test_what_was_visible_and_is_gone_at_the_last_look_is_not_visible(make: Make
     receipt = run.receipt()
     assert [item.state for item in receipt.items] == ["not visible", "visible"]
     assert receipt.items[0].reason == "it was visible, and is no longer"
+    assert receipt.books.visible == receipt.states["visible"], "the third book and the items say the same"
     assert receipt.exit_code == 3
 
 

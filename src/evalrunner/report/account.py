@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,7 +58,7 @@ def account(outcome: Outcome, *, plan_only: bool) -> Receipt:
             "to_score": len(outcome.plan.score),
             **(planned(outcome) if plan_only else {}),
         },
-        books=_books(rows),
+        books=_books(rows, items),
         states=dict(states),
         evaluators=board.entries() if board is not None and read else [],
         summary={key: _value(score) for key, score in outcome.summary.scores.items()},
@@ -145,12 +144,15 @@ def _state(row: ItemRow, before: set[tuple[str, int]], *, plan_only: bool) -> tu
     return state, row.reason or reason
 
 
-def _books(rows: Iterable[ItemRow]) -> Books:
-    rows = list(rows)
+def _books(rows: list[ItemRow], items: list[ItemEntry]) -> Books:
+    """Count the books; what the last look has not found any more is in the third one no longer."""
+    vanished = sum(
+        row.state is S.VISIBLE and item.state == "not visible" for row, item in zip(rows, items, strict=True)
+    )
     return Books(
         produced=sum(1 for row in rows if row.state in IN_SPOOL or row.state is S.VISIBLE),
         accepted=sum(1 for row in rows if row.state in _ACCEPTED),
-        visible=sum(1 for row in rows if row.state is S.VISIBLE),
+        visible=sum(1 for row in rows if row.state is S.VISIBLE) - vanished,
     )
 
 
