@@ -66,7 +66,8 @@ class Watch:
             self._stopping = True
             self._wake.notify()
         if self._thread is not None:
-            self._thread.join(timeout=30)
+            # It only looks: a service that is silent need not be waited for.
+            self._thread.join(timeout=1)
 
     def _run(self) -> None:
         while not self._pause(HURRIED):
