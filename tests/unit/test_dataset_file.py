@@ -149,11 +149,11 @@ def test_a_list_names_the_lines_of_its_items(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("a.jsonl", "", "is empty"),
-        ("a.jsonl", "\n \n", "is empty"),
-        ("a.json", "", "is empty"),
-        ("a.json", "[]", "is empty"),
-        ("a.csv", "q,a\n", "is empty"),
+        ("a.jsonl", "", "has no rows"),
+        ("a.jsonl", "\n \n", "has no rows"),
+        ("a.json", "", "has no rows"),
+        ("a.json", "[]", "has no rows"),
+        ("a.csv", "q,a\n", "has no rows"),
         ("a.json", '{"a": 1}', "takes a list of objects"),
         ("a.json", "[\n1,\n", "line 3: not JSON"),
         ("a.txt", "x", "the kinds of files are .jsonl"),
