@@ -324,7 +324,7 @@ def test_a_target_that_writes_into_every_descriptor_spoils_its_own_worker_only(
 ) -> None:
     code = (
         "import os, threading\n"
-        "for fd in range(3, 64):\n"
+        "for fd in range(3, 4096):\n"
         "    try: os.write(fd, b'garbage in every pipe')\n"
         "    except OSError: pass\n"
         "threading.Event().wait()\n"

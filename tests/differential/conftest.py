@@ -12,6 +12,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(path) for path in (HERE, HERE / "corpus", HERE.parents[1]) if str(path) not in sys.path]
 
+from langsmith.env import get_langchain_env_var_metadata  # noqa: E402
 from stage import Stage  # type: ignore[import-not-found]  # noqa: E402
 
 from scripts.chaos.rig import backend_in  # noqa: E402
@@ -28,4 +29,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             patch.setenv(name, os.environ.get(name, ""))
         patch.setenv("LANGSMITH_ENDPOINT", backend.url)
         patch.setenv("LANGSMITH_API_KEY", backend.token)
+        # The SDK reads the environment once per process, and tests before these may have made it do so.
+        get_langchain_env_var_metadata.cache_clear()
         yield Stage(backend, tmp_path_factory.mktemp("runs"))
+    get_langchain_env_var_metadata.cache_clear()
