@@ -178,10 +178,10 @@ class ExampleReader:
         if len(query.datasets) != 1:
             return None
         (dataset_id,) = query.datasets
-        asked = [(_NEWEST, (dataset_id,))]
+        asked: list[tuple[str, tuple[str, ...]]] = [(_NEWEST, (dataset_id,))]
         if query.tag is not None:
             tagged = "SELECT as_of FROM dataset_tags WHERE dataset_id = ? AND tag = ?"
-            asked.append((tagged, (dataset_id, query.tag)))  # type: ignore[arg-type]
+            asked.append((tagged, (dataset_id, query.tag)))
         found = [self.connection.execute(sql, args).fetchone() for sql, args in asked]
         return tuple(row[0] for row in found) if all(row and row[0] for row in found) else None
 
