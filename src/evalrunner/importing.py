@@ -94,10 +94,11 @@ def _users_frames() -> list[FrameType]:
     frames: list[FrameType] = []
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        # The outermost of a process that was started with `-c`, as workers are, is whoever started it.
-        if frame.f_back is not None or _file(frame) != "<string>":
-            frames.append(frame)
+        frames.append(frame)
         frame = frame.f_back
+    # The outermost of a process that was started with `-c`, as workers are, belong to whoever started it.
+    while frames and _file(frames[-1]) == "<string>":
+        frames.pop()
     installed = [one for one in frames if _is(one, _INSTALLED) and "langsmith" not in Path(_file(one)).parts]
     own = [one for one in frames if not _is(one, (*_NOBODYS, *_INSTALLED))]
     return own or installed

@@ -117,6 +117,15 @@ def eventually(true: Callable[[], bool], seconds: float) -> bool:
     return true()
 
 
+def open_files() -> set[str]:
+    """Every file, pipe and socket that this process has open."""
+    found = set()
+    for fd in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found.add(os.readlink(f"/proc/self/fd/{fd}"))
+    return found
+
+
 def is_gone(pid: int) -> bool:
     with contextlib.suppress(psutil.Error):
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
@@ -297,7 +306,7 @@ def test_no_thread_and_no_descriptor_is_left_of_a_dead_worker_whose_child_holds_
     """A process that the target has forked, and that lives on in a session of its own, has a copy of the pipe."""
     first = room.start()  # the engine's own descriptors are open from here on
     assert isinstance(hear(first), Ready)
-    before = (threading.active_count(), psutil.Process().num_fds())
+    threads, files = set(threading.enumerate()), open_files()
     code = (
         f"{_OUR_PIPE}\nimport time\n"
         "child = os.fork()\n"
@@ -313,7 +322,10 @@ def test_no_thread_and_no_descriptor_is_left_of_a_dead_worker_whose_child_holds_
         worker.last_words()
         worker.close()
         room.started.remove(worker)
-        assert (threading.active_count(), psutil.Process().num_fds()) == before
+        assert set(threading.enumerate()) <= threads
+        assert open_files() <= files, (
+            "fewer there may be: what other tests have left is collected at any time"
+        )
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
