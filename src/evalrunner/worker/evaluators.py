@@ -1,8 +1,4 @@
-"""Evaluators as the worker calls them, and the one that comes last.
-
-`aevaluate` runs an example's evaluators one after the other (evaluation/_arunner.py:1060). The last of
-ours is `EndOfItem`: when its turn comes, every score has been recorded, and the item has ended.
-"""
+"""Evaluators as the worker calls them: one after the other, as `aevaluate` does (evaluation/_arunner.py:1060)."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ import io
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from typing import Any, cast
@@ -207,23 +203,3 @@ def _rewind(example: Example | None) -> None:
         reader = attachment.get("reader")
         if isinstance(reader, io.IOBase) and reader.seekable():
             reader.seek(0)
-
-
-class EndOfItem(RunEvaluator):
-    """The last evaluator of a lane: gives no score, and says that the lane's item has ended."""
-
-    def __init__(self, ended: Callable[[Any], Any]) -> None:
-        self._ended = ended
-
-    def evaluate_run(
-        self, run: Run, example: Example | None = None, evaluator_run_id: UUID | None = None
-    ) -> Results:
-        """Refuse: lanes are asynchronous."""
-        raise TypeError("a worker's evaluators are only ever awaited")
-
-    async def aevaluate_run(
-        self, run: Run, example: Example | None = None, evaluator_run_id: UUID | None = None
-    ) -> Results:
-        """End the lane's item."""
-        await self._ended(run)
-        return EvaluationResults(results=[])

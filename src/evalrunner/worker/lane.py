@@ -4,7 +4,8 @@ A worker with a concurrency of C runs C lanes. Each calls `aevaluate(..., max_co
 that yields its next leased example when the one before has ended, and consumes the generator to its end.
 So the lane always knows which item it is in; no row is withheld (evaluation/_aiter.py yields finished rows
 only between pulls, which deadlocks an acknowledgment window); and an `aevaluate` call, which keeps every row
-and example (10.7 KiB each), ends after a segment without the other lanes noticing.
+and example (10.7 KiB each), ends after a segment without the other lanes noticing. When the stream is asked for
+more, target and evaluators of the example before are done (evaluation/_arunner.py:827): its item has ended.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from uuid import UUID
 
 import orjson
 from langsmith import aevaluate
-from langsmith.evaluation import RunEvaluator
 from langsmith.run_trees import RunTree
 from langsmith.schemas import Example, Run, TracerSession
 from langsmith.utils import LangSmithNotFoundError
@@ -31,11 +31,12 @@ from evalrunner.delivery.outlet import Outlet
 from evalrunner.delivery.runs import RunBuffer, error_run
 from evalrunner.delivery.sdk import RecordingClient, mark_traceable, read_trace
 from evalrunner.delivery.traces import CURRENT, ItemTrace, ScoreTask, TraceBook
+from evalrunner.errors import SpoolError
 from evalrunner.protocol.evaluated import EVALUATORS, Evaluated
 from evalrunner.protocol.messages import UNFIT, LeasedItem
 from evalrunner.values import UnfitError
 from evalrunner.worker.containing import described
-from evalrunner.worker.evaluators import EndOfItem, TrackedEvaluator
+from evalrunner.worker.evaluators import TrackedEvaluator
 from evalrunner.worker.reporter import Reporter
 from evalrunner.worker.target import Target
 from evalrunner.worker.ward import Ward
@@ -82,7 +83,6 @@ class Lane:
         self._began = 0.0
         self._place = 0
         self._target = self._make_target()
-        self._evaluators: list[RunEvaluator] = [*shop.evaluators, EndOfItem(self._end)]
         self._attachments = shop.target.takes_attachments or any(e.takes_attachments for e in shop.evaluators)
 
     async def run(self) -> None:
@@ -91,7 +91,7 @@ class Lane:
             results = await aevaluate(
                 self._target,
                 data=self._stream(first),
-                evaluators=self._evaluators,
+                evaluators=self._shop.evaluators,
                 experiment=self._shop.experiment,
                 client=self._shop.client,
                 metadata=dict(self._shop.metadata),
@@ -106,12 +106,13 @@ class Lane:
         for left in reversed(range(self._shop.segment)):
             if item is None:
                 return
-            self._item, self._recorded, self._trouble = item, None, ""
+            self._item, self._trace, self._recorded, self._trouble = item, None, None, ""
             example = await self._example(item)
             if example is not None and item.evaluators is not None:
                 await self._read_recorded(item)
             if example is not None:
                 yield example
+                await self._end()
             item = await self._shop.next_item() if left else None
 
     async def _example(self, item: LeasedItem) -> Example | None:
@@ -238,11 +239,8 @@ class Lane:
             frozenset(item.evaluators), frozenset(item.standing), frozenset(recorded), self._trouble
         )
 
-    async def _end(self, run: Any) -> None:
-        """Publish the item: its evaluators are done, so this is all of it.
-
-        `aevaluate` swallows what is raised here, and the lane would go on: nothing may be.
-        """
+    async def _end(self) -> None:
+        """Publish the item: its evaluators are done, so this is all of it."""
         item, trace = self._item, self._trace
         assert item is not None
         assert trace is not None
@@ -299,6 +297,8 @@ class Lane:
             meta = describe(instead, [said], seconds)
             operations = [run.operation() for run in instead.own()]
             self._shop.outlet.publish(item.item, item.token, meta, operations)
+        except SpoolError as error:  # the spool's own thread is about to say so too: both say the same
+            self._shop.leave(f"its spool cannot be written: {error.__cause__ or error}")
         except Exception as error:
             logger.exception("item %s cannot be published at all", item.item)
             self._shop.leave(f"an item's end cannot be written at all: {type(error).__name__}: {error}")
