@@ -5,7 +5,7 @@ It is computed from the ledger's rows and the read-back, never from counters tha
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -164,8 +164,9 @@ class Receipt:
 
     def to_json(self) -> bytes:
         """Return it as indented JSON."""
-        return orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2)
+        return orjson.dumps(self, option=orjson.OPT_INDENT_2)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain dictionaries and lists."""
-        return asdict(self)
+        found: dict[str, Any] = orjson.loads(orjson.dumps(self))  # `asdict` copies every string of every item
+        return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from evalrunner.values import NESTING, UnfitError, check_json
 
 #: The page size that the service allows.
 PAGE = 100
+#: Pages to a commit of the ledger.
+PAGES = 50
 #: What is told of an example that cannot be handed to a worker.
 _FACTS = ("id", "dataset_id", "name", "created_at", "modified_at", "source_run_id")
 
@@ -51,13 +54,21 @@ def read_examples(
 ) -> Reading:
     """Read the examples that the plan covers."""
     reading = Reading()
-    for page in _pages(client, dataset_id, as_of=as_of, splits=splits, limit=limit):
-        fresh = {row["id"]: row for row in page}
+    pages = _pages(client, dataset_id, as_of=as_of, splits=splits, limit=limit)
+    while first := next(pages, None):
+        # Ids are random: a commit for every page would write nearly every page of their index each time. If the
+        # process dies here, the next one reads from the beginning.
         with ledger.transaction():
-            ledger.put_examples((example_id, _body(row)) for example_id, row in fresh.items())
-        for row in fresh.values():
-            _note(reading, row)
+            for page in itertools.chain([first], itertools.islice(pages, PAGES - 1)):
+                _keep(ledger, reading, page)
     return reading
+
+
+def _keep(ledger: Ledger, reading: Reading, page: list[dict[str, Any]]) -> None:
+    fresh = {row["id"]: row for row in page}
+    ledger.put_examples((example_id, _body(row)) for example_id, row in fresh.items())
+    for row in fresh.values():
+        _note(reading, row)
 
 
 def nothing(config: RunConfig, dataset: str, *, as_of: str | None, splits: tuple[str, ...]) -> str:

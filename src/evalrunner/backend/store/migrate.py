@@ -23,6 +23,7 @@ MIGRATIONS: dict[int, str] = {
     9: "to_10_usage.sql",
     10: "to_11_evaluators.sql",
     11: "to_12_usage_once.sql",
+    12: "to_13_feedback.sql",
 }
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
 
