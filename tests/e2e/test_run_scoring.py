@@ -117,6 +117,7 @@ def test_one_that_is_added_later_scores_the_runs_that_are_there(
     assert (third.exit_code, third.executions, third.scored) == (0, 0, 0)
     elsewhere = run("judging.py:target", EXACT, *added, experiment=name, run_dir=tmp_path / "elsewhere")
     assert (elsewhere.exit_code, elsewhere.executions, elsewhere.scored) == (0, 0, 0)
+    assert elsewhere.evaluators == third.evaluators
 
 
 def test_what_an_evaluator_had_nothing_to_say_about_is_not_repeated_anywhere(
@@ -130,6 +131,7 @@ def test_what_an_evaluator_had_nothing_to_say_about_is_not_repeated_anywhere(
     for place in ("one", "two", "run"):
         again = run("judging.py:target", *names, experiment=name, run_dir=tmp_path / place)
         assert (again.exit_code, again.executions, again.scored) == (0, 0, 0), again
+        assert again.evaluators == first.evaluators, "nothing that was not to be said is missing"
     after = read_experiment(backend.client, name)
     assert {root.id for root in after.roots} == {root.id for root in before.roots}
     assert sorted(map(len, keys(after))) == sorted(map(len, keys(before)))

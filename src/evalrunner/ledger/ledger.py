@@ -196,7 +196,7 @@ class Ledger:
             reason=None,
             warnings=orjson.dumps(made.warnings).decode(),
             seconds=made.seconds,
-            evaluated=orjson.dumps([each.to_json() for each in made.evaluated]).decode(),
+            evaluated=evaluated_json(made.evaluated),
         )
 
     def _scored(self, made: ProducedItem, worker: int) -> None:
@@ -214,7 +214,7 @@ class Ledger:
             feedback=orjson.dumps(made.feedback).decode(),
             reason=None,
             warnings=orjson.dumps(made.warnings).decode(),
-            evaluated=orjson.dumps([each.to_json() for each in turns.values()]).decode(),
+            evaluated=evaluated_json(turns.values()),
         )
 
     def tell(self, rows: Sequence[tuple[float, int | None, int | None, int | None, str]]) -> None:
@@ -291,6 +291,11 @@ class Ledger:
         # What it held when the run was stopped still names it.
         sql = "SELECT count(*) FROM items WHERE worker = ? AND state <> ?"
         return int(self._db.execute(sql, (worker, int(ItemState.CANCELLED))).fetchone()[0])
+
+
+def evaluated_json(evaluated: Iterable[Evaluated]) -> str:
+    """Return what became of evaluators as the column `evaluated` has it."""
+    return orjson.dumps([each.to_json() for each in evaluated]).decode()
 
 
 def peek(path: Path, key: str) -> Any:

@@ -13,7 +13,8 @@ from uuid import UUID
 
 import orjson
 
-from evalrunner.ledger.ledger import ItemRow, Ledger
+from evalrunner.ledger.ledger import ItemRow, Ledger, evaluated_json
+from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.ids import KNOWN_ATTEMPTS, may_be_ours, root_run_id
 from evalrunner.protocol.lease import IN_SPOOL, ItemState
 from evalrunner.supervisor.experiment import Scope
@@ -42,6 +43,7 @@ class Plan:
             does: whether it lacks any cannot be known.
         score: (example id, repetition) whose run is there and lacks scores: it is scored, and not executed.
         stale: for complete ones: records of errors that a later score has made untrue.
+        told: for complete ones: what the run says of its evaluators, where this folder did not know it.
         why: for missing ones that have a run nevertheless: why it does not count.
         used: for missing ones: the highest attempt whose root run is in the experiment, 0 if none is. An id
             is used once: the service ignores a second run that bears it.
@@ -53,6 +55,7 @@ class Plan:
     unreadable: dict[Key, tuple[RootRun, str]] = field(default_factory=dict)
     score: dict[Key, tuple[RootRun, Scoring]] = field(default_factory=dict)
     stale: dict[Key, Scoring] = field(default_factory=dict)
+    told: dict[Key, list[Evaluated]] = field(default_factory=dict)
     why: dict[Key, str] = field(default_factory=dict)
     used: dict[Key, int] = field(default_factory=dict)
 
@@ -106,7 +109,8 @@ def make_plan(
     roots = list(readback.roots()) if scope.session is not None else []
     attempts = ledger.attempts()
     found = read_assignment(scope, examples, roots, attempts)
-    lacking, unreadable = find_lacking(scope, found.runs.values(), ledger, readback, evaluators)
+    judged = find_lacking(scope, found.runs.values(), ledger, readback, evaluators)
+    lacking, unreadable = judged.scoring, judged.unreadable
     torn = _torn(found, ledger, readback)
     for repetition in range(scope.repetitions):
         for example in examples:
@@ -130,6 +134,8 @@ def make_plan(
                 plan.complete[key] = run
                 if run.id in lacking:
                     plan.stale[key] = lacking[run.id]
+                if run.id in judged.told:
+                    plan.told[key] = judged.told[run.id]
     plan.used = _used(scope, attempts, roots, plan.missing)
     return plan
 
@@ -192,9 +198,13 @@ def write_plan(ledger: Ledger, plan: Plan, at: float) -> None:
                 moves.append(
                     (row.item, S.NOT_VISIBLE, {**_taken_by(row, run), "reason": why, "scoring": None})
                 )
-            elif key in plan.complete and not _stands(row, plan.complete[key]):
+            elif key in plan.complete and not _stands(
+                row, plan.complete[key], said := plan.told.get(key, [])
+            ):
                 run = plan.complete[key]
                 fields = {**_taken_by(row, run), "reason": None, "scoring": None}
+                if said:
+                    fields["evaluated"] = evaluated_json(said)
                 moves.append((row.item, S.VISIBLE, fields))
                 told.append((at, row.item, None, row.token, f"found complete: run {run.id}"))
         for item, state, fields in moves:
@@ -202,8 +212,10 @@ def write_plan(ledger: Ledger, plan: Plan, at: float) -> None:
         ledger.tell(told)
 
 
-def _stands(row: ItemRow, run: RootRun) -> bool:
-    return row.state is S.VISIBLE and row.run_id == run.id and row.scoring is None
+def _stands(row: ItemRow, run: RootRun, told: Iterable[Evaluated]) -> bool:
+    known = {each.name for each in row.evaluated}
+    same = row.state is S.VISIBLE and row.run_id == run.id and row.scoring is None
+    return same and known.issuperset(each.name for each in told)
 
 
 def _taken_by(row: ItemRow, run: RootRun) -> dict[str, Any]:

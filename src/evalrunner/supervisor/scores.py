@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
@@ -26,17 +27,29 @@ Turns = Mapping[str, Evaluated]
 """Evaluator's name -> what became of it on one run."""
 
 
+@dataclass
+class Lacking:
+    """What runs lack of the evaluators that are wanted; each by the run's id.
+
+    Attributes:
+        scoring: what is to be done for those that lack scores.
+        unreadable: what the service does, where it fails at their feedback, so that it cannot be known.
+        told: what runs of which this folder knew nothing say of the evaluators that ran on them.
+    """
+
+    scoring: dict[str, Scoring] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    told: dict[str, list[Evaluated]] = field(default_factory=dict)
+
+
 def find_lacking(
     scope: Scope, runs: Iterable[RootRun], ledger: Ledger, readback: ReadBack, evaluators: Iterable[str]
-) -> tuple[dict[str, Scoring], dict[str, str]]:
-    """Return, for every run that lacks scores of these evaluators, what is to be done: run id -> that.
-
-    Beside it, the runs of which that cannot be known, as the service fails at their feedback: run id -> what it does.
-    """
+) -> Lacking:
+    """Return what these runs lack of these evaluators."""
     started = {run.id: run.started for run in runs}
     ids = list(started)
     if not ids or not (names := _known_keys(scope, ledger, evaluators)):
-        return {}, {}
+        return Lacking()
     ours = {row.run_id: _turns(row.evaluated) for row in ledger.items() if row.run_id and row.evaluated}
     there: dict[str, list[Score]] = {}
     scores, unreadable = read_scores(readback, ids)
@@ -53,14 +66,17 @@ def find_lacking(
             unsure.append(run_id)
     # Only these are asked what they say of themselves: metadata is ten times the size of the rest.
     said = readback.evaluated(unsure)
+    told: dict[str, list[Evaluated]] = {}
     for run_id in unsure:
         given = there.get(run_id, ())
         turns = {**_had(scope, started[run_id], given), **_turns(said.get(run_id, ()))}
-        again = scoring(run_id, given, names, {**turns, **ours.get(run_id, {})})
+        turns |= ours.get(run_id, {})
+        told[run_id] = list(turns.values())
+        again = scoring(run_id, given, names, turns)
         found.pop(run_id, None)
         if again is not None:
             found[run_id] = again
-    return found, unreadable
+    return Lacking(found, unreadable, told)
 
 
 def _had(scope: Scope, started: str, scores: Iterable[Score]) -> Turns:
