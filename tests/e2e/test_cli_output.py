@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.text import Text
@@ -93,3 +96,58 @@ def test_a_reader_that_leaves_is_no_error() -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(timeout=60) == 3
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The quickstart, its dataset pushed into a store of its own."""
+    folder = tmp_path_factory.mktemp("streams") / "shop"
+    assert shell(f"init {folder}", folder.parent).returncode == 0
+    assert shell("dataset push dataset.jsonl --name d", folder).returncode == 0
+    return folder
+
+
+def shell(words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command as a shell's line says, redirections too, on the local backend."""
+    known = {
+        name: value for name, value in os.environ.items() if not name.startswith(("LANGSMITH_", "LANGCHAIN_"))
+    }
+    line = f"{sys.executable} -m evalrunner {words}"
+    return subprocess.run(
+        ["/bin/sh", "-c", line],
+        check=False,
+        cwd=folder,
+        env=known,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.mark.parametrize("streams", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_command_whose_streams_are_closed_works_all_the_same(shop: Path, streams: str) -> None:
+    """As cron and daemons start it: it was exit code 1 ("items failed") before anything was executed."""
+    made = len(receipts(shop))
+    assert shell(f"run --dataset d --limit 2 --workers 1 {streams}", shop).returncode == 0
+    assert [one["exit_code"] for one in receipts(shop)] == [0] * (made + 1)
+    assert shell(f"init again {streams}", shop).returncode in (0, 2)
+    assert shell(f"dataset list {streams}", shop).returncode == 0
+
+
+@pytest.mark.parametrize("streams", [">/dev/full", ">/dev/full 2>/dev/full"])
+def test_a_result_that_cannot_be_written_is_no_success(shop: Path, streams: str) -> None:
+    """A log on a full disk: the run goes on, and neither a traceback nor "internal error" is the end of it."""
+    made = len(receipts(shop))
+    ended = shell(f"run --dataset d --limit 2 --workers 1 {streams}", shop)
+    assert [one["exit_code"] for one in receipts(shop)] == [0] * (made + 1)
+    assert ended.returncode == 3
+    for words in ("report", "report --json", "dataset list", "config"):
+        ended = shell(f"{words} {streams}", shop)
+        assert ended.returncode == 3
+        said = [line for line in ended.stderr.splitlines() if line.startswith("error")]
+        assert said in ([], ["error: stdout cannot be written: No space left on device"])
+    assert shell("report 2>/dev/full", shop).returncode == 0
+
+
+def receipts(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(one.read_bytes()) for one in folder.glob(".evalrunner/runs/*/receipt.json")]

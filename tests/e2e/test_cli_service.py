@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langsmith import Client
 
 from evalrunner.config import Endpoint
 from evalrunner.connect.embedded import Embedded
@@ -65,6 +66,7 @@ class Script(http.server.BaseHTTPRequestHandler):
         status, body = self.answers.get(self.path.partition("?")[0], (404, {}))
         data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
         self.send_response(status)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Location", "https://elsewhere.example/info")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
@@ -154,6 +156,35 @@ def test_an_unknown_host() -> None:
 def test_strange_answers(answers: dict[str, tuple[int, Any]], words: str) -> None:
     with scripted(**answers) as url:
         assert words in sentence(url)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("<html>Sign in", "with text/html: <html>Sign in; is there a proxy"),
+        ("", "with nothing; is there a proxy"),
+        ("null", "with text/html: null"),
+        ({"error": "no such host"}, 'with text/html: {"error": "no such host"}'),
+    ],
+)
+def test_an_answer_that_is_none_of_langsmiths(body: Any, words: str) -> None:
+    """A proxy in between says 200 too: each was an internal error, or the parser's own words."""
+    with scripted(datasets=(200, body), sessions=(200, body), examples=(200, body)) as url:
+        client = make_client(Endpoint(url, key="k" * 8))
+        for path, ask in (
+            ("datasets", lambda: find_dataset(client, "d")),
+            ("sessions", lambda: find_experiment(client, "e")),
+            ("examples", lambda: list(read_rows(client))),
+        ):
+            with pytest.raises(ServiceError) as caught:
+                ask()
+            assert f"answers GET /{path} as LangSmith does not, {words}" in str(caught.value)
+            assert "\n" not in str(caught.value)
+
+
+def read_rows(client: Client) -> Iterator[Any]:
+    with told(client):
+        yield from client.list_examples(dataset_id="00000000-0000-4000-8000-000000000001")
 
 
 def test_experiments_are_found_by_name_and_id(endpoint: Endpoint) -> None:

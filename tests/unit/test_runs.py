@@ -213,7 +213,8 @@ def test_a_run_is_never_larger_than_the_service_takes() -> None:
     found = parts(run)
     assert sum(len(data) for _, _, data in run.operation()[2]) < MOST_BYTES
     assert found[f"post.{RUN}.inputs"] == {"x": half}
-    assert f"bytes, and a run may have {MOST_BYTES}" in found[f"post.{RUN}.error"]
+    # Neither of the two is too large by itself, and the sentence says so.
+    assert f" with the rest of the run, and a run may have {MOST_BYTES}" in found[f"post.{RUN}.error"]
     assert found[f"post.{RUN}.extra"]["metadata"]["a"] == 1
     loud = buffer(error="e" * (MOST_BYTES + 1))
     assert len(loud.operation()[2][1][2]) < 2000

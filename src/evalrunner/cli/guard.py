@@ -13,6 +13,7 @@ from typer.core import TyperCommand
 
 from evalrunner.cli.exit_codes import ExitCode, lines
 from evalrunner.cli.output import Output
+from evalrunner.cli.streams import was_lost
 from evalrunner.clock import SYSTEM
 from evalrunner.errors import EvalrunnerError, RunBroken, UsageError
 
@@ -43,6 +44,8 @@ class Guarded(TyperCommand):
             raise
         except (Exception, KeyboardInterrupt) as error:
             code = failure(error, ctx.params)
+        if not code and was_lost():
+            code = ExitCode.INCOMPLETE
         raise typer.Exit(int(code or 0))
 
 

@@ -17,6 +17,7 @@ from evalrunner import __version__
 from evalrunner.cli import config, dataset, init, push, report, resume, run, serve
 from evalrunner.cli.exit_codes import ExitCode
 from evalrunner.cli.guard import Evaluating, Guarded, failure, plain_flags, print_exit_codes
+from evalrunner.cli.streams import stand
 
 HELP = """Run a LangSmith evaluation in many processes, into one experiment, and prove that nothing was lost.
 
@@ -115,6 +116,7 @@ def _folded(text: str) -> str:
 
 def main() -> None:
     """Be the entry point of `evalrunner` and of `python -m evalrunner`."""
+    stand()
     try:
         build()(prog_name="evalrunner")
     except KeyboardInterrupt:

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from evalrunner.cli.streams import lose, silence
+
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
@@ -157,13 +159,18 @@ class _Stream:
 
 
 def _write(stream: TextIO, text: str) -> None:
-    """Write and flush; a closed pipe (`| head`) silences the stream and leaves the exit code alone."""
+    """Write and flush; a closed pipe (`| head`) silences the stream and leaves the exit code alone.
+
+    So does whatever else keeps it from being written, a full disk say; but of stdout that is an error.
+    """
     try:
         stream.write(text)
         stream.flush()
     except BrokenPipeError:
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), stream.fileno())
+        silence(stream)
+    except OSError as error:
+        if lose(stream, error):
+            _write(sys.stderr, f"error: stdout cannot be written: {error.strerror}\n")
     except UnicodeEncodeError:
         encoding = stream.encoding or "ascii"
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding))

@@ -96,7 +96,9 @@ class RunBuffer:
             said = str(orjson.loads(self.big[name]))[:1000]
             self.big[name] = dumps_json(f"{said}... (cut: it was too large to be sent)")
         else:
-            self._give_up(name, UnfitError(f"{len(self.big[name])} bytes, and a run may have {MOST_BYTES}"))
+            whole, own = sum(map(len, self.big.values())), len(self.big[name])
+            with_rest = f", {whole} with the rest of the run" if own <= MOST_BYTES else ""
+            self._give_up(name, UnfitError(f"{own} bytes{with_rest}, and a run may have {MOST_BYTES}"))
 
     def _fit_together(self) -> None:
         while sum(map(len, self.big.values())) > MOST_BYTES:

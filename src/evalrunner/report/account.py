@@ -20,6 +20,7 @@ from evalrunner.supervisor.plan import read_assignment
 from evalrunner.supervisor.session import Outcome
 from evalrunner.verify.apart import read_scores
 from evalrunner.verify.reconcile import Assignment
+from evalrunner.verify.service import words
 
 S = ItemState
 _ACCEPTED = frozenset({S.ACCEPTED, S.VISIBLE, S.NOT_VISIBLE})
@@ -108,7 +109,7 @@ def _read(outcome: Outcome) -> Assignment | None:
             roots = outcome.readback.roots() if outcome.scope.session is not None else ()
             return read_assignment(outcome.scope, outcome.reading.ids, roots, outcome.ledger.attempts())
     except Exception as error:
-        why = type(error).__name__
+        why = words(error)
     outcome.warnings.append(
         f"the experiment could not be read once more ({why}): what is visible here came "
         "back earlier in this run; duplicates, strangers and scores are not known"
@@ -182,10 +183,10 @@ def _scoreboard(outcome: Outcome, items: list[ItemEntry], rows: list[ItemRow]) -
     except Exception as error:
         if not read:
             # Everything is delivered and was read back; only its summary must wait for the next look.
-            outcome.warnings.append(f"the scores could not be read once more ({type(error).__name__})")
+            outcome.warnings.append(f"the scores could not be read once more ({words(error)})")
             return board, False
         outcome.warnings.append(
-            f"the scores of up to {len(left)} item(s) could not be read and count as missing ({type(error).__name__})"
+            f"the scores of up to {len(left)} item(s) could not be read and count as missing ({words(error)})"
         )
         return board, True
     board.add((score.run_id or "", score) for score in scores)

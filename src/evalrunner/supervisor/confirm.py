@@ -9,14 +9,12 @@ import logging
 import threading
 from collections.abc import Callable
 
-from langsmith.utils import LangSmithError
-
 from evalrunner.clock import Clock
 from evalrunner.supervisor.events import Event, Missed, Seen
 from evalrunner.supervisor.line import Line
 from evalrunner.supervisor.look import Found, Wanted, look
 from evalrunner.verify.readback import IDS, ReadBack, Score
-from evalrunner.verify.service import failure
+from evalrunner.verify.service import words
 
 __all__ = ["Confirmer", "Wanted"]
 
@@ -145,8 +143,7 @@ class Confirmer:
             self._rest()
 
     def _failed(self, error: Exception) -> str:
-        said = failure(error) if isinstance(error, LangSmithError) else f"failed: {type(error).__name__}"
-        self._trouble = f"accepted, and the experiment cannot be read back: LangSmith {said}"
+        self._trouble = f"accepted, and the experiment cannot be read back: {words(error)}"
         self._note(f"the experiment cannot be read back at the moment ({type(error).__name__})")
         return self._trouble
 

@@ -23,6 +23,7 @@ from evalrunner.supervisor.parts import Parts
 from evalrunner.supervisor.scores import given_keys, remove, untrue
 from evalrunner.supervisor.summarise import summarise
 from evalrunner.verify import service
+from evalrunner.verify.answers import strange
 from evalrunner.verify.reach import cause, host
 
 if TYPE_CHECKING:
@@ -105,9 +106,10 @@ def _describe(parts: Parts, client: Client, outcome: Outcome) -> None:
         if not why:
             write_facts(client, outcome.scope, outcome.reading, judges)
     except (LangSmithConnectionError, RequestException) as error:
-        why = outcome.silence = f"LangSmith at {host(client.api_url)} does not answer: {cause(error)}"
+        said = strange(error) or f"does not answer: {cause(error)}"
+        why = outcome.silence = f"LangSmith at {host(client.api_url)} {said}"
     except Exception as error:
-        why = type(error).__name__
+        why = service.words(error)
     if why:
         outcome.warnings.append(f"the experiment's metadata could not be written ({why})")
 

@@ -18,6 +18,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from evalrunner.errors import ServiceError
+from evalrunner.verify.answers import strange
 
 #: Seconds in which `check` has an answer or gives up; name resolution has no timeout of its own.
 PATIENCE = 5.0
@@ -104,6 +105,8 @@ def _refusal(response: requests.Response, path: str, where: str) -> str:
 
 
 def cause(error: BaseException) -> str:
+    if (odd := strange(error)) is not None:
+        return str(odd)
     text = str(error)
     for sign, words in (
         ("Connection refused", "connection refused"),

@@ -22,9 +22,19 @@ from urllib3 import BaseHTTPResponse, Retry
 
 from evalrunner.config import Endpoint
 from evalrunner.errors import ServiceError
+from evalrunner.verify.answers import refuse_strange, strange
 from evalrunner.verify.reach import cause, check, host
 
-__all__ = ["check", "failure", "find_dataset", "find_experiment", "look_for_dataset", "make_client", "told"]
+__all__ = [
+    "check",
+    "failure",
+    "find_dataset",
+    "find_experiment",
+    "look_for_dataset",
+    "make_client",
+    "told",
+    "words",
+]
 
 #: Names looked through when one is not known.
 _NAMES = 300
@@ -69,7 +79,7 @@ def make_client(endpoint: Endpoint, *, retries: int = 3) -> Client:
     if urlsplit(endpoint.url).hostname in LOOPBACK:
         _spare_proxies()
     try:
-        return Client(
+        client = Client(
             api_url=endpoint.url,
             api_key=endpoint.key,
             # "" and not None: the SDK would look into the environment again.
@@ -83,6 +93,8 @@ def make_client(endpoint: Endpoint, *, retries: int = 3) -> Client:
         raise ServiceError(
             f"the LangSmith SDK cannot be used as it is configured: {_first_line(error)}"
         ) from None
+    client.session.hooks["response"].append(refuse_strange)
+    return client
 
 
 def _spare_proxies() -> None:
@@ -153,8 +165,6 @@ def told(client: Client) -> Iterator[None]:
         yield
     except sdk.LangSmithAuthError:
         raise ServiceError(f"LangSmith at {where} refuses the API key; check LANGSMITH_API_KEY") from None
-    except sdk.LangSmithConnectionError as error:
-        raise ServiceError(f"LangSmith at {where} cannot be reached: {cause(error)}") from None
     except sdk.LangSmithRateLimitError:
         raise ServiceError(f"LangSmith at {where} answers 429 (too many requests); try again later") from None
     except (sdk.LangSmithError, requests.exceptions.RequestException) as error:
@@ -163,11 +173,21 @@ def told(client: Client) -> Iterator[None]:
 
 def failure(error: BaseException) -> str:
     """Say what LangSmith did: the SDK's own words put addresses before what was answered, and are long."""
+    if (odd := strange(error)) is not None:
+        return str(odd)
+    if isinstance(error, sdk.LangSmithConnectionError):
+        return f"cannot be reached: {cause(error)}"
     answer = getattr(error.__context__, "response", None)
     if not isinstance(answer, requests.Response):
         return f"failed: {_first_line(error)}"
     path = urlsplit(answer.url).path
     return f"answers {answer.status_code} to {answer.request.method} {path}: {answer.text[:200]}"
+
+
+def words(error: BaseException) -> str:
+    """Say why a call failed, for a bracket or the end of a sentence; a fault of our own by its type alone."""
+    known = isinstance(error, sdk.LangSmithError) or strange(error) is not None
+    return f"LangSmith {failure(error)}" if known else type(error).__name__
 
 
 def _either(client: Client, named: str, by_id: Callable[[], T], by_name: Callable[[], T]) -> T | None:
