@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -149,3 +150,32 @@ def test_sums_over_the_threads_of_a_project(asked: tuple[Any, str]) -> None:
     for bad in refused:
         with pytest.raises(Exception, match="select must name"):
             api.aggregate_stats(project_id=project, select=bad)
+
+
+def test_what_was_said_in_a_thread_is_read_in_order(backend: Backend) -> None:
+    """As langsmith-fetch asks for it: one JSON text per message, an empty line between two."""
+    ask, reply = {"role": "user", "content": "hé\n\nyou"}, {"role": "assistant", "content": "1"}
+    more, last = {"role": "user", "content": "and?"}, {"role": "assistant", "content": "2"}
+    runs = [run_id() for _ in range(5)]
+    sent = backend.multipart(body(
+        post(runs[0], "talk", extra={"metadata": {"thread_id": "a/b c"}}, start_time=ago(3),
+             inputs={"messages": [ask]}, outputs={"messages": [ask, reply]}),
+        post(runs[1], "talk", extra={"metadata": {"session_id": "a/b c"}}, start_time=ago(2),
+             inputs={"messages": [more]}, outputs={"messages": [last]}),
+        post(runs[4], "talk", extra={"metadata": {"thread_id": "a/b c"}}, start_time=ago(1.5),
+             inputs={"messages": [ask]}, outputs={"messages": [ask, reply]}),
+        post(runs[2], "talk", extra={"metadata": {"thread_id": "a/b c"}}, start_time=ago(1), inputs={"x": 1}),
+        post(runs[3], "talk", extra={"metadata": {"thread_id": "other"}}, inputs={"messages": "text"}),
+    ))  # fmt: skip
+    assert sent.status_code == 202
+    with backend.client() as client:
+        project = str(client.read_project(project_name="talk").id)
+
+    def preview(thread: str, **told: str) -> Any:
+        return backend.call("GET", f"/runs/threads/{thread}", params={"session_id": project, **told})
+
+    told = preview("a/b c", select="all_messages").json()["previews"]["all_messages"]
+    assert [json.loads(line) for line in told.split("\n\n")] == [ask, reply, more, last, ask, reply]
+    assert preview("other").json() == {"thread_id": "other", "previews": {"all_messages": ""}}
+    assert [preview("nobody").status_code, preview("other", select="x").status_code] == [404, 400]
+    assert backend.call("GET", "/runs/threads/other").status_code == 400

@@ -41,6 +41,7 @@ from evalrunner.backend.routes import (
     runs,
     sessions,
     share,
+    threads,
     v2_runs,
     v2_threads,
 )
@@ -52,6 +53,7 @@ _MODULES = (
     info,
     openapi,
     runs,
+    threads,
     share,
     sessions,
     comparative,

@@ -70,9 +70,12 @@ DECLARED: dict[str, Declared] = {
     # runs
     "POST /runs/multipart": Declared("Take in creates, updates, feedback, files", kind="form", status=202),
     "POST /runs/batch": Declared("Take in runs", body="post:list patch:list", kind="json", status=202),
-    "POST /runs": Declared("Take in a create", body=f"id:uuid! {_RUN}", kind="json", status=202),
+    "POST /runs": Declared("Take in a create", body=f"id:uuid {_RUN}", kind="json", status=202),
     "PATCH /runs/{id}": Declared("Take in an update", body=_RUN, kind="json", status=202),
     "GET /runs/{id}": Declared("One run", unserved=_OLDER),
+    "GET /runs/threads/{id:path}": Declared(
+        "What was said in a thread", query="session_id:uuid! select:text*", unserved=_OLDER
+    ),
     "POST /runs/query": Declared("A page of runs", body=_QUERY, kind="json", unserved=_OLDER),
     "POST /runs/stats": Declared("Sums over runs", body=f"{_QUERY} query:text", kind="json"),
     "POST /runs/delete": Declared(
