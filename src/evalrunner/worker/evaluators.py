@@ -94,8 +94,11 @@ class TrackedEvaluator(RunEvaluator):
 
     @property
     def known_keys(self) -> list[str]:
-        """The keys that the SDK can tell without running it; maybe none, and maybe not those that it gives."""
-        return [key for key in dict.fromkeys(self._inner.feedback_keys) if key and key == sayable(key)]
+        """The keys that the SDK can tell without running it; maybe none, and maybe not those that it gives.
+
+        It reads them off the source, where `{"key": 3}` may stand, or asks a class of the user's own.
+        """
+        return list(dict.fromkeys(key for key in _guessed(self._inner) if _is_key(key)))
 
     def evaluate_run(
         self, run: Run, example: Example | None = None, evaluator_run_id: UUID | None = None
@@ -182,6 +185,18 @@ def _shows(error: Exception, text: str) -> bool:
         return repr(error) == text
     except Exception:
         return False
+
+
+def _guessed(evaluator: RunEvaluator) -> list[Any]:
+    try:
+        keys: Any = evaluator.feedback_keys
+        return [keys] if isinstance(keys, str) else list(keys)
+    except Exception:  # only a guess: what it gives when it runs is what counts
+        return []
+
+
+def _is_key(key: Any) -> bool:
+    return isinstance(key, str) and key != "" and key == sayable(key)
 
 
 def _parameters(evaluator: Any) -> list[str]:
