@@ -14,6 +14,7 @@ from typing import Any
 import diff_judges  # type: ignore[import-not-found]
 import diff_raising  # type: ignore[import-not-found]
 import diff_returns  # type: ignore[import-not-found]
+import diff_returns_more  # type: ignore[import-not-found]
 import diff_tracing  # type: ignore[import-not-found]
 import plain  # type: ignore[import-not-found]
 
@@ -115,6 +116,8 @@ CALLABLES = [
 RETURNS = [
     Case("diff_returns:every", examples=_names(diff_returns, coroutines=False)),
     Case("diff_returns:every_async", examples=_names(diff_returns, coroutines=True)),
+    Case("diff_returns_more:every", examples=_names(diff_returns_more, coroutines=False)),
+    Case("diff_returns_more:every_async", examples=_names(diff_returns_more, coroutines=True)),
     Case(
         "diff_returns:traced_every", examples=("model", "message", "usage", "empty", "none", "text", "items")
     ),

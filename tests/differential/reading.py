@@ -130,7 +130,7 @@ def _judged(run: Run) -> dict[str, Any]:
 def _comment(text: str | None) -> Any:
     try:
         return json.loads(text or "null")
-    except ValueError:
+    except (TypeError, ValueError):  # a comment need not be a text
         return text
 
 

@@ -7,6 +7,7 @@ import functools
 import inspect
 import io
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +59,15 @@ class Stage:
         target = case.shim(target) if case.shim else target
         awaits = inspect.iscoroutinefunction(target) or _is_langchain_runnable(target)
         run = plain.by_aevaluate if awaits else plain.by_evaluate
-        judges = [plain.load(f"diff_judges.py:{name}") for name in case.evaluators]
+        judges = [plain.load(name if ":" in name else f"diff_judges.py:{name}") for name in case.evaluators]
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a coroutine that nobody awaits is the corpus's own
             name = run(target, judges, dataset, self.backend.client, METADATA)
         return dict(plainly(read(self.backend.client, name)))
 
-    def ours(self, case: Case, dataset: str, **knobs: Any) -> tuple[Receipt, dict[str, Any]]:
+    def ours(
+        self, case: Case, dataset: str, *, summaries: Sequence[str] = (), **knobs: Any
+    ) -> tuple[Receipt, dict[str, Any]]:
         """Run ours: a supervisor here, a worker process."""
         self._runs += 1
         spec = TargetSpec(
@@ -72,6 +75,7 @@ class Stage:
             evaluators=tuple(
                 str(CORPUS / (name if ":" in name else f"diff_judges.py:{name}")) for name in case.evaluators
             ),
+            summary_evaluators=tuple(str(CORPUS / name) for name in summaries),
             folder=self._folder,
         )
         config = RunConfig(

@@ -26,6 +26,7 @@ as narrow as that makes necessary. Lines are of langsmith 0.14.17.
 - `_internal._context`: the variables that `_setup_run` sets for the children of a run.
 - `__traceable_config__["process_outputs"]` (run_helpers.py:938): applied again where a `@traceable` function
   gave back something that had to be awaited first.
+- `Client._host_url`, which `Example` is given to make its `url` of.
 - `evaluation._runner._is_langchain_runnable`: which objects are invoked instead of called.
 """
 
@@ -63,6 +64,7 @@ from langsmith.run_helpers import _setup_run as setup_run
 from langsmith.schemas import Example, Run, TracerSession
 
 from evalrunner.delivery.discretion import discreet
+from evalrunner.delivery.trees import fill_later, make_trees
 from evalrunner.errors import TargetError
 
 #: The kinds of runs that there are (client.py, `RUN_TYPE_T`); the service refuses any other.
@@ -80,6 +82,7 @@ __all__ = [
     "dumps_json",
     "handle_container_end",
     "is_runnable",
+    "linked_example",
     "list_root_runs",
     "mark_traceable",
     "read_trace",
@@ -121,6 +124,11 @@ def call_summary_evaluator(
     return client._select_eval_results(answer, fn_name=name)
 
 
+def linked_example(client: Client, facts: dict[str, Any], tenant: UUID | None) -> Example:
+    """Return an example as the SDK's own listing gives it (client.py:7163): evaluators may ask for its `url`."""
+    return Example(**facts, _host_url=client._host_url, _tenant_id=tenant)
+
+
 def select_results(answer: Any) -> list[EvaluationResult]:
     """Return what an evaluator gave as the SDK sees it (client.py:7659).
 
@@ -131,21 +139,10 @@ def select_results(answer: Any) -> list[EvaluationResult]:
 
 
 def list_root_runs(client: Client, project_id: str) -> list[Run]:
-    """Return the root runs of a project, read in the generation that the service answers."""
-    if get_query_backend(client.info.instance_flags) is not QueryBackend.SMITHDB_ONLY:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            return list(client.list_runs(project_id=project_id, is_root=True))
-    now = datetime.now(timezone.utc)
-    pages = client._get_langsmith_api_sync().runs.query_v2(
-        project_ids=[project_id],
-        is_root=True,
-        selects=_V2_RUN_SELECTS,
-        # As client.py:5376: without them, the last day up to the server's present.
-        min_start_time=datetime(2000, 1, 1, tzinfo=timezone.utc),
-        max_start_time=now + timedelta(days=1),
+    """Return the root runs of a project; what is below them is read when somebody first asks for it."""
+    return fill_later(
+        _list_runs(client, project_id, is_root=True), lambda: _list_runs(client, project_id, is_root=False)
     )
-    return [_v2_run_to_schema(run) for run in pages]
 
 
 def read_trace(client: Client, project_id: str, run_id: str) -> Run:
@@ -155,30 +152,27 @@ def read_trace(client: Client, project_id: str, run_id: str) -> Run:
         LookupError: it is not there.
         LangSmithError: it cannot be read.
     """
-    runs = sorted(_read_runs(client, project_id, run_id), key=lambda run: run.dotted_order)
-    by_id = {str(run.id): run for run in runs}
-    for run in runs:
-        run.child_runs = []
-    for run in runs:
-        parent = by_id.get(str(run.parent_run_id))
-        if parent is not None:
-            parent.child_runs = [*(parent.child_runs or []), run]
-    if run_id not in by_id:
+    runs = _list_runs(client, project_id, trace_id=run_id)
+    make_trees(runs)
+    found = [run for run in runs if str(run.id) == run_id]
+    if not found:
         raise LookupError(f"run {run_id} is not there")
-    return by_id[run_id]
+    return found[0]
 
 
-def _read_runs(client: Client, project_id: str, trace_id: str) -> list[Run]:
+def _list_runs(client: Client, project_id: str, **which: Any) -> list[Run]:
+    """Return runs of a project, read in the generation that the service answers."""
     if get_query_backend(client.info.instance_flags) is not QueryBackend.SMITHDB_ONLY:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            return list(client.list_runs(project_id=project_id, trace_id=trace_id))
+            return list(client.list_runs(project_id=project_id, **which))
     pages = client._get_langsmith_api_sync().runs.query_v2(
         project_ids=[project_id],
-        trace_id=trace_id,
         selects=_V2_RUN_SELECTS,
+        # As client.py:5376: without them, the last day up to the server's present.
         min_start_time=datetime(2000, 1, 1, tzinfo=timezone.utc),
         max_start_time=datetime.now(timezone.utc) + timedelta(days=1),
+        **which,
     )
     return [_v2_run_to_schema(run) for run in pages]
 

@@ -29,7 +29,7 @@ from langsmith.utils import LangSmithNotFoundError
 from evalrunner.delivery.board import Board
 from evalrunner.delivery.outlet import Outlet
 from evalrunner.delivery.runs import RunBuffer, error_run
-from evalrunner.delivery.sdk import RecordingClient, mark_traceable, read_trace
+from evalrunner.delivery.sdk import RecordingClient, linked_example, mark_traceable, read_trace
 from evalrunner.delivery.traces import CURRENT, ItemTrace, ScoreTask, TraceBook
 from evalrunner.errors import SpoolError
 from evalrunner.protocol.evaluated import EVALUATORS, Evaluated
@@ -118,7 +118,7 @@ class Lane:
     async def _example(self, item: LeasedItem) -> Example | None:
         """Return the item's example; None, and the item has ended with an error, if it cannot be had."""
         try:
-            example = _leased(item)
+            example = self._leased(item)
             if self._attachments:
                 # A lease has no links to them, and they would have expired by now: read the example afresh.
                 example = await asyncio.to_thread(self._read_patiently, example)
@@ -130,6 +130,12 @@ class Lane:
             self._leave(item)
             return None
         return example
+
+    def _leased(self, item: LeasedItem) -> Example:
+        if UNFIT in item.example:
+            raise UnfitError(item.example[UNFIT])
+        facts = {key: value for key, value in item.example.items() if key != "attachment_urls"}
+        return linked_example(self._shop.client, facts, self._shop.experiment.tenant_id)
 
     async def _read_recorded(self, item: LeasedItem) -> None:
         """Read the run that is to be scored; why it cannot be had is said by each evaluator in its turn."""
@@ -362,12 +368,6 @@ def _sign(trace: ItemTrace) -> None:
         ran = {each.name: list(each.keys) for each in trace.evaluated if each.error is None}
         root.extra = {**(root.extra or {})}
         root.extra["metadata"] = {**(root.extra.get("metadata") or {}), EVALUATORS: ran}
-
-
-def _leased(item: LeasedItem) -> Example:
-    if UNFIT in item.example:
-        raise UnfitError(item.example[UNFIT])
-    return Example(**{key: value for key, value in item.example.items() if key != "attachment_urls"})
 
 
 def describe(trace: ItemTrace, warnings: list[str], seconds: float) -> dict[str, Any]:

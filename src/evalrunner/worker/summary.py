@@ -7,6 +7,7 @@ what some process remembers; the user's code, and the runs that it wants in memo
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
@@ -82,9 +83,12 @@ def _summarise(
             logger.exception("summary evaluator %s failed", name)
             errors[name] = said(error)[:LONGEST]
             continue
+        given: Counter[str] = Counter()
         for result in results:
             # Named by what it is, so that the next run of the command replaces it.
-            feedback_id = uuid5(experiment, f"evalrunner:summary:{name}:{result.key}")
+            again = f":{given[result.key]}" if given[result.key] else ""
+            feedback_id = uuid5(experiment, f"evalrunner:summary:{name}:{result.key}{again}")
+            given[result.key] += 1
             _replace(client, experiment, feedback_id, result)
             scores[result.key] = {
                 "id": str(feedback_id), "score": result.score, "value": result.value, "comment": result.comment,
@@ -97,15 +101,11 @@ def _replace(client: Client, experiment: UUID, feedback_id: UUID, result: Any) -
         client.delete_feedback(feedback_id)
     except Exception:
         logger.debug("no earlier summary score %s", feedback_id)
+    # All that the SDK records of it (evaluation/_arunner.py:1086).
     client.create_feedback(
+        **result.model_dump(exclude={"target_run_id", "evaluator_info"}),
         run_id=None,
-        key=result.key,
-        score=result.score,
-        value=result.value,
-        comment=result.comment,
         project_id=experiment,
         feedback_id=feedback_id,
         source_info=result.evaluator_info or None,
-        extra=result.extra,
-        feedback_config=result.feedback_config,
     )

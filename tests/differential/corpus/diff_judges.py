@@ -46,6 +46,7 @@ def saw(run: Run, example: Example) -> JSON:
             {"inputs": example.inputs, "outputs": example.outputs, "metadata": example.metadata}
         ),
         "example fields": sorted(name for name, value in example.model_dump().items() if value is not None),
+        "example url": example.url,
         "attachments": _attachments(example),
     }
     return {"key": "saw", "score": 1, "comment": json.dumps(seen, sort_keys=True, default=repr)}

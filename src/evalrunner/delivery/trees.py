@@ -1,0 +1,48 @@
+"""Recorded runs with the runs below them, as `evaluate` hands them to evaluators: in `child_runs`, in order."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from langsmith.schemas import Run
+
+
+def make_trees(runs: Sequence[Run]) -> None:
+    """Give each run those of the others that are its children."""
+    by_id = {run.id: run for run in runs}
+    for run in runs:
+        run.child_runs = []
+    for run in sorted(runs, key=lambda run: run.dotted_order):
+        parent = by_id.get(run.parent_run_id) if run.parent_run_id is not None else None
+        if parent is not None and parent.child_runs is not None:
+            parent.child_runs.append(run)
+
+
+def fill_later(roots: list[Run], read: Callable[[], list[Run]]) -> list[Run]:
+    """Let root runs have their children as soon as the `child_runs` of one of them is looked at.
+
+    An experiment may have ten times as many runs as roots, and hardly any summary evaluator looks at them.
+
+    Args:
+        read: returns the runs below the roots; what it raises is raised out of `child_runs`.
+    """
+    lock, todo = threading.RLock(), [read]
+
+    def fill() -> None:
+        with lock:
+            if todo:
+                below = todo[0]()
+                todo.clear()
+                make_trees([*roots, *below])
+
+    class RecordedRun(Run):
+        def __getattribute__(self, name: str) -> Any:
+            if name == "child_runs":
+                fill()
+            return super().__getattribute__(name)
+
+    for root in roots:
+        root.__class__ = RecordedRun
+    return roots
