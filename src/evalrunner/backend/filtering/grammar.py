@@ -104,6 +104,8 @@ class Grammar:
         if not call.args or not isinstance(call.args[0], Field):
             raise wrong(call, f"{call.name}(...) with these arguments is not served")
         name = call.args[0].name
+        if (spread := self._spread(call, name)) is not None:
+            return self._sql(spread)
         found = self._held(call, name) if len(call.args) == 2 else None
         if found is None and name in self.fields:
             found = self._compared(call, name, self.fields[name])
@@ -115,6 +117,15 @@ class Grammar:
                 call.args[0], f"the field {name!r} is not known; known are {', '.join(sorted(known))}"
             )
         raise wrong(call, f"{call.name}({name}, ...) is not served with these arguments")
+
+    def _spread(self, call: Call, name: str) -> Call | None:
+        """Return eq(metadata.k, v), as tools write it too, as and(eq(metadata_key, k), eq(metadata_value, v))."""
+        key = name.removeprefix("extra.").removeprefix("metadata.")
+        if not name.endswith(f"metadata.{key}") or not any(one.key == "metadata_key" for one in self.rows):
+            return None
+        at = call.args[0].at
+        named = Call("eq", (Field("metadata_key", at), Literal(key, at)), at)
+        return Call("and", (named, replace(call, args=(Field("metadata_value", at), *call.args[1:]))), at)
 
     def _compared(self, call: Call, name: str, expression: str) -> Sql | None:
         if call.name == "exists" and len(call.args) == 1:
