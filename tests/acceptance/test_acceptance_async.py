@@ -112,6 +112,15 @@ def test_feedback_is_configured(sample: World) -> None:
             assert [one.is_lower_score_better for one in await listed()] == [True]
             await client.delete_feedback_config(key)
             assert await listed() == []
+            if hasattr(client, "add_feedback_categories") and hasattr(
+                client, "remove_feedback_categories"
+            ):  # from 0.15 on
+                some: Any = [{"value": float(value), "label": f"l{value}"} for value in range(4)]
+                kinds: Any = {"type": "categorical", "categories": some[:2]}
+                await client.create_feedback_config(key, feedback_config=kinds)
+                await client.add_feedback_categories(key, some[2:])
+                await client.remove_feedback_categories(key, [0.0])
+                assert [one.feedback_config["categories"] for one in await listed()] == [some[1:]]
 
     asyncio.run(use())
 

@@ -82,3 +82,17 @@ def test_feedback_is_configured(sample: World) -> None:
     assert read.feedback_config["max"] == 9
     client.delete_feedback_config(key)
     assert list(client.list_feedback_configs(feedback_key=[key])) == []
+
+
+def test_categories_come_and_go_where_the_sdk_can(sample: World) -> None:
+    client, key = sample.client, name("topic")
+    some: Any = [{"value": float(value), "label": f"l{value}"} for value in range(4)]
+    client.create_feedback_config(key, feedback_config={"type": "categorical", "categories": some[:2]})
+    if hasattr(client, "add_feedback_categories") and hasattr(
+        client, "remove_feedback_categories"
+    ):  # from 0.15 on; test_backend_feedback asks without the SDK
+        client.add_feedback_categories(key, some[2:])
+        client.remove_feedback_categories(key, [0.0])
+        (read,) = client.list_feedback_configs(feedback_key=[key])
+        assert read.feedback_config["categories"] == some[1:]
+    client.delete_feedback_config(key)

@@ -122,6 +122,38 @@ def test_feedback_is_configured(backend: Backend) -> None:
         assert [one.feedback_key for one in client.list_feedback_configs()] == ["fresh", "kind"]
 
 
+def test_categories_come_and_go(backend: Backend) -> None:
+    def patch(status: int, **told: Any) -> Any:
+        answer = backend.call("PATCH", "/feedback-configs", json={"feedback_key": "topic", **told})
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    one, two, three = ({"value": value, "label": f"l{value}"} for value in (1, 2, 3))
+    config = {"type": "categorical", "categories": [one, two], "allows_multiple_categories": True}
+    made = backend.call(
+        "POST", "/feedback-configs", json={"feedback_key": "topic", "feedback_config": config}
+    )
+    added = patch(200, add_categories=[three], id=made.json()["id"])
+    assert added["feedback_config"] == config | {"categories": [one, two, three]}
+    assert patch(200, remove_categories=[1])["feedback_config"] == config | {"categories": [two, three]}
+    patch(422, remove_categories=[2])  # two have to stay
+    patch(422, add_categories=[{"value": 2, "label": "new"}])
+    patch(422, add_categories=[{"value": 9, "label": "l2"}])
+    patch(422, add_categories=[{"label": "no value"}])
+    patch(422, add_categories={"value": 9})
+    patch(422, remove_categories=3)
+    patch(404, add_categories=[one], id=str(uuid.uuid4()))
+    patch(404, feedback_key="nobody", add_categories=[one])
+    backend.call(
+        "POST", "/feedback-configs", json={"feedback_key": "free", "feedback_config": {"type": "freeform"}}
+    )
+    patch(422, feedback_key="free", add_categories=[one])
+    assert patch(200, is_lower_score_better=True)["feedback_config"] == config | {"categories": [two, three]}
+    where = {"id": added["id"]}
+    assert backend.call("DELETE", "/feedback-configs", params=where).status_code == 204
+    assert backend.call("DELETE", "/feedback-configs", params=where).status_code == 404
+
+
 @pytest.mark.parametrize("config", [None, {}, {"type": "loud"}, {"type": "continuous", "min": "low"},
                                     {"type": "continuous", "min": 2, "max": 1}, {"type": "categorical"},
                                     {"type": "categorical", "categories": "all"}])  # fmt: skip

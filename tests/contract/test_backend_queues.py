@@ -181,7 +181,9 @@ def test_the_async_client(backend: Backend) -> None:
             one = await client.get_run_from_annotation_queue(queue.id, index=1)
             assert str(one.id) == ids[2]
             await client.delete_annotation_queue(queue.id)
-            with pytest.raises(StopAsyncIteration):
+            with pytest.raises(
+                (StopAsyncIteration, ls_utils.LangSmithNotFoundError)
+            ):  # before 0.15, and since
                 await client.read_annotation_queue(queue.id)
 
     asyncio.run(use())

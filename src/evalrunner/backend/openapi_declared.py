@@ -166,9 +166,13 @@ DECLARED: dict[str, Declared] = {
     ),
     "POST /feedback/tokens/{token}": Declared("Give feedback by a token", body=_USE, kind="json"),
     "POST /feedback-configs": Declared("Configure a key", body=_CONFIG, kind="json"),
-    "PATCH /feedback-configs": Declared("Configure it otherwise", body=_CONFIG, kind="json"),
+    "PATCH /feedback-configs": Declared(
+        "Configure it otherwise",
+        body=f"{_CONFIG} id:uuid add_categories:obj* remove_categories:obj*",
+        kind="json",
+    ),
     "GET /feedback-configs": Declared("Configurations", query=f"{_PAGE} key:text* name_contains:text"),
-    "DELETE /feedback-configs": Declared("Forget one", query="feedback_key:text!", status=204),
+    "DELETE /feedback-configs": Declared("Forget one", query="feedback_key:text id:uuid", status=204),
     # comparisons
     "POST /datasets/comparative": Declared(
         "Compare experiments",

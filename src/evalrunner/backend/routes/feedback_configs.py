@@ -16,8 +16,8 @@ async def _create(request: Request) -> Response:
 
 
 async def _update(request: Request) -> Response:
-    body = await body_object(request)
-    return await _shown(request, await deps(request).store.write(lambda c: store.update_config(c, body)))
+    body, opened = await body_object(request), deps(request).store
+    return await _shown(request, await opened.write(lambda c: store.update_config(c, opened.tenant_id, body)))
 
 
 async def _list(request: Request) -> Response:
@@ -30,8 +30,12 @@ async def _list(request: Request) -> Response:
 
 
 async def _delete(request: Request) -> Response:
-    key = store.config_key(request.query_params.get("feedback_key"))
-    await deps(request).store.write(lambda c: store.delete_config(c, key))
+    opened, config_id = deps(request).store, request.query_params.get("id")
+    if config_id is not None:
+        key = await opened.read(lambda c: store.key_of(c, opened.tenant_id, config_id))
+    else:
+        key = store.config_key(request.query_params.get("feedback_key"))
+    await opened.write(lambda c: store.delete_config(c, key))
     return Response(status_code=204)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import uuid
 from typing import Any
 
 import orjson
@@ -40,12 +41,18 @@ def create_config(connection: sqlite3.Connection, body: dict[str, Any]) -> str:
     return key
 
 
-def update_config(connection: sqlite3.Connection, body: dict[str, Any]) -> str:
+def update_config(connection: sqlite3.Connection, tenant_id: str, body: dict[str, Any]) -> str:
     """Change what is told of a configuration and return its key; 404 if there is none."""
     key = config_key(body.get("feedback_key"))
+    if body.get("id") is not None and str(body["id"]) != _id(tenant_id, key):
+        raise HttpError(404, f"the feedback key {key!r} has no configuration {body['id']}")
     values: dict[str, Any] = {"modified_at": now_text()}
     if body.get("feedback_config") is not None:
         values["config"] = orjson.dumps(checked(body["feedback_config"]))
+    added, removed = body.get("add_categories") or [], body.get("remove_categories") or []
+    if added or removed:
+        config = orjson.loads(values.get("config") or _config(connection, key))
+        values["config"] = orjson.dumps(recategorised(config, added, removed))
     if body.get("is_lower_score_better") is not None:
         values["is_lower_score_better"] = _flag(body, "is_lower_score_better")
     sets = ", ".join(f"{name} = ?" for name in values)
@@ -53,6 +60,26 @@ def update_config(connection: sqlite3.Connection, body: dict[str, Any]) -> str:
     if connection.execute(sql, (*values.values(), key)).rowcount == 0:
         raise HttpError(404, f"the feedback key {key!r} has no configuration")
     return key
+
+
+def key_of(connection: sqlite3.Connection, tenant_id: str, config_id: str) -> str:
+    """Return the key of a configuration; 404 if there is none."""
+    for (key,) in connection.execute("SELECT key FROM feedback_configs"):
+        if _id(tenant_id, key) == config_id:
+            return str(key)
+    raise HttpError(404, f"there is no configuration {config_id}")
+
+
+def _id(tenant_id: str, key: str) -> str:
+    # One configuration per key: its id can be told from the key.
+    return str(uuid.uuid5(uuid.UUID(tenant_id), key))
+
+
+def _config(connection: sqlite3.Connection, key: str) -> bytes:
+    row = connection.execute("SELECT config FROM feedback_configs WHERE key = ?", (key,)).fetchone()
+    if row is None:
+        raise HttpError(404, f"the feedback key {key!r} has no configuration")
+    return bytes(row[0])
 
 
 def delete_config(connection: sqlite3.Connection, key: str) -> None:
@@ -114,6 +141,27 @@ def checked(config: object) -> dict[str, Any]:
     return {name: value for name, value in config.items() if value is not None}
 
 
+def recategorised(config: dict[str, Any], added: object, removed: object) -> dict[str, Any]:
+    """Return a configuration with categories added and removed, by value (langsmith 0.15.1, client.py:8865).
+
+    422 if it is not categorical, a value or label is there twice, or fewer than two would remain.
+    """
+    if config["type"] != "categorical":
+        raise HttpError(422, "only a categorical feedback_config has categories")
+    if not isinstance(added, list) or not all(isinstance(one, dict) and "value" in one for one in added):
+        raise HttpError(422, "add_categories must be a list of objects with a value")
+    if not isinstance(removed, list):
+        raise HttpError(422, "remove_categories must be a list of values")
+    kept = [one for one in config["categories"] if one.get("value") not in removed] + added
+    for name in ("value", "label"):
+        told = [one[name] for one in kept if one.get(name) is not None]
+        if any(one in told[:place] for place, one in enumerate(told)):
+            raise HttpError(422, f"two categories must not have the same {name}")
+    if removed and len(kept) < 2:
+        raise HttpError(422, "a categorical feedback_config keeps at least two categories")
+    return {**config, "categories": kept}
+
+
 def _flag(body: dict[str, Any], name: str) -> int:
     value = body.get(name)
     if value is None or isinstance(value, bool):
@@ -124,6 +172,7 @@ def _flag(body: dict[str, Any], name: str) -> int:
 def _shown(tenant_id: str, row: tuple[Any, ...]) -> dict[str, Any]:
     key, config, lower, enforced, modified = row
     return {
+        "id": _id(tenant_id, key),
         "feedback_key": key,
         "feedback_config": fragment(config),
         "tenant_id": tenant_id,
