@@ -27,6 +27,7 @@ from evalrunner.config import Endpoint
 from evalrunner.connect.processes import alive
 from evalrunner.connect.state import Server, State
 from evalrunner.errors import RunFolderError, ServiceError
+from evalrunner.interpreter import away_from_here
 from evalrunner.shortage import shortage
 
 START_TIMEOUT = 60.0  # a login node that a hundred people use takes a while to import a web framework
@@ -128,7 +129,8 @@ class Embedded:
 
     def _spawn(self, ready: int) -> subprocess.Popen[bytes]:
         environment = {**os.environ, "EVALRUNNER_TOKEN": secrets.token_urlsafe(32)}
-        command = [sys.executable, "-m", "evalrunner.connect.embedded_server", str(self._store), str(ready)]
+        code = away_from_here("from evalrunner.connect.embedded_server import main; main(sys.argv[1:])")
+        command = [sys.executable, "-c", code, str(self._store), str(ready)]
         with self._open_log() as log:
             return subprocess.Popen(
                 command, env=environment, pass_fds=[ready], start_new_session=True,

@@ -1,4 +1,4 @@
-"""What runs in the embedded backend's process: `python -m evalrunner.connect.embedded_server STORE READY_FD`.
+"""What runs in the embedded backend's process: `main([STORE, READY_FD])`.
 
 The token comes by the environment, not by argv, which everybody on the machine can read.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -108,7 +107,3 @@ def main(arguments: list[str]) -> None:
             os.close(ready)
 
         serve(store, host="127.0.0.1", port=0, token=token, ready=tell, stop=Idle(state))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

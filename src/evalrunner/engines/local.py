@@ -16,12 +16,13 @@ from types import ModuleType
 from typing import Any
 
 import multiprocess
-from multiprocess import forkserver, resource_tracker
+from multiprocess import forkserver, resource_tracker, util
 from multiprocess.connection import Connection
 
 from evalrunner.engines.leftovers import MARK, Leftovers, bear
 from evalrunner.engines.pipe import WorkerPipe, pair
 from evalrunner.engines.room import room_for_sockets
+from evalrunner.interpreter import away_from_here
 from evalrunner.protocol.messages import Message
 from evalrunner.protocol.worker import WorkerOrder
 
@@ -71,6 +72,25 @@ def _let_go_of_the_tracker() -> None:
     if held._fd is not None:
         os.close(held._fd)
         held._fd = None
+
+
+@contextlib.contextmanager
+def _away_from_here() -> Iterator[None]:
+    """Have `multiprocess` start its interpreters (tracker, forkserver, spawned workers) `away_from_here`.
+
+    All of them pass `util.spawnv_passfds`, with their code behind `-c`.
+    """
+    plain = util.spawnv_passfds
+
+    def away(path: Any, args: list[Any], fds: Any) -> int:
+        at = args.index("-c") + 1
+        return int(plain(path, [*args[:at], away_from_here(args[at]), *args[at + 1 :]], fds))
+
+    util.spawnv_passfds = away
+    try:
+        yield
+    finally:
+        util.spawnv_passfds = plain
 
 
 @contextlib.contextmanager
@@ -179,7 +199,7 @@ class LocalEngine:
             name=f"evalrunner-{order.worker_id}",
         )
         try:
-            with _without_main():
+            with _without_main(), _away_from_here():
                 process.start()
         except BaseException:
             ours.close()
@@ -199,7 +219,7 @@ class LocalEngine:
         """Start the forkserver before the first worker is wanted; it imports while we read the order."""
         if self.method != "forkserver":
             return
-        with _without_main():
+        with _without_main(), _away_from_here():
             forkserver.ensure_running()
 
     def cool_down(self) -> None:
