@@ -98,3 +98,28 @@ def test_process_pools_of_the_target_find_its_functions(backend: Backend, run: R
     assert sorted((root.outputs or {})["double"] for root in seen.roots) == [0, 2, 4]
     if judges:
         assert [score.score for scores in seen.feedback.values() for score in scores] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+@pytest.mark.parametrize(
+    "target", ["exits", "raises", "returns", "exits_async", "returns_async", "terminates"]
+)
+def test_what_a_target_forks_is_no_worker(backend: Backend, run: Run, target: str, at_once: int) -> None:
+    dataset = backend.dataset(6)
+    receipt = run(
+        f"forks.py:{target}",
+        "forks.py:judged",
+        dataset=dataset.name,
+        workers=1,
+        max_concurrency=at_once,
+        item_timeout=60.0,
+    )
+    assert (receipt.exit_code, receipt.states, receipt.warnings, receipt.restarts) == (
+        0,
+        {"visible": 6},
+        [],
+        0,
+    )
+    seen = assert_whole(backend.client, receipt.experiment["name"], keys=["judged"])
+    assert sorted((root.outputs or {})["code"] for root in seen.roots) == list(range(6))
+    assert [score.score for scores in seen.feedback.values() for score in scores] == [1] * 6

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 from collections.abc import Awaitable, Iterator
 from contextvars import Context
 from typing import Any
+
+from evalrunner.worker.containing import end_copy
 
 
 def is_pending(answer: Any) -> bool:
@@ -64,7 +67,11 @@ async def run_in(context: Context, awaitable: Awaitable[Any]) -> Any:
 
 
 async def _outcome(awaitable: Awaitable[Any]) -> tuple[Any, BaseException | None]:
+    pid = os.getpid()
     try:
-        return await awaitable, None
+        answer = await awaitable
     except BaseException as error:
+        end_copy(pid, error)
         return None, error
+    end_copy(pid)
+    return answer, None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import sys
 import traceback
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -64,11 +66,37 @@ def described(error: Exception) -> str:
 
 
 def call_contained(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function; raise nothing but ordinary exceptions."""
+    """Call a function; raise nothing but ordinary exceptions. It returns in the process that has called it only."""
+    pid = os.getpid()
     try:
-        return function(*args)
+        answer = function(*args)
     except BaseException as error:
+        end_copy(pid, error)
         raise ordinary(error)  # noqa: B904 - its cause is set, or it is the error itself
+    end_copy(pid)
+    return answer
+
+
+def end_copy(pid: int, error: BaseException | None = None) -> None:
+    """End a process that the user's code has forked, and that comes out of it with an error or an answer.
+
+    It is no worker, and would wait for the next item while its parent waits for its end. It leaves as a script would.
+
+    Args:
+        pid: of the process that went in.
+        error: what it comes out with.
+    """
+    if os.getpid() == pid:
+        return
+    code = error.code if isinstance(error, SystemExit) else error
+    with suppress(BaseException):
+        if isinstance(code, BaseException):
+            traceback.print_exception(code)
+        elif not isinstance(code, (int, type(None))):
+            print(code, file=sys.stderr)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    os._exit(code & 0xFF if isinstance(code, int) else int(code is not None))
 
 
 async def contained_await(awaitable: Any) -> Any:

@@ -8,11 +8,15 @@ import logging
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1
-_worker_pid = 0
+#: What a worker does not heed, and what Python does with it.
+_LEFT_TO_OTHERS: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+_forking = threading.local()
 #: The SDK turns these into further places to write to, each with a client of its own, past the books.
 _REPLICAS = ("LANGSMITH_RUNS_ENDPOINTS", "LANGCHAIN_RUNS_ENDPOINTS")
 
@@ -23,12 +27,11 @@ def become_worker(log: Path, env: dict[str, str]) -> None:
     Its own process group, so that Ctrl-C reaches only the supervisor and a kill reaches the target's own
     children; its output in `log`; its environment before numpy or torch can read it.
     """
-    global _worker_pid  # noqa: PLW0603 - one process, one worker
-    _worker_pid = os.getpid()
     os.setsid()
     _die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _not_mine)
+    for number in _LEFT_TO_OTHERS:
+        signal.signal(number, _not_mine)
+    os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_as_elsewhere)
     os.environ.update(env)
     for name in _REPLICAS:
         os.environ.pop(name, None)
@@ -46,13 +49,27 @@ def become_worker(log: Path, env: dict[str, str]) -> None:
 
 
 def _not_mine(number: int, _: FrameType | None) -> None:
-    """Leave a SIGTERM to the whole job (scancel, systemd) to the supervisor, which ends us in good order.
+    """Leave a signal to the whole job (Ctrl-C, scancel, systemd) to the supervisor, which ends us in good order.
 
-    A handler, and not SIG_IGN: what the target starts must be able to die of it.
+    A handler, and not SIG_IGN, which what the target starts would inherit: it must be able to die of it.
     """
-    if os.getpid() != _worker_pid:
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
+
+
+def _hold_signals() -> None:
+    # Until the child has handlers of its own: Python forgets what comes in between (PyOS_AfterFork_Child).
+    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _LEFT_TO_OTHERS)
+
+
+def _release_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
+
+
+def _as_elsewhere() -> None:
+    """Give a process that the target has forked the handlers that it would have without us: pools end by SIGTERM."""
+    for number, handler in _LEFT_TO_OTHERS.items():
+        if signal.getsignal(number) is _not_mine:
+            signal.signal(number, handler)
+    _release_signals()
 
 
 def _die_with_parent() -> None:

@@ -10,6 +10,7 @@ import asyncio
 import contextvars
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -23,7 +24,7 @@ from evalrunner.delivery.root import RootRun
 from evalrunner.delivery.sdk import check_signature, is_runnable
 from evalrunner.errors import TargetError
 from evalrunner.worker.answers import consume, is_pending, is_stream, run_in, settle
-from evalrunner.worker.containing import call_contained, ordinary, users_part
+from evalrunner.worker.containing import call_contained, end_copy, ordinary, users_part
 from evalrunner.worker.home import Home
 
 #: Items at once where the user does not say: a sync target may not be thread-safe, an async one waits.
@@ -73,10 +74,13 @@ class Target:
             Exception: what the target raised, or an `Aborted` with its text; it stands in the run already,
                 except where the SDK could not write it down: then `on_end` has not been called.
         """
+        pid = os.getpid()
         try:
             await (self._traced(args, extra) if self._traceable else self._untraced(args, extra))
         except BaseException as error:
+            end_copy(pid, error)
             raise ordinary(error)  # noqa: B904 - its cause is set, or it is the error itself
+        end_copy(pid)
 
     async def _off_loop(self, function: Callable[..., Any], *args: Any) -> Any:
         run = contextvars.copy_context().run
