@@ -160,3 +160,29 @@ def test_categories_come_and_go(backend: Backend) -> None:
 def test_configurations_that_are_none(backend: Backend, config: Any) -> None:
     asked = {"feedback_key": "odd", "feedback_config": config}
     assert backend.call("POST", "/feedback-configs", json=asked).status_code == 422
+
+
+ODD = ["x", 5, 1.5, True, [1], [], {"a": 1}, {}, None, 2**70]
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["value", "comment", "correction", "feedback_source", "extra", "feedback_group_id", "start_time", "error",
+     "feedback_source.type", "feedback_source.metadata", "feedback_source.user_id", "feedback_config"],
+)  # fmt: skip
+def test_what_is_taken_in_can_be_read_by_everybody(backend: Backend, field: str) -> None:
+    """One odd feedback, from curl say, kept the SDK from reading a whole page."""
+    run = written(backend)
+    name, _, inner = field.partition(".")
+    answers = [
+        backend.call(
+            "POST", "/feedback", json={"run_id": run, "key": "k", name: {inner: one} if inner else one}
+        )
+        for one in ODD
+    ]
+    taken = [one.json()["id"] for one in answers if one.status_code == 200]
+    assert {one.status_code for one in answers} <= {200, 422}
+    with backend.client() as client:
+        assert {str(one.id) for one in client.list_feedback(run_ids=[run])} == set(taken)
+    if field == "feedback_source":
+        assert {one.json()["feedback_source"]["type"] for one in answers[6:8]} == {"api"}
