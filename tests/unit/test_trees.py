@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
 from datetime import datetime, timezone
 from uuid import UUID, uuid4
 
@@ -50,6 +53,17 @@ def test_children_are_read_once_and_only_when_they_are_asked_for() -> None:
     assert (names(found[0].child_runs), names(found[1].child_runs)) == ([], ["child"])
     assert reads == [1]
     assert isinstance(found[0], Run)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [copy.copy, copy.deepcopy, lambda run: run.model_copy(), lambda run: pickle.loads(pickle.dumps(run))],
+)
+def test_a_copy_has_the_children_too_also_in_another_process(make: Callable[[Run], Run]) -> None:
+    root = run_of("a", "1")
+    (found,) = fill_later([root], lambda: [run_of("child", "1.1", root)])
+    made = make(found)
+    assert (made.id, names(made.child_runs)) == (root.id, ["child"])
 
 
 def test_what_cannot_be_read_is_raised_and_tried_again() -> None:

@@ -43,6 +43,22 @@ def fill_later(roots: list[Run], read: Callable[[], list[Run]]) -> list[Run]:
                 fill()
             return super().__getattribute__(name)
 
+        def __copy__(self) -> Any:
+            fill()
+            return super().__copy__()
+
+        def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Any:
+            fill()
+            return super().__deepcopy__(memo)
+
+        def __reduce_ex__(self, protocol: Any) -> Any:  # an evaluator may hand it to a pool of processes
+            fill()
+            return _plain_run, (dict(self.__dict__),)
+
     for root in roots:
         root.__class__ = RecordedRun
     return roots
+
+
+def _plain_run(fields: dict[str, Any]) -> Run:
+    return Run.model_construct(**fields)
