@@ -144,6 +144,19 @@ def test_ctrl_c_is_resumable(folder: Path) -> None:
     assert sum(states.values()) == 6
 
 
+def test_resume_finds_the_modules_of_a_folder_below(folder: Path) -> None:
+    below = folder / "below"
+    below.mkdir()
+    (folder / "subject.py").rename(below / "subject_below.py")
+    code = ("--target", "subject_below:double", "--evaluator", "subject_below:right")
+    (folder / "evalrunner.toml").write_text("workers = 2\n")
+    first = run(below, "run", "--dataset", "doubles", *code, "--quiet")
+    assert first.returncode == ExitCode.COMPLETE, first.stderr
+    again = run(folder, "resume", "--json", "--repetitions", "2")
+    assert again.returncode == ExitCode.COMPLETE, again.stderr
+    assert json.loads(again.stdout)["states"] == {"already complete": 6, "visible": 6}
+
+
 def test_resume_remembers_what_was_evaluated_and_passes_over_runs_that_never_began(folder: Path) -> None:
     first = run(folder, "run", "--dataset", "doubles", "--target", "subject.py:double", "--quiet")
     assert first.returncode == ExitCode.COMPLETE, first.stderr

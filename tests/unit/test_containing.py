@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+import traceback
 from typing import Any
 
 import pytest
@@ -129,6 +130,21 @@ def test_home_is_the_thread_that_serves_it_and_outlives_what_is_raised_there() -
 
     called, loop = home.live(main())
     assert called == threading.get_ident() != loop
+
+
+def test_notes_that_cannot_be_read_are_no_way_out() -> None:
+    class Sour(Exception):
+        @property
+        def __notes__(self) -> list[str]:
+            raise KeyboardInterrupt
+
+    def bad() -> None:
+        raise Sour("s")
+
+    with pytest.raises(Aborted) as caught:
+        call_contained(bad)
+    assert "".join(traceback.format_exception(caught.value)).endswith("Sour('s')\n")
+    assert "in bad" in described(caught.value)
 
 
 def test_home_raises_what_its_loop_ended_with() -> None:

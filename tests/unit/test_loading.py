@@ -237,3 +237,33 @@ def test_a_package_that_cannot_be_seen_is_told_how_to_name_it(folder: Path, line
     assert advice
     sys.path.insert(0, advice[2])
     assert find(f"{advice[1]}:target", folder)(3) == 3, "the advice works as it stands"
+
+
+@pytest.mark.parametrize("place", ["", "src"])
+def test_a_module_that_lies_elsewhere_in_the_project_is_found_for_the_user(folder: Path, place: str) -> None:
+    (folder / "pyproject.toml").touch()
+    (folder / place / "shop_elsewhere").mkdir(parents=True)
+    (folder / place / "shop_elsewhere" / "core.py").write_text("one = 1\n")
+    (folder / "evals").mkdir()
+    (folder / "evals" / "subject_of_mine.py").write_text("from shop_elsewhere.core import one\n")
+    with pytest.raises(TargetError, match=f"it lies in {folder / place}: set PYTHONPATH={folder / place}$"):
+        find("evals/subject_of_mine.py:one", folder)
+    (folder / "evals" / "other_of_mine.py").write_text("import nowhere_at_all\n")
+    with pytest.raises(ModuleNotFoundError):
+        find("evals/other_of_mine.py:one", folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("deep/code_here:f", "a file is named with its ending: deep/code_here.py:NAME"),
+        ("notes.ipynb:f", "notes.ipynb is no Python file"),
+        ("nothing/here:f", "there is no module 'nothing/here' "),
+    ],
+)
+def test_a_file_that_is_named_like_a_module(folder: Path, name: str, said: str) -> None:
+    (folder / "deep").mkdir()
+    (folder / "deep" / "code_here.py").touch()
+    (folder / "notes.ipynb").touch()
+    with pytest.raises(TargetError, match=re.escape(said)):
+        find(name, folder)

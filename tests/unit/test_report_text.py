@@ -124,7 +124,7 @@ def test_items_complete_before_are_told_apart() -> None:
 def test_items_that_were_leased_more_than_once_are_counted() -> None:
     assert "leased more" not in plain(receipt([item(1)]))
     twice = [item(1, attempt=2), item(2, attempt=3), item(3)]
-    assert "2 items leased more than once" in plain(receipt(twice))
+    assert "2 items begun more than once" in plain(receipt(twice))
     assert "leased more" not in plain(receipt(twice, executions=0))
 
 

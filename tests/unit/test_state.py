@@ -157,6 +157,15 @@ def test_each_place_is_named_with_its_own_reason() -> None:
     assert abort.error == "worker 0, 2: no GPU; worker 1: no licence"
 
 
+def test_reasons_that_differ_in_their_logs_only_are_one() -> None:
+    desk = Desk(3, 2)
+    desk.handle(ev.WorkerCouldNotStart(1, "no GPU (the traceback is in logs/worker-0.log)"))
+    gone = desk.handle(ev.WorkerGone(1, "could not start"))
+    assert only(ev.Say, gone) == [], "it has been said"
+    out = desk.handle(ev.WorkerCouldNotStart(2, "no GPU (the traceback is in logs/worker-1.log)"))
+    assert out == [ev.Abort("no GPU (the traceback is in logs/worker-0.log)")]
+
+
 def test_a_place_that_cannot_start_costs_the_others_nothing() -> None:
     desk = Desk(3, 2)
     desk.handle(ev.WorkerCouldNotStart(1, "no GPU"))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from evalrunner.engines.local import LocalEngine
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem
 from evalrunner.supervisor import events as ev
+from evalrunner.supervisor.crew import Crew
 from evalrunner.supervisor.items import Item
 from evalrunner.supervisor.policy import Policy
 from evalrunner.supervisor.state import SupervisorState
@@ -56,3 +58,13 @@ def test_a_worker_that_loads_for_long_is_named() -> None:
     assert loading_note(state, 29.0) == ""
     said = "worker 1 has been loading for 45 s; what it prints is in logs/worker-1.log"
     assert loading_note(state, 45.0) == said
+
+
+@pytest.mark.parametrize(("produced", "told"), [(1, False), (9, False), (10, True)])
+def test_the_time_left_is_told_when_there_is_something_to_tell_it_from(produced: int, told: bool) -> None:
+    state = SupervisorState([(number, Item(ItemState.AVAILABLE)) for number in range(40)], Policy(2))
+    tally = Tally(0, 0.0)
+    for number in range(produced):
+        tally.write(ev.Write(number, ItemState.PRODUCED, "produced", 1, 1))
+    crew = Crew(LocalEngine())
+    assert (tally.snapshot("running", state, crew, "", 5.0).eta is not None) is told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,8 +33,13 @@ def command(**flags: Any) -> ExitCode:
             "resume goes on with an experiment; --dataset is for `evalrunner run`, which creates one"
         )
     flags["experiment"] = named or flags["experiment"]
-    _remember(flags, home_of(Path.cwd()))
-    return go(gather(flags), output)
+    remembered = _remember(flags, home_of(Path.cwd()))
+    settings = gather(flags)
+    # What was a module there is one of that folder, wherever resume is given.
+    settings.values.update(
+        {key: replace(settings.values[key], folder=there) for key, there in remembered.items()}
+    )
+    return go(settings, output)
 
 
 takes_options(
@@ -50,10 +56,11 @@ takes_options(
 )
 
 
-def _remember(flags: dict[str, Any], folder: Path) -> None:
+def _remember(flags: dict[str, Any], folder: Path) -> dict[str, Path]:
     """Fill in what was not said now with what the run said then: experiment, target, evaluators.
 
     A flag wins; what the run's own flags were is not a matter for a configuration file to change.
+    Return which of the code was filled in, with the folder that its modules were found in.
     """
     run = _last_run(folder, flags["experiment"], flags.get("run_dir"))
     if run is None:
@@ -61,15 +68,19 @@ def _remember(flags: dict[str, Any], folder: Path) -> None:
             raise ConfigError(
                 f"no run in {folder} to resume; say which experiment: evalrunner resume EXPERIMENT"
             )
-        return
+        return {}
     # By its id: it may have been renamed since. A folder of an earlier version knows the name only.
     flags["experiment"] = flags["experiment"] or run.get("id") or run["experiment"]
+    remembered: list[str] = []
     if flags["target"] is None and run["target"]:
         flags["target"] = _from_here(run["target"], run["folder"])
         flags["factory"] = flags["factory"] or run["factory"] or None
+        remembered.append("target")
     for flag, name in (("evaluator", "evaluators"), ("summary_evaluator", "summary_evaluators")):
         if not flags[flag] and run[name]:
             flags[flag] = [_from_here(each, run["folder"]) for each in run[name]]
+            remembered.append(flag)
+    return dict.fromkeys(remembered, Path(run["folder"]))
 
 
 def _from_here(named: str, folder: str) -> str:

@@ -43,6 +43,7 @@ PRELOAD = [
 
 def _child(module: str, connection: Any, order: WorkerOrder) -> None:
     """Run in the new process. The worker is named, not imported: the supervisor never loads it."""
+    sys.excepthook = sys.__excepthook__
     _let_go_of_the_forkserver()
     _let_go_of_the_tracker()
     bear(order.env.get(MARK, ""))

@@ -7,10 +7,20 @@ And daemons that targets start become its children, so that the supervisor finds
 from __future__ import annotations
 
 import signal
+import sys
 import warnings
+from types import TracebackType
 
 from evalrunner.engines.leftovers import take_orphans
 
+
+def _for_once(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Be silent about what the system refuses: the supervisor sees that we have ended, and says why in a sentence."""
+    if not isinstance(error, (OSError, EOFError)):
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _for_once
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 take_orphans()
 # It reaps every child, and is surprised by those that it has not started (forkserver.py, `main`).

@@ -111,7 +111,7 @@ def _books(receipt: Receipt) -> Iterator[Line]:
     yield [(f"  {count(receipt.executions, 'execution')} in this run{scored}{since}", "")]
     again = sum(entry.attempt > 1 for entry in receipt.items)
     if again and receipt.executions:
-        yield [(f"  {count(again, 'item')} leased more than once", "")]
+        yield [(f"  {count(again, 'item')} begun more than once", "")]
 
 
 def _steps(books: list[int]) -> Iterator[Line]:

@@ -155,7 +155,7 @@ class SupervisorState:
         reasons: dict[str, list[int]] = {}
         for worker in self.workers.values():
             if worker.why_not:
-                reasons.setdefault(worker.why_not, []).append(worker.slot)
+                reasons.setdefault(_told_alike(worker.why_not, reasons), []).append(worker.slot)
         told = [f"worker {', '.join(map(str, slots))}: {reason}" for reason, slots in reasons.items()]
         self._out.append(ev.Abort("; ".join(reasons if len(reasons) == 1 else told)))
         return True
@@ -214,11 +214,12 @@ class SupervisorState:
         elif worker.why_not and self._abort_if_none_starts():
             return
         elif missed or (lost and not self.stopping):
-            self._replace(event, len(lost))
+            self._replace(event, lost)
 
-    def _replace(self, event: ev.WorkerGone, lost: int) -> None:
+    def _replace(self, event: ev.WorkerGone, lost: list[int]) -> None:
         slot = self.workers[event.worker].slot
-        self._out.append(ev.Say(f"worker {slot} {event.how}; {lost} item(s) go to other workers"))
+        if lost or not self.workers[event.worker].why_not:  # else it has been said
+            self._out.append(ev.Say(f"worker {slot} {event.how}{_held(lost, event.suspects)}"))
         self._futile += 1
         if self._futile > self.policy.futile_deaths:
             if self._book.pending:
@@ -442,3 +443,15 @@ class SupervisorState:
                 f"{kinds}, which may be the fault of its process; one of them is tried in a fresh one"
             )
         )
+
+
+def _held(lost: list[int], executing: frozenset[int]) -> str:
+    begun = len(executing.intersection(lost))
+    held = f"; it held {len(lost)} item(s)" if lost else ""
+    return f"{held} and was executing {begun} of them" if begun else held
+
+
+def _told_alike(why: str, known: Iterable[str]) -> str:
+    """Return a reason that is known and differs in the worker's log only, else `why`."""
+    cause, log = why.partition(" (the traceback is in ")[::2]
+    return next((one for one in known if log and one.startswith(f"{cause} (the traceback is in ")), why)

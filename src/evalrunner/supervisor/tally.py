@@ -12,6 +12,8 @@ from evalrunner.supervisor.state import SupervisorState
 
 #: Seconds over which the rate is taken.
 SPAN = 10.0
+#: Items after which their rate tells anything about those that are left.
+ENOUGH = 10
 #: An item is slow, and named, when it has been executed for so many seconds and for so many times the usual.
 SLOW_SECONDS, SLOW_TIMES = 60.0, 10.0
 #: Seconds after which a worker that loads is named.
@@ -87,7 +89,7 @@ class Tally:
             errors=self.errors,
             restarts=state.restarts,
             rate=rate,
-            eta=left / rate if rate > 0 and left > 0 else None,
+            eta=left / rate if rate > 0 and left > 0 and self.produced >= ENOUGH else None,
             elapsed=now - self._began,
             note=note,
             stops=stops,

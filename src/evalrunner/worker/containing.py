@@ -38,14 +38,25 @@ def ordinary(error: BaseException) -> Exception:
     plain = isinstance(error, Exception) and not isinstance(error, (StopIteration, StopAsyncIteration))
     if plain and _printable(error):
         return error  # type: ignore[return-value]
-    made = Aborted(text_of(error))
-    made.__cause__ = error
+    made = Aborted(text_of(error)).with_traceback(error.__traceback__)
+    made.__suppress_context__ = True
+    if _notes_can_be_read(error):
+        made.__cause__ = error
     return made
 
 
 def _printable(error: BaseException) -> bool:
     try:
         repr(error), str(error)
+        return _notes_can_be_read(error)
+    except BaseException:
+        return False
+
+
+def _notes_can_be_read(error: BaseException) -> bool:
+    # `traceback` reads them, before 3.12 without any care: what they raise would come out of a logger's call.
+    try:
+        getattr(error, "__notes__", None)
     except BaseException:
         return False
     return True

@@ -31,6 +31,8 @@ spec.loader.exec_module(module)
 """
 
 _MAINS = ("__main__", "__mp_main__")
+#: What lies in the folder of a project.
+_SIGNS = (".git", "pyproject.toml", "setup.py", "evalrunner.toml")
 
 
 def import_file(path: Path, shims: Path) -> ModuleType:
@@ -55,7 +57,7 @@ def import_file(path: Path, shims: Path) -> ModuleType:
     if not _is_ours(name, root, path):
         name = _own_name(path, shims)
     _OneModule.know(path, name)
-    with _said_where_to_look(path, root):
+    with _said_where_to_look(path, root), _said_where_it_lies(path):
         return importlib.import_module(name)
 
 
@@ -137,6 +139,42 @@ def _said_where_to_look(path: Path, root: Path) -> Iterator[None]:
             f"{path} cannot be imported by itself ({error}): name it as {dotted}:NAME, with PYTHONPATH={above}, "
             f"or put an __init__.py into each folder below {above}"
         ) from error
+
+
+@contextlib.contextmanager
+def _said_where_it_lies(path: Path) -> Iterator[None]:
+    """Say what to write where the file imports what lies elsewhere in its project, in `src` for one.
+
+    Raises:
+        TargetError: a module is missing, and is there.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        top = (error.name or "").partition(".")[0]
+        place = (
+            next((one for one in _project(path) if _holds(one, top)), None)
+            if top not in sys.modules
+            else None
+        )
+        if place is None:
+            raise
+        raise TargetError(
+            f"{path} cannot be imported: {error}; it lies in {place}: set PYTHONPATH={place}"
+        ) from error
+
+
+def _project(path: Path) -> Iterator[Path]:
+    """Yield the folders above a file, and `src` in each, up to the project's own."""
+    for folder in path.parents:
+        yield folder
+        yield folder / "src"
+        if any((folder / sign).exists() for sign in _SIGNS) or folder == Path.home():
+            return
+
+
+def _holds(folder: Path, name: str) -> bool:
+    return bool(name) and ((folder / f"{name}.py").is_file() or any((folder / name).glob("*.py")))
 
 
 def _root_that_would_do(path: Path, root: Path, error: ImportError) -> Path | None:

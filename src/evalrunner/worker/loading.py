@@ -93,7 +93,14 @@ def _module(where: str, folder: Path, shims: Path) -> ModuleType:
         return importlib.import_module(where)
     except ModuleNotFoundError as error:
         if error.name and (where == error.name or where.startswith(error.name + ".")):
-            raise TargetError(
-                f"there is no module {where!r} (looked in {folder} and the import path)"
-            ) from None
+            raise TargetError(_no_module(where, folder)) from None
         raise
+
+
+def _no_module(where: str, folder: Path) -> str:
+    file = folder / where
+    if file.with_name(f"{file.name}.py").is_file():
+        return f"there is no module {where!r}; a file is named with its ending: {where}.py:NAME"
+    if file.is_file():
+        return f"{where} is no Python file: write module:name or path/file.py:name"
+    return f"there is no module {where!r} (looked in {folder} and the import path)"
