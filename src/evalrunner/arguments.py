@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
+from types import NoneType
 from typing import Any
 from uuid import UUID
 
@@ -58,6 +59,8 @@ def config_of(
     given = _in_our_words(options)
     knobs = {name: given.pop(name) for name in list(given) if name in _WORKER}
     spec = _spec(target, _listed(evaluators), _listed(summary_evaluators), factory)
+    if not isinstance(worker, (WorkerConfig, NoneType)):
+        raise UsageError(f"worker= takes a WorkerConfig, not {worker!r}; how many there are is workers=")
     return RunConfig(spec=spec, worker=replace(worker or WorkerConfig(), **knobs), **given)
 
 

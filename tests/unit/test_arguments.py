@@ -79,6 +79,14 @@ def test_what_cannot_be_is_said_in_one_sentence(
     assert "\n" not in str(caught.value)
 
 
+def test_one_worker_is_not_many() -> None:
+    wrong: Any = 2
+    with pytest.raises(
+        UsageError, match="worker= takes a WorkerConfig, not 2; how many there are is workers="
+    ):
+        config_of("json:loads", [], [], factory=False, worker=wrong, options={"dataset": "d"})
+
+
 def test_names_stay_names_and_objects_travel_beside_them() -> None:
     assert config().spec.target == "json:loads"
     assert config().spec.pickled is None
