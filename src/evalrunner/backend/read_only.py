@@ -68,6 +68,7 @@ READS = frozenset(
     GET /platform/annotation-queues/{id}/items/{item}/placement
     GET /platform/evaluators
     GET /platform/evaluators/{id}
+    GET /runs/threads/{id:path}
     POST /v2/runs/query
     GET /v2/runs/{id}
     GET /v2/runs/{id}/url
