@@ -37,9 +37,9 @@ def check_json(data: bytes, around: int = 0) -> None:
     Raises:
         UnfitError: it holds such a number, or has more than `NESTING` levels.
     """
-    if data.count(b"{") + data.count(b"[") > NESTING:
+    if len(data) > NESTING and data.count(b"{") + data.count(b"[") > NESTING:
         _check_nesting(data, around)
-    if _LONG in data.translate(_DIGITS):
+    if len(data) >= len(_LONG) and _LONG in data.translate(_DIGITS):
         number = _find(_parsed(data), "")
         if number:
             raise UnfitError(number)

@@ -38,6 +38,7 @@ PRELOAD = [
     "evalrunner.worker.loop",
     # The SDK imports it at the first item if it is installed; skipped if it is not.
     "langchain_core.runnables",
+    "evalrunner.engines.settled",
 ]
 
 

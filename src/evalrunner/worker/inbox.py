@@ -81,6 +81,8 @@ class Inbox:
 
     async def next_item(self) -> LeasedItem | None:
         """Wait for a leased item; None when no more will come."""
+        if self._items and not self.ward.full:
+            return self._items.popleft()
         async with self._changed:
             while not self._items or (self.ward.full and not self._closed):
                 if self._closed:
