@@ -148,6 +148,7 @@ def test_categories_come_and_go(backend: Backend) -> None:
         "POST", "/feedback-configs", json={"feedback_key": "free", "feedback_config": {"type": "freeform"}}
     )
     patch(422, feedback_key="free", add_categories=[one])
+    assert backend.call("DELETE", "/feedback-configs", params={"feedback_key": "free"}).status_code == 204
     assert patch(200, is_lower_score_better=True)["feedback_config"] == config | {"categories": [two, three]}
     where = {"id": added["id"]}
     assert backend.call("DELETE", "/feedback-configs", params=where).status_code == 204
