@@ -9,14 +9,28 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import diff_judges  # type: ignore[import-not-found]
 import diff_raising  # type: ignore[import-not-found]
 import diff_returns  # type: ignore[import-not-found]
-import diff_returns_more  # type: ignore[import-not-found]
+import diff_returns_more  # type: ignore[import-not-found]  # in corpus/, on the path by conftest.py
 import diff_tracing  # type: ignore[import-not-found]
 import plain  # type: ignore[import-not-found]
+
+
+def functions_of(module: ModuleType) -> tuple[str, ...]:
+    """Return the names of what a module of the corpus defines to be called: its public functions and objects."""
+    return tuple(
+        name
+        for name, value in vars(module).items()
+        if callable(value)
+        and not inspect.isclass(value)
+        and not name.startswith("_")
+        and getattr(value, "__module__", None) == module.__name__
+    )
+
 
 SEES = ("saw", "by_name")
 
@@ -155,15 +169,7 @@ RAISING = [
     Case("diff_raising:reduced_stream", shim=plain.consumed),
 ]
 
-_JUDGES = tuple(
-    name
-    for name, value in vars(diff_judges).items()
-    if callable(value)
-    and not inspect.isclass(value)
-    and not name.startswith("_")
-    and name not in ("shape", "shape_text")
-    and getattr(value, "__module__", None) == "diff_judges"
-)
+_JUDGES = tuple(name for name in functions_of(diff_judges) if name not in ("shape", "shape_text"))
 JUDGES = [
     Case("diff_callables:plain", evaluators=_JUDGES),
     Case("diff_callables:agent", evaluators=_JUDGES),

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import io
 from typing import Any
 
 import diff_summaries  # type: ignore[import-not-found]
 import plain  # type: ignore[import-not-found]
 import pytest
-from cases import Case  # type: ignore[import-not-found]
+from cases import Case, functions_of  # type: ignore[import-not-found]
 from langsmith import evaluate
 from reading import plainly  # type: ignore[import-not-found]
 from stage import Stage  # type: ignore[import-not-found]
 
-NAMES = tuple(
-    name
-    for name, value in vars(diff_summaries).items()
-    if callable(value)
-    and not inspect.isclass(value)
-    and not name.startswith("_")
-    and getattr(value, "__module__", None) == "diff_summaries"
-)
+NAMES = functions_of(diff_summaries)
 FIELDS = ("key", "score", "value", "comment", "correction", "extra", "feedback_source")
 
 

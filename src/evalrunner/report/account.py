@@ -171,11 +171,8 @@ def _scoreboard(outcome: Outcome, items: list[ItemEntry], rows: list[ItemRow]) -
         if row.item in outcome.scores and item.state in _THERE and row.scoring is None
     }
     board.add((run_id, score) for run_id, scores in read.items() for score in scores)
-    if outcome.silence:
-        return (
-            board,
-            False,
-        )  # each question would hang for a minute; the last look has said that it knows none
+    if outcome.silence:  # each question would hang for a minute; the last look has said that it knows none
+        return board, False
     known = {run.id for run, _ in outcome.plan.unreadable.values()}  # as the item itself says
     left = [one.run_id for one in judged if one.run_id not in read and one.run_id not in known]
     try:

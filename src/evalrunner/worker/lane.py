@@ -253,7 +253,10 @@ class Lane:
         warnings = await self._wait_for_children(trace)
         root = trace.runs.get(trace.run_id)
         if trace.task is None and (root is None or not root.ended):
-            warnings.append("the target left its root run without an end; it was ended with an error")
+            warnings.append(
+                "its root run was left without an end, by the target or by the SDK (see the worker's log); "
+                "it was ended with an error"
+            )
             self._end_root(None)
         self._close(item, trace, warnings)
         self._leave(item)
@@ -340,7 +343,7 @@ class Lane:
         elif raised is not None:
             root.fail(described(raised), datetime.now(timezone.utc))
         else:
-            root.fail("evalrunner: the target left its root run without an end", datetime.now(timezone.utc))
+            root.fail("evalrunner: the root run was left without an end", datetime.now(timezone.utc))
         return root.tree(self._shop.client)
 
     def _error_run(self, item: LeasedItem, run_id: UUID, error: str) -> RunBuffer:

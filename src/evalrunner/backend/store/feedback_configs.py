@@ -58,7 +58,7 @@ def update_config(connection: sqlite3.Connection, tenant_id: str, body: dict[str
     sets = ", ".join(f"{name} = ?" for name in values)
     sql = f"UPDATE feedback_configs SET {sets} WHERE key = ?"  # noqa: S608
     if connection.execute(sql, (*values.values(), key)).rowcount == 0:
-        raise HttpError(404, f"the feedback key {key!r} has no configuration")
+        raise _unknown(key)
     return key
 
 
@@ -70,6 +70,10 @@ def key_of(connection: sqlite3.Connection, tenant_id: str, config_id: str) -> st
     raise HttpError(404, f"there is no configuration {config_id}")
 
 
+def _unknown(key: str) -> HttpError:
+    return HttpError(404, f"the feedback key {key!r} has no configuration")
+
+
 def _id(tenant_id: str, key: str) -> str:
     # One configuration per key: its id can be told from the key.
     return str(uuid.uuid5(uuid.UUID(tenant_id), key))
@@ -78,21 +82,21 @@ def _id(tenant_id: str, key: str) -> str:
 def _config(connection: sqlite3.Connection, key: str) -> bytes:
     row = connection.execute("SELECT config FROM feedback_configs WHERE key = ?", (key,)).fetchone()
     if row is None:
-        raise HttpError(404, f"the feedback key {key!r} has no configuration")
+        raise _unknown(key)
     return bytes(row[0])
 
 
 def delete_config(connection: sqlite3.Connection, key: str) -> None:
     """Delete a configuration; it can be made again. 404 if there is none."""
     if connection.execute("DELETE FROM feedback_configs WHERE key = ?", (key,)).rowcount == 0:
-        raise HttpError(404, f"the feedback key {key!r} has no configuration")
+        raise _unknown(key)
 
 
 def read_config(connection: sqlite3.Connection, tenant_id: str, key: str) -> dict[str, Any]:
     """Return one configuration; 404 if there is none."""
     row = connection.execute(f"{_SELECT} WHERE key = ?", (key,)).fetchone()
     if row is None:
-        raise HttpError(404, f"the feedback key {key!r} has no configuration")
+        raise _unknown(key)
     return _shown(tenant_id, row)
 
 
