@@ -82,6 +82,13 @@ def folder(path: Path, said: str = "one") -> Path:
     return path
 
 
+def commit_of(repository: Path) -> str:
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=repository, check=True, capture_output=True, text=True
+    )
+    return head.stdout.strip()
+
+
 def run_suite(world: World, where: Path, suite: str, *options: str) -> None:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("LANGSMITH", "LANGCHAIN", "PYTEST"))}
     told = {
@@ -152,13 +159,13 @@ def test_a_suite_in_two_processes_and_again(tmp_path: Path) -> None:
         run_suite(world, folder(tmp_path), suite, "-n", "2")
         first = newest(client, suite)
         examples = check(world, first)
-        version = _check_dataset(client, suite, examples)
+        version = _check_dataset(client, suite, examples, tmp_path)
         # Of the second time, three tests expect something else; for the others nothing has changed.
         run_suite(world, folder(tmp_path, "two"), suite, "-n", "2")
         second = newest(client, suite)
         assert second.id != first.id
         assert check(world, second) == examples
-        assert _check_dataset(client, suite, examples, "two") > version
+        assert _check_dataset(client, suite, examples, tmp_path, "two") > version
         before = list(client.list_examples(dataset_name=suite, as_of=version))
         assert len([example for example in before if (example.outputs or {}).get("y") == "one"]) == 3
         assert check(world, first) == examples
@@ -169,10 +176,10 @@ def test_a_suite_under_other_settings(axes: Axes, tmp_path: Path) -> None:
     suite = f"suite-{uuid.uuid4().hex[:8]}"
     with served(tmp_path / "store", axes) as world:
         run_suite(world, folder(tmp_path), suite, "-n", "2")
-        _check_dataset(world.client, suite, check(world, newest(world.client, suite)))
+        _check_dataset(world.client, suite, check(world, newest(world.client, suite)), tmp_path)
 
 
-def _check_dataset(client: Client, suite: str, ids: set[Any], said: str = "one") -> Any:
+def _check_dataset(client: Client, suite: str, ids: set[Any], where: Path, said: str = "one") -> Any:
     dataset = client.read_dataset(dataset_name=suite)
     assert (dataset.example_count, (dataset.metadata or {})["__ls_runner"]) == (COUNT, "pytest")
     examples = {example.id: example for example in client.list_examples(dataset_id=dataset.id)}
@@ -182,8 +189,10 @@ def _check_dataset(client: Client, suite: str, ids: set[Any], said: str = "one")
     split = list(client.list_examples(dataset_id=dataset.id, splits=["arithmetic"]))
     assert sorted((e.inputs or {})["x"] for e in split) == list(range(20))
     assert all(e.outputs == {"y": 2 * (e.inputs or {})["x"]} for e in split)
-    tagged = client.read_dataset_version(dataset_id=dataset.id, tag="git:branch:trunk")
-    assert any(tag.startswith("git:commit:") for tag in tagged.tags or [])
+    # Each of the two processes tags the version that it knows, commit and branch one after the other: if they meet,
+    # the two tags end on two versions (langsmith/testing/_internal.py:534).
+    for tag in (f"git:commit:{commit_of(where)}", "git:branch:trunk"):
+        assert tag in (client.read_dataset_version(dataset_id=dataset.id, tag=tag).tags or [])
     latest = client.read_dataset_version(dataset_id=dataset.id, tag="latest")
     assert len(list(client.list_examples(dataset_id=dataset.id, as_of="git:branch:trunk"))) <= COUNT
     project = newest(client, suite)
