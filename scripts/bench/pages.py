@@ -26,7 +26,7 @@ import orjson
 import requests
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from evalrunner.backend.web.door import sign_in_path
+from evalbackend.web.door import sign_in_path
 from scripts import wire
 from scripts.bench import common
 

@@ -18,8 +18,8 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from evalrunner.backend import server
-from evalrunner.backend.app import create_app
+from evalbackend import serve as server
+from evalbackend.app import create_app
 
 REQUESTS = "/_bench/requests"
 

@@ -36,7 +36,7 @@ PATIENCE = 180.0
 _SERVE = """
 import os, sys
 from pathlib import Path
-from evalrunner.backend.server import serve
+from evalbackend.serve import serve
 serve(Path(sys.argv[1]), port=int(sys.argv[2]), token=os.environ["RIG_TOKEN"],
       admin_token=os.environ["RIG_ADMIN"], ready=lambda url: print(url, flush=True))
 """

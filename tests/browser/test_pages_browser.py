@@ -21,7 +21,7 @@ import pytest
 sys.path.append(str(Path(__file__).parent.parent / "contract"))
 from backend_fixtures import TOKEN, Backend, body, eventually, post, running  # type: ignore[import-not-found]
 
-from evalrunner.backend.web.door import sign_in_path
+from evalbackend.web.door import sign_in_path
 
 CHROMIUM = os.environ.get("EVALRUNNER_CHROMIUM") or shutil.which("chromium")
 try:

@@ -16,7 +16,7 @@ import orjson
 import requests
 from langsmith import Client
 
-from evalrunner.backend.server import serve
+from evalbackend.serve import serve
 
 T = TypeVar("T")
 TOKEN = "the-token"
@@ -24,7 +24,7 @@ ADMIN = "the-admin-token"
 _CHILD = """
 import sys
 from pathlib import Path
-from evalrunner.backend.server import serve
+from evalbackend.serve import serve
 serve(Path(sys.argv[1]), token=sys.argv[2], admin_token=sys.argv[3], ready=lambda url: print(url, flush=True))
 """
 

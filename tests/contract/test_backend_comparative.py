@@ -16,8 +16,8 @@ from langsmith import Client, evaluate
 from langsmith.evaluation import evaluate_comparative
 from langsmith.schemas import Example, Run
 
-from evalrunner.backend.store.db import Store
-from evalrunner.backend.store.migrate import MIGRATIONS
+from evalbackend.store.db import Store
+from evalbackend.store.migrate import MIGRATIONS
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated.*")
 
@@ -110,7 +110,7 @@ def test_an_older_store_brings_its_comparisons_along(tmp_path: Path) -> None:
     scripts = ["schema.sql", *(MIGRATIONS[version] for version in range(1, 4))]
     old = sqlite3.connect(path)
     for script in scripts:
-        old.executescript(resources.files("evalrunner.backend.store").joinpath(script).read_text("utf-8"))
+        old.executescript(resources.files("evalbackend.store").joinpath(script).read_text("utf-8"))
     told = {"key": "larger", "score": 1, "comparative_experiment_id": comparison}
     for number, document in enumerate((told, {"key": "good", "score": 1})):
         old.execute(

@@ -19,7 +19,7 @@ from langsmith import utils as ls_utils
 from langsmith.client import ID_TYPE
 from langsmith.schemas import Dataset, DataType, Example
 
-from evalrunner.backend.store.migrate import MIGRATIONS, SCHEMA_VERSION
+from evalbackend.store.migrate import MIGRATIONS, SCHEMA_VERSION
 
 
 @pytest.fixture(scope="module")
@@ -333,7 +333,7 @@ def older(path: Path, version: int) -> sqlite3.Connection:
     connection = sqlite3.connect(path)
     scripts = ["schema.sql", *(MIGRATIONS[n] for n in range(1, version))]
     for script in scripts:
-        text = resources.files("evalrunner.backend.store").joinpath(script).read_text(encoding="utf-8")
+        text = resources.files("evalbackend.store").joinpath(script).read_text(encoding="utf-8")
         connection.executescript(text)
     connection.execute("INSERT INTO meta VALUES ('tenant_id', ?), ('url_secret', '00')", (str(uuid.uuid4()),))
     connection.execute(f"PRAGMA user_version = {version}")

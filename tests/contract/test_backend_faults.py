@@ -19,9 +19,9 @@ from backend_fixtures import (  # type: ignore[import-not-found]
     running,
 )
 
-from evalrunner.backend.faults import FaultPlan, load
-from evalrunner.backend.ingest import Batch, run_op
-from evalrunner.errors import ConfigError
+from evalbackend.errors import ConfigError
+from evalbackend.faults import FaultPlan, load
+from evalbackend.wire.ingest import Batch, run_op
 
 RUNS = "POST /runs/multipart"
 NOW = "2026-01-02T03:04:05+00:00"

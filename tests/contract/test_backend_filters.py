@@ -13,10 +13,10 @@ from backend_fixtures import Backend, body, part, patch, post, run_id, running  
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalrunner.backend.errors import HttpError
-from evalrunner.backend.filtering.runs import GRAMMAR
-from evalrunner.backend.filtering.syntax import Call, Field, Items, Literal, Node, parse
-from evalrunner.backend.store.functions import register
+from evalbackend.errors import HttpError
+from evalbackend.filtering.runs import GRAMMAR
+from evalbackend.filtering.syntax import Call, Field, Items, Literal, Node, parse
+from evalbackend.store.functions import register
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated.*")
 
@@ -127,7 +127,7 @@ def combined(inner: st.SearchStrategy[Asked]) -> st.SearchStrategy[Asked]:
 def table() -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(":memory:")
     register(connection)
-    script = resources.files("evalrunner.backend.store").joinpath("schema.sql").read_text(encoding="utf-8")
+    script = resources.files("evalbackend.store").joinpath("schema.sql").read_text(encoding="utf-8")
     connection.executescript(script)
     for row in ROWS:
         tags = None if row["tags"] is None else json.dumps(row["tags"])

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from backend_fixtures import running  # type: ignore[import-not-found]
 
-from evalrunner.backend.app import create_app
-from evalrunner.backend.openapi import operations
-from evalrunner.backend.openapi_declared import DECLARED
+from evalbackend.app import create_app
+from evalbackend.http.openapi import operations
+from evalbackend.http.openapi_declared import DECLARED
 
 FUZZ = Path(__file__).resolve().parents[2] / "scripts" / "chaos" / "fuzz.py"
 

@@ -21,7 +21,7 @@ from backend_fixtures import (  # type: ignore[import-not-found]
     running,
 )
 
-from evalrunner.backend.web.door import sign_in_path
+from evalbackend.web.door import sign_in_path
 
 # Parameters must be the same in every process that collects them: an id that nothing has.
 NOBODYS = "0c0ffee0-0000-4000-8000-000000000001"

@@ -12,8 +12,8 @@ import pytest
 from backend_fixtures import Backend, body, patch, post, run_id, running  # type: ignore[import-not-found]
 from langsmith import Client
 
-from evalrunner.backend.prices import prices_for
-from evalrunner.errors import ConfigError
+from evalbackend.errors import ConfigError
+from evalbackend.prices import prices_for
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated.*")
 TABLE = """

@@ -26,7 +26,7 @@ from langsmith import utils as ls_utils
 from langsmith.client import ID_TYPE
 from langsmith.schemas import RunKey
 
-from evalrunner.backend.store.migrate import MIGRATIONS
+from evalbackend.store.migrate import MIGRATIONS
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated.*")
 
@@ -366,7 +366,7 @@ def test_a_session_that_is_no_experiment_does_not_fill_a_queue(backend: Backend,
 
 
 def test_a_queue_of_an_older_store_keeps_its_runs(tmp_path: Path) -> None:
-    scripts = resources.files("evalrunner.backend.store")
+    scripts = resources.files("evalbackend.store")
     with sqlite3.connect(tmp_path / "store.sqlite") as older:
         for script in ["schema.sql", *(MIGRATIONS[n] for n in range(1, 8))]:
             older.executescript(scripts.joinpath(script).read_text())

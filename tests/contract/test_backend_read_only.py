@@ -28,14 +28,14 @@ from backend_fixtures import (  # type: ignore[import-not-found]
 from langsmith.utils import LangSmithError
 from starlette.routing import Route
 
-from evalrunner.backend import web
-from evalrunner.backend.app import create_app
-from evalrunner.backend.errors import StoreError
-from evalrunner.backend.read_only import READS, only_reads
-from evalrunner.backend.store.migrate import SCHEMA_VERSION
-from evalrunner.backend.store.read_only import READ_ONLY, ReadOnlyStore
-from evalrunner.backend.web.door import sign_in_path
-from evalrunner.backend.web.pages_sign_in import sign_out
+from evalbackend import web
+from evalbackend.app import create_app
+from evalbackend.errors import StoreError
+from evalbackend.http.read_only import READS, only_reads
+from evalbackend.store.migrate import SCHEMA_VERSION
+from evalbackend.store.read_only import READ_ONLY, ReadOnlyStore
+from evalbackend.web.door import sign_in_path
+from evalbackend.web.pages_sign_in import sign_out
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated.*")
 

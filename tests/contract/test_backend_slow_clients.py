@@ -14,7 +14,7 @@ import pytest
 import zstandard
 from backend_fixtures import TOKEN, Backend, body, post, run_id, running  # type: ignore[import-not-found]
 
-from evalrunner.backend.connections import Limits
+from evalbackend.http.connections import Limits
 
 MIB = 2**20
 SHORT = Limits(stall_s=0.5, progress=1024)

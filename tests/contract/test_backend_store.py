@@ -21,9 +21,9 @@ from backend_fixtures import (  # type: ignore[import-not-found]
     running,
 )
 
-from evalrunner.backend.app import create_app
-from evalrunner.backend.errors import StoreError
-from evalrunner.backend.server import serve
+from evalbackend.app import create_app
+from evalbackend.errors import StoreError
+from evalbackend.serve import serve
 
 
 def test_a_kill_loses_nothing_that_was_answered(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from evalbackend.store.scope import Scope
+from evalbackend.web.advice import Advice
 from evalrunner.advice import anew, beside, go_on
-from evalrunner.backend.store.scope import Scope
-from evalrunner.backend.web.advice import Advice
 from evalrunner.cli.settings import gather
 from evalrunner.config import RunConfig, TargetSpec
 from evalrunner.supervisor.experiment import flags_for

@@ -12,15 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evalrunner.backend.example_model import ExampleWrite
-from evalrunner.backend.presign import Signer
-from evalrunner.backend.store.bookmarks import Bookmarks
-from evalrunner.backend.store.datasets import create_dataset
-from evalrunner.backend.store.db import Store
-from evalrunner.backend.store.examples_delete import end_examples, erase_examples
-from evalrunner.backend.store.examples_read import ExampleQuery, ExampleReader
-from evalrunner.backend.store.examples_write import create_examples, update_examples
-from evalrunner.backend.store.versions import set_tag
+from evalbackend.http.presign import Signer
+from evalbackend.store.bookmarks import Bookmarks
+from evalbackend.store.datasets import create_dataset
+from evalbackend.store.db import Store
+from evalbackend.store.examples_delete import end_examples, erase_examples
+from evalbackend.store.examples_read import ExampleQuery, ExampleReader
+from evalbackend.store.examples_write import create_examples, update_examples
+from evalbackend.store.versions import set_tag
+from evalbackend.wire.examples import ExampleWrite
 
 SIGNER = Signer(b"secret")
 KINDS = ("plain", "then", "tag", "split", "filter", "ids", "ids only")

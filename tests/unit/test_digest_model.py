@@ -11,9 +11,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from evalrunner.backend.store.db import Store
-from evalrunner.backend.web import fill
-from evalrunner.backend.web.digest import Digests
+from evalbackend.store.db import Store
+from evalbackend.web import fill
+from evalbackend.web.digest import Digests
 
 TIME = "2026-01-02T03:04:{:02}.000000+00:00"
 RUNS = st.sampled_from([f"run{number}" for number in range(6)])

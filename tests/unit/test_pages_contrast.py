@@ -8,10 +8,7 @@ from importlib import resources
 import pytest
 
 SHEET = (
-    resources.files("evalrunner.backend.web")
-    .joinpath("static")
-    .joinpath("style.css")
-    .read_text(encoding="utf-8")
+    resources.files("evalbackend.web").joinpath("static").joinpath("style.css").read_text(encoding="utf-8")
 )
 GROUNDS = ("bg", "panel", "hover")
 TEXTS = [

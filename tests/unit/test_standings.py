@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from evalrunner.backend.store.db import Store
-from evalrunner.backend.store.scope import Scope
-from evalrunner.backend.store.standing import Standing, standing
-from evalrunner.backend.web.standings import Standings
+from evalbackend.store.db import Store
+from evalbackend.store.scope import Scope
+from evalbackend.store.standing import Standing, standing
+from evalbackend.web.standings import Standings
 
 TIME = "2026-01-02T03:04:05.000000+00:00"
 RUN = (

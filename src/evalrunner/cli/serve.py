@@ -86,8 +86,9 @@ def command(
     time, and commands do not look for this server. With --query v2 the older reads of runs answer 501, as a
     service does that has given them up.
     """
-    from evalrunner.backend.server import serve  # noqa: PLC0415 - the web framework costs 0.2 s
-    from evalrunner.backend.web.door import sign_in_path  # noqa: PLC0415
+    from evalbackend.errors import BackendError  # noqa: PLC0415
+    from evalbackend.serve import serve  # noqa: PLC0415 - the web framework costs 0.2 s
+    from evalbackend.web.door import sign_in_path  # noqa: PLC0415
 
     if not host:  # sockets take that for every address
         raise ConfigError("--host needs an address: 127.0.0.1, or 0.0.0.0 for every one")
@@ -105,6 +106,8 @@ def command(
                 path, host=host, port=port, token=token, faults=faults, ready=ready, flags=_FLAGS[query],
                 read_only=read_only, prices=prices,
             )  # fmt: skip
+        except BackendError as error:
+            raise ConfigError(str(error)) from error
         except OSError as error:
             raise RunFolderError(f"cannot serve at {host}:{port}: {error.strerror or error}") from None
     return ExitCode.COMPLETE

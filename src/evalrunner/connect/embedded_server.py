@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -97,7 +98,8 @@ def main(arguments: list[str]) -> None:
     store, ready = Path(arguments[0]), int(arguments[1])
     token = os.environ.pop("EVALRUNNER_TOKEN")
     with owning(store, wait=_STORE_WAIT) as state:
-        from evalrunner.backend.server import serve  # noqa: PLC0415 - only after the store is ours
+        from evalbackend.errors import BackendError  # noqa: PLC0415 - only after the store is ours
+        from evalbackend.serve import serve  # noqa: PLC0415
 
         announce = announcer(state, store, token)
 
@@ -106,4 +108,7 @@ def main(arguments: list[str]) -> None:
             os.write(ready, b"1")
             os.close(ready)
 
-        serve(store, host="127.0.0.1", port=0, token=token, ready=tell, stop=Idle(state))
+        try:
+            serve(store, host="127.0.0.1", port=0, token=token, ready=tell, stop=Idle(state))
+        except BackendError as error:
+            sys.exit(str(error))  # the log's last line, which the command that waits for us shows

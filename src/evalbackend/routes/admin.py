@@ -1,0 +1,50 @@
+"""For tests only, and mounted only with an admin token: break the server on purpose, and hear the truth."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from evalbackend.errors import ConfigError, HttpError
+from evalbackend.faults import FaultPlan
+from evalbackend.http.state import answer, body_object, deps
+from evalbackend.store.truth import truth
+from evalbackend.wire.flags import changed
+
+
+async def _arm(request: Request) -> Response:
+    body = await body_object(request)
+    try:
+        plan = FaultPlan.from_document(body, "the body")
+    except ConfigError as error:
+        raise HttpError(422, str(error)) from error
+    plan.arm()
+    deps(request).faults = plan
+    return answer(plan.report())
+
+
+async def _switch(request: Request) -> Response:
+    """Change the flags of /info, of which each client reads once what they are."""
+    parts = deps(request)
+    parts.flags = changed(parts.flags, await body_object(request))
+    return answer(parts.flags)
+
+
+async def _report(request: Request) -> Response:
+    return answer(deps(request).faults.report())
+
+
+async def _truth(request: Request) -> Response:
+    session = request.query_params.get("session")
+    if not session:
+        raise HttpError(422, "session must name a session, by id or name")
+    return answer(await deps(request).store.read(lambda connection: truth(connection, session)))
+
+
+routes = [
+    Route("/_admin/faults", _arm, methods=["PUT"]),
+    Route("/_admin/faults", _report, methods=["GET"]),
+    Route("/_admin/flags", _switch, methods=["PUT"]),
+    Route("/_admin/truth", _truth, methods=["GET"]),
+]

@@ -1,0 +1,219 @@
+"""Annotation queues, and the runs in them."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from evalbackend.errors import HttpError
+from evalbackend.http.state import (
+    answer,
+    body_json,
+    body_object,
+    deps,
+    path_id,
+    query_flag,
+    query_ids,
+    query_page,
+    signer_of,
+)
+from evalbackend.store import queue_bulk, queue_runs, queues
+from evalbackend.store.runs_read import RunReader
+from evalbackend.store.sessions import SessionQuery
+from evalbackend.wire.values import optional_uuid, uuid_text
+
+
+async def _create(request: Request) -> Response:
+    body = await body_object(request)
+    sessions = _ids(body, "session_ids") or []
+
+    def write(connection: sqlite3.Connection) -> str:
+        queue_id = queues.create_queue(connection, body)
+        queue_bulk.populate(connection, queue_id, sessions, experiments=False)
+        return queue_id
+
+    queue_id, opened = await deps(request).store.write(write), deps(request).store
+    made = await opened.read(lambda c: queues.read_queue(c, opened.tenant_id, queue_id))
+    return answer(queues.briefly(made))
+
+
+def _ids(body: dict[str, Any], name: str) -> list[str] | None:
+    told = body.get(name)
+    if told is not None and not isinstance(told, list):
+        raise HttpError(422, f"{name} must be a list of ids")
+    return None if told is None else [uuid_text(one, name) for one in told]
+
+
+async def _populate(request: Request) -> Response:
+    body = await body_object(request)
+    queue_id, sessions = uuid_text(body.get("queue_id"), "queue_id"), _ids(body, "session_ids")
+    if not sessions:
+        raise HttpError(422, "session_ids must be a list of ids, and not empty")
+    some = sessions
+    await deps(request).store.write(lambda c: queue_bulk.populate(c, queue_id, some, experiments=True))
+    return answer({"message": "Runs added to the queue"})
+
+
+async def _export(request: Request) -> Response:
+    queue_id, body, parts = path_id(request), await body_object(request), deps(request)
+    runs = await parts.store.read(
+        lambda c: queue_bulk.export(RunReader(c, parts.store.tenant_id, signer_of(request)), queue_id, body)
+    )
+    return answer(runs)
+
+
+async def _of_run(request: Request) -> Response:
+    run_id, opened = path_id(request), deps(request).store
+    return answer(await opened.read(lambda c: queues.queues_of_run(c, opened.tenant_id, run_id)))
+
+
+async def _remove_some(request: Request) -> Response:
+    queue_id, body = path_id(request), await body_object(request)
+    runs, spared = _ids(body, "run_ids"), _ids(body, "exclude_run_ids") or []
+    everything = body.get("delete_all", False)
+    if not isinstance(everything, bool) or everything == bool(runs):
+        raise HttpError(422, "either run_ids, or delete_all as true, must be given")
+    await deps(request).store.write(
+        lambda c: queue_bulk.remove_runs(c, queue_id, None if everything else runs, spared)
+    )
+    return answer({"message": "Runs removed from the queue"})
+
+
+async def _list(request: Request) -> Response:
+    limit, offset = query_page(request)
+    opened, params = deps(request).store, request.query_params
+    query = SessionQuery(limit=limit, offset=offset)
+    query.any_of("id", query_ids(request, "ids"))
+    query.contains("name", params.get("name_contains"))
+    if (name := params.get("name")) is not None:
+        query.add("name = ?", name)
+    if (dataset := optional_uuid(params.get("dataset_id"), "dataset_id")) is not None:
+        query.add("json_extract(CAST(settings AS TEXT), '$.default_dataset') = ?", dataset)
+    if params.get("queue_type", "single") != "single":
+        query.add("0")  # pairs of runs are not reviewed here
+    return answer(await opened.read(lambda c: queues.list_queues(c, opened.tenant_id, query)))
+
+
+async def _read(request: Request) -> Response:
+    return await _shown(request, path_id(request))
+
+
+async def _update(request: Request) -> Response:
+    queue_id, body = path_id(request), await body_object(request)
+    await deps(request).store.write(lambda c: queues.update_queue(c, queue_id, body))
+    return await _shown(request, queue_id)
+
+
+async def _delete(request: Request) -> Response:
+    queue_id = path_id(request)
+    await deps(request).store.write(lambda c: queues.delete_queue(c, queue_id))
+    return answer({"message": "Annotation queue deleted"})
+
+
+async def _shown(request: Request, queue_id: str) -> Response:
+    opened = deps(request).store
+    return answer(await opened.read(lambda c: queues.read_queue(c, opened.tenant_id, queue_id)))
+
+
+async def _add(request: Request) -> Response:
+    """Runs come as a list of ids or of objects; the further keys of an object only help to find the run."""
+    queue_id, told = path_id(request), await body_json(request)
+    if not isinstance(told, list):
+        raise HttpError(422, "the body must be a list of runs")
+    runs = [_added(one) for one in told]
+    return answer(await deps(request).store.write(lambda c: queue_runs.add_runs(c, queue_id, runs)))
+
+
+def _added(told: Any) -> queue_runs.Added:
+    if not isinstance(told, dict):
+        return queue_runs.Added(uuid_text(told, "run_id"))
+    proposed = optional_uuid(told.get("source_proposed_example_id"), "source_proposed_example_id")
+    return queue_runs.Added(uuid_text(told.get("run_id"), "run_id"), proposed)
+
+
+async def _runs(request: Request) -> Response:
+    limit, offset = query_page(request)
+    status, archived = request.query_params.get("status"), query_flag(request, "archived")
+    if status is None and archived is not None:
+        status = "completed" if archived else "needs_my_review"
+    return answer(await _page(request, status, limit, offset))
+
+
+async def _run(request: Request) -> Response:
+    """The run at a place among those that wait for a review, counted from 0."""
+    found = await _page(request, "needs_my_review", 1, request.path_params["index"])
+    if not found:
+        raise HttpError(404, "the queue has no run at this index")
+    return answer(found[0])
+
+
+async def _page(request: Request, status: str | None, limit: int, offset: int) -> list[dict[str, Any]]:
+    queue_id, parts = path_id(request), deps(request)
+
+    def read(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+        reader = RunReader(connection, parts.store.tenant_id, signer_of(request))
+        return queue_runs.page(connection, reader, queue_id, status, limit, offset)
+
+    return await parts.store.read(read)
+
+
+async def _size(request: Request) -> Response:
+    return await _counted(request, request.query_params.get("status", "needs_my_review"))
+
+
+async def _total(request: Request) -> Response:
+    return await _counted(request, None)
+
+
+async def _archived(request: Request) -> Response:
+    return await _counted(request, "completed")
+
+
+async def _counted(request: Request, status: str | None) -> Response:
+    queue_id = path_id(request)
+    return answer(await deps(request).store.read(lambda c: queue_runs.count(c, queue_id, status)))
+
+
+async def _remove(request: Request) -> Response:
+    queue_id, which = path_id(request), path_id(request, "run")
+    await deps(request).store.write(lambda c: queue_runs.remove_run(c, queue_id, which))
+    return answer({"message": "Run removed from the queue"})
+
+
+async def _move(request: Request) -> Response:
+    queue_id, which, body = path_id(request), path_id(request, "run"), await body_object(request)
+    await deps(request).store.write(lambda c: queue_runs.move_run(c, queue_id, which, body))
+    return answer({"message": "Run updated"})
+
+
+async def _status(request: Request) -> Response:
+    place, body = path_id(request), await body_object(request)
+    await deps(request).store.write(lambda c: queue_runs.set_status(c, place, body))
+    return answer({"message": "Status updated"})
+
+
+routes = [
+    Route("/annotation-queues", _create, methods=["POST"]),
+    Route("/annotation-queues", _list, methods=["GET"]),
+    Route("/annotation-queues/populate", _populate, methods=["POST"]),
+    Route("/annotation-queues/status/{id}", _status, methods=["POST"]),
+    Route("/annotation-queues/{id}", _read, methods=["GET"]),
+    Route("/annotation-queues/{id}", _update, methods=["PATCH"]),
+    Route("/annotation-queues/{id}", _delete, methods=["DELETE"]),
+    Route("/annotation-queues/{id}/size", _size, methods=["GET"]),
+    Route("/annotation-queues/{id}/total_size", _total, methods=["GET"]),
+    Route("/annotation-queues/{id}/total_archived", _archived, methods=["GET"]),
+    Route("/annotation-queues/{id}/runs", _add, methods=["POST"]),
+    Route("/annotation-queues/{id}/runs/by-key", _add, methods=["POST"]),
+    Route("/annotation-queues/{id}/runs/delete", _remove_some, methods=["POST"]),
+    Route("/annotation-queues/{id}/runs", _runs, methods=["GET"]),
+    Route("/annotation-queues/{id}/export", _export, methods=["POST"]),
+    Route("/annotation-queues/{id}/queues", _of_run, methods=["GET"]),
+    Route("/annotation-queues/{id}/runs/{run}", _remove, methods=["DELETE"]),
+    Route("/annotation-queues/{id}/runs/{run}", _move, methods=["PATCH"]),
+    Route("/annotation-queues/{id}/run/{index:int}", _run, methods=["GET"]),
+]

@@ -1,0 +1,52 @@
+"""Configurations of feedback keys."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from evalbackend.http.state import answer, body_object, deps, query_page
+from evalbackend.store import feedback_configs as store
+
+
+async def _create(request: Request) -> Response:
+    body = await body_object(request)
+    return await _shown(request, await deps(request).store.write(lambda c: store.create_config(c, body)))
+
+
+async def _update(request: Request) -> Response:
+    body, opened = await body_object(request), deps(request).store
+    return await _shown(request, await opened.write(lambda c: store.update_config(c, opened.tenant_id, body)))
+
+
+async def _list(request: Request) -> Response:
+    opened, params = deps(request).store, request.query_params
+    limit, offset = query_page(request)
+    keys, part = params.getlist("key"), params.get("name_contains")
+    return answer(
+        await opened.read(lambda c: store.list_configs(c, opened.tenant_id, keys, part, limit, offset))
+    )
+
+
+async def _delete(request: Request) -> Response:
+    opened, config_id = deps(request).store, request.query_params.get("id")
+    if config_id is not None:
+        key = await opened.read(lambda c: store.key_of(c, opened.tenant_id, config_id))
+    else:
+        key = store.config_key(request.query_params.get("feedback_key"))
+    await opened.write(lambda c: store.delete_config(c, key))
+    return Response(status_code=204)
+
+
+async def _shown(request: Request, key: str) -> Response:
+    opened = deps(request).store
+    return answer(await opened.read(lambda c: store.read_config(c, opened.tenant_id, key)))
+
+
+routes = [
+    Route("/feedback-configs", _create, methods=["POST"]),
+    Route("/feedback-configs", _list, methods=["GET"]),
+    Route("/feedback-configs", _update, methods=["PATCH"]),
+    Route("/feedback-configs", _delete, methods=["DELETE"]),
+]
