@@ -19,8 +19,8 @@ from backend_fixtures import (  # type: ignore[import-not-found]
 )
 from langsmith import Client
 
+from evalrunner.service.pages import PAGE
 from evalrunner.verify.readback import ReadBack, RootRun
-from evalrunner.verify.run_pages import PAGE
 
 
 @pytest.fixture(scope="module")

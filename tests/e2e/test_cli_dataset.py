@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from evalrunner.connect.embedded import Embedded
-from evalrunner.verify.service import find_dataset, make_client
+from evalrunner.service.client import find_dataset, make_client
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -22,7 +22,7 @@ from evalrunner.config import Endpoint
 from evalrunner.connect.embedded import Embedded
 from evalrunner.connect.endpoint import configured, resolve
 from evalrunner.errors import ConfigError, ServiceError
-from evalrunner.verify.service import check, find_dataset, find_experiment, make_client, told
+from evalrunner.service.client import check, find_dataset, find_experiment, make_client, told
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def test_nobody_listens() -> None:
     ],
 )
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch, name: str, value: Any, words: str) -> None:
-    monkeypatch.setattr(f"evalrunner.verify.reach.{name}", value)
+    monkeypatch.setattr(f"evalrunner.service.preflight.{name}", value)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         assert words in sentence(f"http://127.0.0.1:{mute.getsockname()[1]}")
 

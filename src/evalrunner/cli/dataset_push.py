@@ -14,7 +14,7 @@ from langsmith.schemas import Dataset
 from evalrunner.cli.dataset_file import Row
 from evalrunner.config import Endpoint
 from evalrunner.errors import ServiceError
-from evalrunner.verify.service import check, look_for_dataset, make_client, told
+from evalrunner.service.client import check, look_for_dataset, make_client, told
 
 #: Examples per request, and ids per question: ids stand in the address, 40 bytes each.
 _BATCH = 100

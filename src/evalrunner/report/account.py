@@ -16,11 +16,11 @@ from evalrunner.report.loose import loose_books
 from evalrunner.report.planned import planned
 from evalrunner.report.receipt import Books, EvaluatorErrors, ItemEntry, Receipt, WorkerEntry
 from evalrunner.report.verdict import judge
+from evalrunner.service.client import words
 from evalrunner.supervisor.plan import read_assignment
 from evalrunner.supervisor.session import Outcome
 from evalrunner.verify.apart import read_scores
 from evalrunner.verify.reconcile import Assignment
-from evalrunner.verify.service import words
 
 S = ItemState
 _ACCEPTED = frozenset({S.ACCEPTED, S.VISIBLE, S.NOT_VISIBLE})

@@ -10,11 +10,11 @@ import threading
 from collections.abc import Callable
 
 from evalrunner.clock import Clock
+from evalrunner.service.client import words
 from evalrunner.supervisor.events import Event, Missed, Seen
 from evalrunner.supervisor.line import Line
 from evalrunner.supervisor.look import Found, Wanted, look
 from evalrunner.verify.readback import IDS, ReadBack, Score
-from evalrunner.verify.service import words
 
 __all__ = ["Confirmer", "Wanted"]
 

@@ -21,8 +21,8 @@ from langsmith.utils import LangSmithConflictError
 from evalrunner import __version__
 from evalrunner.config import RunConfig
 from evalrunner.errors import UsageError
+from evalrunner.service import client as service
 from evalrunner.supervisor.dataset import Reading
-from evalrunner.verify import service
 
 #: Key of our facts in the experiment's metadata.
 FACTS = "evalrunner"

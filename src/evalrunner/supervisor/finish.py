@@ -17,14 +17,14 @@ from evalrunner.errors import ServiceError, SpoolError
 from evalrunner.ledger.ledger import ItemRow, Ledger
 from evalrunner.protocol.lease import IN_SPOOL, ItemState
 from evalrunner.protocol.loose import LooseState
+from evalrunner.service import client as service
+from evalrunner.service.answers import strange
+from evalrunner.service.preflight import cause, host
 from evalrunner.supervisor.events import DatasetGone, ExperimentGone, Renamed
 from evalrunner.supervisor.experiment import Judges, Keys, write_facts
 from evalrunner.supervisor.parts import Parts
 from evalrunner.supervisor.scores import given_keys, remove, untrue
 from evalrunner.supervisor.summarise import summarise
-from evalrunner.verify import service
-from evalrunner.verify.answers import strange
-from evalrunner.verify.reach import cause, host
 
 if TYPE_CHECKING:
     from evalrunner.supervisor.session import Outcome

@@ -21,11 +21,14 @@ from evalrunner.advice import go_on
 from evalrunner.clock import SYSTEM, Clock
 from evalrunner.config import Endpoint, RunConfig
 from evalrunner.delivery.transport import HttpTransport
-from evalrunner.delivery.wire import takes_multipart, takes_zstd
 from evalrunner.engines.local import LocalEngine
 from evalrunner.errors import RunBroken, RunFolderError, ServiceError, TargetError, UsageError
 from evalrunner.ledger.ledger import ItemRow, Ledger
 from evalrunner.protocol.messages import Ready
+from evalrunner.service import client as service
+from evalrunner.service.capabilities import takes_multipart, takes_zstd
+from evalrunner.service.pages import only_newer_reads
+from evalrunner.service.preflight import cause
 from evalrunner.shortage import Shortage, shortage
 from evalrunner.supervisor.confirm import Confirmer
 from evalrunner.supervisor.crew import Crew
@@ -51,10 +54,7 @@ from evalrunner.supervisor.state import SupervisorState
 from evalrunner.supervisor.summarise import Summary
 from evalrunner.supervisor.tally import Tally
 from evalrunner.supervisor.watch import Watch
-from evalrunner.verify import service
-from evalrunner.verify.reach import cause
 from evalrunner.verify.readback import ReadBack, Score
-from evalrunner.verify.run_pages import only_newer_reads
 
 #: Every item has a row in the ledger and a place in memory.
 MOST_ITEMS = 5_000_000

@@ -23,8 +23,11 @@ from langsmith import utils as sdk
 from evalrunner.clock import SYSTEM
 from evalrunner.config import Endpoint
 from evalrunner.delivery.transport import HttpTransport
-from evalrunner.delivery.wire import takes_multipart, takes_zstd
 from evalrunner.errors import ServiceError
+from evalrunner.service.capabilities import takes_multipart, takes_zstd
+from evalrunner.service.client import check, find_experiment, make_client, told
+from evalrunner.service.pages import only_newer_reads
+from evalrunner.service.preflight import host
 from evalrunner.upload import push_place as place
 from evalrunner.upload.push_confirm import Confirmation, open_runs
 from evalrunner.upload.push_send import Dispatch
@@ -32,9 +35,6 @@ from evalrunner.upload.push_source import Index, Source, get, rows
 from evalrunner.upload.push_state import Accepted, PushFolder
 from evalrunner.upload.push_summary import Pushed, PushOptions
 from evalrunner.upload.push_transform import FACTS, WINDOW, Rewriting, choose_shift, session
-from evalrunner.verify.reach import host
-from evalrunner.verify.run_pages import only_newer_reads
-from evalrunner.verify.service import check, find_experiment, make_client, told
 
 
 def push(origin: Endpoint, to: Endpoint, options: PushOptions, note: Callable[[str], None]) -> Pushed:

@@ -12,8 +12,8 @@ import requests
 from langsmith import Client
 
 from evalrunner.errors import ServiceError
+from evalrunner.service.pages import PAGE, older_pages
 from evalrunner.upload.push_transform import FIELDS, FIELDS_APART, Files, evaluator_run, read_time
-from evalrunner.verify.run_pages import PAGE, older_pages
 
 #: Ids at once in the address of a GET, 40 bytes each.
 ASK = 50

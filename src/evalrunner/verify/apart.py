@@ -19,8 +19,8 @@ from langsmith.utils import (
 )
 from requests import JSONDecodeError
 
+from evalrunner.service.client import failure
 from evalrunner.verify.readback import IDS, ReadBack, Score
-from evalrunner.verify.service import failure
 
 T = TypeVar("T")
 #: Failures that may be about what was asked for; an answer that is no JSON is one.

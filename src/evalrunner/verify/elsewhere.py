@@ -8,8 +8,8 @@ from langsmith import Client
 from langsmith.utils import LangSmithNotFoundError
 
 from evalrunner.protocol.loose import About
+from evalrunner.service.pages import PAGE, query_runs
 from evalrunner.verify.readback import ReadBack
-from evalrunner.verify.run_pages import PAGE, query_runs
 
 
 class Elsewhere:

@@ -14,7 +14,7 @@ from typing import Any
 from langsmith import Client
 
 from evalrunner.protocol.evaluated import EVALUATORS, Evaluated
-from evalrunner.verify.run_pages import ATTEMPTS, PAGE, query_runs
+from evalrunner.service.pages import ATTEMPTS, PAGE, query_runs
 
 #: Ids in one request: one below a page, so that a page that is not full says that there is no other, where every
 #: run has one score. They ride in a query string of 41 bytes each: under every proxy's limit.

@@ -34,7 +34,6 @@ from evalrunner.delivery.outlet import Outlet
 from evalrunner.delivery.sdk import RecordingClient
 from evalrunner.delivery.traces import TraceBook
 from evalrunner.delivery.transport import HttpTransport
-from evalrunner.delivery.wire import takes_zstd
 from evalrunner.errors import EvalrunnerError, text_of
 from evalrunner.protocol.messages import (
     Begin,
@@ -43,6 +42,7 @@ from evalrunner.protocol.messages import (
     StartFailed,
 )
 from evalrunner.protocol.worker import COULD_NOT_START, WorkerOrder
+from evalrunner.service.capabilities import takes_zstd
 from evalrunner.worker import summary
 from evalrunner.worker.check import checked, why_not
 from evalrunner.worker.early import Early

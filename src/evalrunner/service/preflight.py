@@ -18,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from evalrunner.errors import ServiceError
-from evalrunner.verify.answers import strange
+from evalrunner.service.answers import strange
 
 #: Seconds in which `check` has an answer or gives up; name resolution has no timeout of its own.
 PATIENCE = 5.0

@@ -22,8 +22,8 @@ from urllib3 import BaseHTTPResponse, Retry
 
 from evalrunner.config import Endpoint
 from evalrunner.errors import ServiceError
-from evalrunner.verify.answers import refuse_strange, strange
-from evalrunner.verify.reach import cause, check, host
+from evalrunner.service.answers import refuse_strange, strange
+from evalrunner.service.preflight import cause, check, host
 
 __all__ = [
     "check",
