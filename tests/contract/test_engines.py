@@ -23,7 +23,7 @@ from langsmith.schemas import TracerSession
 from multiprocess.connection import wait
 
 from evalrunner.config import Endpoint, TargetSpec, WorkerConfig
-from evalrunner.delivery import spool
+from evalrunner.delivery.spool import writer as spool
 from evalrunner.engines.base import WorkerProcess
 from evalrunner.engines.local import LocalEngine
 from evalrunner.pickling import pickle_objects

@@ -15,8 +15,8 @@ from langsmith import Client, aevaluate, traceable
 from langsmith.evaluation import EvaluationResult, EvaluationResults
 from langsmith.schemas import Dataset, Run, TracerSession
 
-from evalrunner.delivery.sdk import RecordingClient, mark_traceable
-from evalrunner.delivery.traces import CURRENT, Operation, TraceBook
+from evalrunner.delivery.capture.sdk import RecordingClient, mark_traceable
+from evalrunner.delivery.capture.traces import CURRENT, Operation, TraceBook
 from evalrunner.protocol.ids import failure_id, feedback_id
 
 

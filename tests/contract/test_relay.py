@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from test_sender import Reply, Service  # type: ignore[import-not-found]
 
-from evalrunner.delivery.record import Header, encode_parts
-from evalrunner.delivery.spool import SpoolWriter
-from evalrunner.delivery.transport import HttpTransport
+from evalrunner.delivery.sending.transport import HttpTransport
+from evalrunner.delivery.spool.record import Header, encode_parts
+from evalrunner.delivery.spool.writer import SpoolWriter
 from evalrunner.supervisor.events import Event, LooseNews, SentOn
 from evalrunner.supervisor.relay import Relay
 

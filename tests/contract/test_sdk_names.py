@@ -1,7 +1,7 @@
 """Each private name of the SDK that we use is there, and does what we rely on.
 
-If a test here fails after an upgrade of langsmith: read what `delivery/sdk.py` says about the name, look where
-it has gone, and narrow the version range in pyproject.toml until that is settled.
+If a test here fails after an upgrade of langsmith: read what `delivery/capture/sdk.py` says about the name, look
+where it has gone, and narrow the version range in pyproject.toml until that is settled.
 """
 
 from __future__ import annotations
@@ -25,13 +25,18 @@ from langsmith.run_helpers import is_traceable_function
 from langsmith.schemas import Example, LangSmithInfo, Run
 
 import evalrunner
-from evalrunner.delivery import sdk
-from evalrunner.delivery.discretion import HARMLESS, be_discreet
-from evalrunner.delivery.sdk import RecordingClient, call_summary_evaluator, dumps_json, mark_traceable
+from evalrunner.delivery.capture import sdk
+from evalrunner.delivery.capture.discretion import HARMLESS, be_discreet
+from evalrunner.delivery.capture.sdk import (
+    RecordingClient,
+    call_summary_evaluator,
+    dumps_json,
+    mark_traceable,
+)
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=timezone.utc)
 SOURCES = Path(evalrunner.__file__).parent
-MOVED = "langsmith has moved or changed {!r}: see the head of delivery/sdk.py for what we need it for"
+MOVED = "langsmith has moved or changed {!r}: see the head of delivery/capture/sdk.py for what we need it for"
 
 
 class Sink:
@@ -86,7 +91,7 @@ def test_the_installed_sdk_is_within_the_range_that_these_tests_vouch_for() -> N
 )
 def test_methods_of_the_client_are_there(name: str) -> None:
     assert callable(getattr(Client, name, None)), MOVED.format(f"Client.{name}")
-    assert f"`Client.{name}`" in (sdk.__doc__ or ""), "give the reason in delivery/sdk.py"
+    assert f"`Client.{name}`" in (sdk.__doc__ or ""), "give the reason in delivery/capture/sdk.py"
 
 
 def test_no_other_module_of_ours_reaches_into_the_sdk() -> None:
@@ -240,7 +245,7 @@ def test_facts_of_the_environment_are_worked_out_once_and_left_out_of_what_is_se
 
 
 def test_what_a_root_run_is_made_of_is_there() -> None:
-    """delivery/root.py; that these do what we rely on is what tests/differential is for."""
+    """delivery/capture/root.py; that these do what we rely on is what tests/differential is for."""
     assert list(inspect.signature(sdk.setup_run).parameters)[:3] == [
         "func",
         "container_input",

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 import zstandard
 
-from evalrunner.delivery.record import Header, closing, encode_parts
-from evalrunner.delivery.sender import Sender
-from evalrunner.delivery.spool import Entry
-from evalrunner.delivery.transport import HttpTransport, is_loopback
+from evalrunner.delivery.sending.sender import Sender
+from evalrunner.delivery.sending.transport import HttpTransport, is_loopback
+from evalrunner.delivery.spool.record import Header, closing, encode_parts
+from evalrunner.delivery.spool.writer import Entry
 from evalrunner.errors import ServiceError, SpoolError, TransportError
 
 BOUNDARY = "evalrunner-test"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evalrunner.delivery.spool import read
+from evalrunner.delivery.spool.writer import read
 from scripts.chaos.rig import (
     Backend,
     Command,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from evalrunner.delivery.board import Board, read
+from evalrunner.delivery.inflight import Board, read
 
 
 def test_lanes_are_set_and_cleared(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_lanes_are_set_and_cleared(tmp_path: Path) -> None:
 def test_a_sigkill_cannot_take_a_note_back(tmp_path: Path) -> None:
     path = tmp_path / "board"
     code = (
-        "import os, sys; from pathlib import Path; from evalrunner.delivery.board import Board\n"
+        "import os, sys; from pathlib import Path; from evalrunner.delivery.inflight import Board\n"
         "board = Board(Path(sys.argv[1]), 2); board.set(0, 7); board.set(1, 8); board.clear(0)\n"
         "os.kill(os.getpid(), 9)"
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalrunner.delivery.openings import Openings, is_loose
-from evalrunner.delivery.record import Header
-from evalrunner.delivery.spool import Entry
+from evalrunner.delivery.spool.openings import Openings, is_loose
+from evalrunner.delivery.spool.record import Header
+from evalrunner.delivery.spool.writer import Entry
 
 
 def opening(seq: int, item: int) -> Entry:

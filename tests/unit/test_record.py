@@ -13,7 +13,7 @@ from langsmith._internal._multipart import MultipartPartsAndContext
 from langsmith._internal._operations import encode_multipart_parts_and_context
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from evalrunner.delivery.record import Header, Op, Part, closing, encode_parts, rebound
+from evalrunner.delivery.spool.record import Header, Op, Part, closing, encode_parts, rebound
 from evalrunner.errors import SpoolError
 
 BOUNDARY = "evalrunner-0123456789abcdef"

@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
-from evalrunner.delivery.runs import RunBuffer, error_run
-from evalrunner.delivery.sdk import dumps_json
+from evalrunner.delivery.capture.runs import RunBuffer, error_run
+from evalrunner.delivery.capture.sdk import dumps_json
 from evalrunner.values import MOST_BYTES, NESTING
 
 RUN = UUID("00000000-0000-4000-8000-000000000001")

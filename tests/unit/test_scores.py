@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langsmith.evaluation import EvaluationResult
 
-from evalrunner.delivery.sdk import dumps_json
+from evalrunner.delivery.capture.sdk import dumps_json
 from evalrunner.worker.scores import LARGEST_SCORE, LONGEST_KEY, BadScoreError, checked
 
 anything = st.recursive(

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from evalrunner.delivery.record import Header, Op
-from evalrunner.delivery.sender import Sender
-from evalrunner.delivery.spool import Entry
-from evalrunner.delivery.transport import Answer
+from evalrunner.delivery.sending.sender import Sender
+from evalrunner.delivery.sending.transport import Answer
+from evalrunner.delivery.spool.record import Header, Op
+from evalrunner.delivery.spool.writer import Entry
 from evalrunner.errors import TransportError
 
 #: What the service may do with a request, whoever sent it: a status, or no answer before or after the commit.

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from evalrunner.delivery.record import Header, Op
-from evalrunner.delivery.spool import FILE_HEADER_SIZE, Entry, SpoolFile, SpoolWriter, read, read_body
+from evalrunner.delivery.spool.record import Header, Op
+from evalrunner.delivery.spool.writer import FILE_HEADER_SIZE, Entry, SpoolFile, SpoolWriter, read, read_body
 from evalrunner.errors import SpoolError
 
 FRAME_HEAD = 32
@@ -471,8 +471,8 @@ def test_a_length_that_lies_reads_no_further_than_the_file(path: Path, book: Boo
 
 WRITE_UNTIL_FULL = """
 import os, sys, threading
-from evalrunner.delivery.record import Header
-from evalrunner.delivery.spool import SpoolWriter
+from evalrunner.delivery.spool.record import Header
+from evalrunner.delivery.spool.writer import SpoolWriter
 from evalrunner.errors import SpoolError
 
 path, limit = sys.argv[1], int(sys.argv[2])
@@ -545,8 +545,8 @@ def test_a_full_disk_ends_the_spool_and_nothing_false_is_said(small_disk: Path) 
 
 WRITE_FOR_EVER = """
 import os, random, sys
-from evalrunner.delivery.record import Header
-from evalrunner.delivery.spool import SpoolWriter
+from evalrunner.delivery.spool.record import Header
+from evalrunner.delivery.spool.writer import SpoolWriter
 
 def on_durable(entries):
     os.write(1, b"".join(b"%d\\n" % entry.seq for entry in entries))

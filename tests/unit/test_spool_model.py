@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from evalrunner.delivery.record import Header, Op
-from evalrunner.delivery.spool import FILE_HEADER_SIZE, Entry, SpoolWriter, read, read_body
+from evalrunner.delivery.spool.record import Header, Op
+from evalrunner.delivery.spool.writer import FILE_HEADER_SIZE, Entry, SpoolWriter, read, read_body
 
 Record = tuple[Header, bytes]
 

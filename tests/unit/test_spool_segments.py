@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from evalrunner.delivery.record import Header, Op
-from evalrunner.delivery.spool import (
+from evalrunner.delivery.spool.record import Header, Op
+from evalrunner.delivery.spool.writer import (
     FILE_HEADER_SIZE,
     Entry,
     LastFile,

@@ -16,8 +16,8 @@ from langsmith.run_helpers import tracing_context
 from langsmith.schemas import LangSmithInfo
 from pydantic import RootModel
 
-from evalrunner.delivery.sdk import RecordingClient
-from evalrunner.delivery.traces import CURRENT, ItemTrace, TraceBook
+from evalrunner.delivery.capture.sdk import RecordingClient
+from evalrunner.delivery.capture.traces import CURRENT, ItemTrace, TraceBook
 from evalrunner.errors import TargetError
 from evalrunner.worker.containing import Aborted
 from evalrunner.worker.home import Home

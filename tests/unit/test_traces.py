@@ -18,8 +18,8 @@ from langsmith.run_helpers import get_current_run_tree, tracing_context
 from langsmith.schemas import Example, LangSmithInfo, Run
 from langsmith.utils import ContextThreadPoolExecutor
 
-from evalrunner.delivery.sdk import RecordingClient
-from evalrunner.delivery.traces import CURRENT, ItemTrace, Operation, TraceBook
+from evalrunner.delivery.capture.sdk import RecordingClient
+from evalrunner.delivery.capture.traces import CURRENT, ItemTrace, Operation, TraceBook
 
 SESSION = uuid4()
 #: A port that nothing listens on: whatever would be sent after all, fails.

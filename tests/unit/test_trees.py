@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from langsmith.schemas import Run
 
-from evalrunner.delivery.trees import fill_later, make_trees
+from evalrunner.delivery.capture.trees import fill_later, make_trees
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=timezone.utc)
 

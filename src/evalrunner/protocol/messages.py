@@ -53,7 +53,7 @@ class Begin:
     Attributes:
         experiment: the experiment as the service's JSON.
         spool: path of the spool file to create.
-        board: path of the board file (delivery/board.py) to create.
+        board: path of the board file (delivery/inflight.py) to create.
         repetitions: runs per example, for the runs' metadata.
         info: the service's GET /info.
         metadata: what the user says of the runs; the SDK puts it into every one of them.

@@ -14,9 +14,9 @@ from typing import Any
 import psutil
 
 from evalrunner.clock import SYSTEM, Clock
-from evalrunner.delivery import board
-from evalrunner.delivery.outlet import produced_item
-from evalrunner.delivery.spool import read, segments_of
+from evalrunner.delivery import inflight as board
+from evalrunner.delivery.pipeline import produced_item
+from evalrunner.delivery.spool.writer import read, segments_of
 from evalrunner.engines.base import Engine, WorkerProcess
 from evalrunner.engines.leftovers import MARK
 from evalrunner.engines.memory_kills import MemoryKills

@@ -10,8 +10,8 @@ from langsmith import Client
 from langsmith.utils import LangSmithConnectionError
 from requests import RequestException
 
-from evalrunner.delivery.openings import item_of, opening_of
-from evalrunner.delivery.spool import read, stem_of
+from evalrunner.delivery.spool.openings import item_of, opening_of
+from evalrunner.delivery.spool.writer import read, stem_of
 from evalrunner.engines.base import Engine
 from evalrunner.errors import ServiceError, SpoolError
 from evalrunner.ledger.ledger import ItemRow, Ledger

@@ -13,12 +13,12 @@ from typing import Any
 from uuid import UUID
 
 from evalrunner.clock import Clock
-from evalrunner.delivery.openings import is_loose, item_of
-from evalrunner.delivery.outlet import Outlet, loose_record, produced_item
-from evalrunner.delivery.runs import RunBuffer, error_run, failure
-from evalrunner.delivery.spool import Entry, stem_of
-from evalrunner.delivery.traces import Operation
-from evalrunner.delivery.transport import HttpTransport
+from evalrunner.delivery.capture.runs import RunBuffer, error_run, failure
+from evalrunner.delivery.capture.traces import Operation
+from evalrunner.delivery.pipeline import Outlet, loose_record, produced_item
+from evalrunner.delivery.sending.transport import HttpTransport
+from evalrunner.delivery.spool.openings import is_loose, item_of
+from evalrunner.delivery.spool.writer import Entry, stem_of
 from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.ids import root_run_id
 from evalrunner.protocol.loose import LooseState

@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
-from evalrunner.delivery.record import Op
-from evalrunner.delivery.spool import Entry, read, read_body
+from evalrunner.delivery.spool.record import Op
+from evalrunner.delivery.spool.writer import Entry, read, read_body
 
 #: The first part of an operation is the run without its big fields.
 _LENGTH = re.compile(rb"Content-Length: *(\d+)", re.IGNORECASE)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from multiprocess.connection import wait
 
-from evalrunner.delivery.openings import is_loose, item_of, opening_of
-from evalrunner.delivery.spool import Entry, segments_of, stem_of
+from evalrunner.delivery.spool.openings import is_loose, item_of, opening_of
+from evalrunner.delivery.spool.writer import Entry, segments_of, stem_of
 from evalrunner.errors import SpoolError, TargetError
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import Ack, Leaving, Message, Ready, Report, StartFailed

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from langsmith import Client
 
 from evalrunner.clock import Clock
-from evalrunner.delivery.openings import is_loose
-from evalrunner.delivery.outlet import loose_record
-from evalrunner.delivery.spool import Entry
+from evalrunner.delivery.pipeline import loose_record
+from evalrunner.delivery.spool.openings import is_loose
+from evalrunner.delivery.spool.writer import Entry
 from evalrunner.ledger.ledger import Ledger
 from evalrunner.ledger.loose import LooseRow
 from evalrunner.protocol.loose import LooseRecord, LooseState

@@ -10,9 +10,9 @@ import queue
 from collections.abc import Callable
 from pathlib import Path
 
-from evalrunner.delivery.openings import is_loose, item_of
-from evalrunner.delivery.outlet import produced_item
-from evalrunner.delivery.spool import Entry, in_order, read, stem_of
+from evalrunner.delivery.pipeline import produced_item
+from evalrunner.delivery.spool.openings import is_loose, item_of
+from evalrunner.delivery.spool.writer import Entry, in_order, read, stem_of
 from evalrunner.errors import SpoolError
 from evalrunner.ledger.ledger import ItemRow
 from evalrunner.protocol.lease import HELD, IN_SPOOL, ItemState

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evalrunner.delivery.openings import Openings, Verdicts, is_loose
-from evalrunner.delivery.outlet import loose_record
-from evalrunner.delivery.record import rebound
-from evalrunner.delivery.sender import Sender
-from evalrunner.delivery.spool import Entry, LastFile, read, stem_of
-from evalrunner.delivery.transport import HttpTransport
+from evalrunner.delivery.pipeline import loose_record
+from evalrunner.delivery.sending.sender import Sender
+from evalrunner.delivery.sending.transport import HttpTransport
+from evalrunner.delivery.spool.openings import Openings, Verdicts, is_loose
+from evalrunner.delivery.spool.record import rebound
+from evalrunner.delivery.spool.writer import Entry, LastFile, read, stem_of
 from evalrunner.protocol.loose import LooseState
 from evalrunner.supervisor.events import Event, LooseNews, SentOn
 

@@ -20,7 +20,7 @@ from requests import RequestException
 from evalrunner.advice import go_on
 from evalrunner.clock import SYSTEM, Clock
 from evalrunner.config import Endpoint, RunConfig
-from evalrunner.delivery.transport import HttpTransport
+from evalrunner.delivery.sending.transport import HttpTransport
 from evalrunner.engines.local import LocalEngine
 from evalrunner.errors import RunBroken, RunFolderError, ServiceError, TargetError, UsageError
 from evalrunner.ledger.ledger import ItemRow, Ledger

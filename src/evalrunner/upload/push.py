@@ -22,7 +22,7 @@ from langsmith import utils as sdk
 
 from evalrunner.clock import SYSTEM
 from evalrunner.config import Endpoint
-from evalrunner.delivery.transport import HttpTransport
+from evalrunner.delivery.sending.transport import HttpTransport
 from evalrunner.errors import ServiceError
 from evalrunner.service.capabilities import takes_multipart, takes_zstd
 from evalrunner.service.client import check, find_experiment, make_client, told

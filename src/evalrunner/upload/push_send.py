@@ -10,11 +10,11 @@ from collections.abc import Callable, Container
 from pathlib import Path
 
 from evalrunner.clock import SYSTEM
-from evalrunner.delivery.record import Header, encode_parts
-from evalrunner.delivery.sender import Sender
-from evalrunner.delivery.spool import Entry, SpoolWriter, read, read_body
-from evalrunner.delivery.traces import Operation
-from evalrunner.delivery.transport import HttpTransport
+from evalrunner.delivery.capture.traces import Operation
+from evalrunner.delivery.sending.sender import Sender
+from evalrunner.delivery.sending.transport import HttpTransport
+from evalrunner.delivery.spool.record import Header, encode_parts
+from evalrunner.delivery.spool.writer import Entry, SpoolWriter, read, read_body
 from evalrunner.errors import RunBroken, SpoolError
 from evalrunner.upload.push_source import Index, Source, Trace
 from evalrunner.upload.push_state import Accepted, PushFolder

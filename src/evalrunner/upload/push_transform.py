@@ -16,11 +16,11 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 from uuid import UUID
 
-from evalrunner.delivery.fitting import strict
-from evalrunner.delivery.record import Part
-from evalrunner.delivery.runs import JSON
-from evalrunner.delivery.sdk import dumps_json
-from evalrunner.delivery.traces import Operation
+from evalrunner.delivery.capture.fitting import strict
+from evalrunner.delivery.capture.runs import JSON
+from evalrunner.delivery.capture.sdk import dumps_json
+from evalrunner.delivery.capture.traces import Operation
+from evalrunner.delivery.spool.record import Part
 from evalrunner.protocol.ids import pushed_id
 
 #: Key of our facts in the metadata of the dataset and the experiment there.

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import langsmith
 
 from evalrunner.config import Endpoint
-from evalrunner.delivery.sdk import RecordingClient
-from evalrunner.delivery.traces import Operation, TraceBook
+from evalrunner.delivery.capture.sdk import RecordingClient
+from evalrunner.delivery.capture.traces import Operation, TraceBook
 
 Emit = Callable[[list[Operation]], None]
 

@@ -26,11 +26,11 @@ from langsmith.run_trees import RunTree
 from langsmith.schemas import Example, Run, TracerSession
 from langsmith.utils import LangSmithNotFoundError
 
-from evalrunner.delivery.board import Board
-from evalrunner.delivery.outlet import Outlet
-from evalrunner.delivery.runs import RunBuffer, error_run
-from evalrunner.delivery.sdk import RecordingClient, linked_example, mark_traceable, read_trace
-from evalrunner.delivery.traces import CURRENT, ItemTrace, ScoreTask, TraceBook
+from evalrunner.delivery.capture.runs import RunBuffer, error_run
+from evalrunner.delivery.capture.sdk import RecordingClient, linked_example, mark_traceable, read_trace
+from evalrunner.delivery.capture.traces import CURRENT, ItemTrace, ScoreTask, TraceBook
+from evalrunner.delivery.inflight import Board
+from evalrunner.delivery.pipeline import Outlet
 from evalrunner.errors import SpoolError
 from evalrunner.protocol.evaluated import EVALUATORS, Evaluated
 from evalrunner.protocol.messages import UNFIT, LeasedItem

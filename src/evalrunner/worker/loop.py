@@ -27,13 +27,13 @@ import langsmith
 from langsmith.schemas import TracerSession
 
 from evalrunner import __version__
-from evalrunner.delivery.board import Board
-from evalrunner.delivery.discretion import be_discreet
-from evalrunner.delivery.drain import drain_foreign_clients
-from evalrunner.delivery.outlet import Outlet
-from evalrunner.delivery.sdk import RecordingClient
-from evalrunner.delivery.traces import TraceBook
-from evalrunner.delivery.transport import HttpTransport
+from evalrunner.delivery.capture.discretion import be_discreet
+from evalrunner.delivery.capture.foreign import drain_foreign_clients
+from evalrunner.delivery.capture.sdk import RecordingClient
+from evalrunner.delivery.capture.traces import TraceBook
+from evalrunner.delivery.inflight import Board
+from evalrunner.delivery.pipeline import Outlet
+from evalrunner.delivery.sending.transport import HttpTransport
 from evalrunner.errors import EvalrunnerError, text_of
 from evalrunner.protocol.messages import (
     Begin,

@@ -10,9 +10,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from evalrunner.delivery.openings import Openings, Verdicts, is_loose
-from evalrunner.delivery.outlet import loose_record, produced_item
-from evalrunner.delivery.spool import Entry
+from evalrunner.delivery.pipeline import loose_record, produced_item
+from evalrunner.delivery.spool.openings import Openings, Verdicts, is_loose
+from evalrunner.delivery.spool.writer import Entry
 from evalrunner.protocol.loose import About, LooseRecord, LooseState
 from evalrunner.protocol.messages import Ack, Message, ProducedItem, Report
 from evalrunner.worker.leaving import leave

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from langsmith.evaluation import EvaluationResult
 
-from evalrunner.delivery.sdk import dumps_json, select_results
+from evalrunner.delivery.capture.sdk import dumps_json, select_results
 
 #: Whole numbers up to here are what every reader of JSON keeps exactly.
 LARGEST_SCORE = 2**53

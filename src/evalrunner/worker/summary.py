@@ -16,7 +16,7 @@ from langsmith import Client
 from langsmith.schemas import Example, Run
 
 from evalrunner.config import Endpoint, TargetSpec
-from evalrunner.delivery.sdk import call_summary_evaluator, list_root_runs
+from evalrunner.delivery.capture.sdk import call_summary_evaluator, list_root_runs
 from evalrunner.protocol.evaluated import LONGEST
 from evalrunner.protocol.messages import Summarise, Summarised, decode, encode
 from evalrunner.worker.containing import call_contained

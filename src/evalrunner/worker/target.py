@@ -20,8 +20,8 @@ from typing import Any
 from langsmith.run_helpers import is_traceable_function
 from langsmith.run_trees import RunTree
 
-from evalrunner.delivery.root import RootRun
-from evalrunner.delivery.sdk import check_signature, is_runnable
+from evalrunner.delivery.capture.root import RootRun
+from evalrunner.delivery.capture.sdk import check_signature, is_runnable
 from evalrunner.errors import TargetError
 from evalrunner.worker.answers import consume, is_pending, is_stream, run_in, settle
 from evalrunner.worker.containing import call_contained, end_copy, ordinary, users_part

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import orjson
 
-from evalrunner.delivery.record import Header
-from evalrunner.delivery.spool_format import (
+from evalrunner.delivery.spool.format import (
     CRC_END,
     FILE_HEADER,
     FILE_HEADER_SIZE,
@@ -20,6 +19,7 @@ from evalrunner.delivery.spool_format import (
     Entry,
     SpoolFile,
 )
+from evalrunner.delivery.spool.record import Header
 from evalrunner.errors import SpoolError
 
 _CHUNK = 1 << 20

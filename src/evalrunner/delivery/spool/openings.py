@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from evalrunner.delivery.record import Header
-from evalrunner.delivery.spool import Entry
+from evalrunner.delivery.spool.record import Header
+from evalrunner.delivery.spool.writer import Entry
 
 Lease = tuple[int, int]
 """(item, token)"""

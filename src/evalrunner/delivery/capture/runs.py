@@ -15,9 +15,9 @@ import orjson
 from langsmith import Client
 from langsmith.run_trees import RunTree
 
-from evalrunner.delivery.fitting import fit, is_uuid, shaped, text_from
-from evalrunner.delivery.record import Part
-from evalrunner.delivery.sdk import RUN_TYPES, dumps_json
+from evalrunner.delivery.capture.fitting import fit, is_uuid, shaped, text_from
+from evalrunner.delivery.capture.sdk import RUN_TYPES, dumps_json
+from evalrunner.delivery.spool.record import Part
 from evalrunner.errors import text_of
 from evalrunner.protocol.ids import failure_id
 from evalrunner.values import MOST_BYTES, UnfitError

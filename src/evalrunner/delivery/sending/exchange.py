@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from evalrunner.delivery.loads import Load
-from evalrunner.delivery.record import closing
-from evalrunner.delivery.retry import Verdict, classify
-from evalrunner.delivery.transport import Answer
+from evalrunner.delivery.sending.retry import Verdict, classify
+from evalrunner.delivery.sending.schedule import Load
+from evalrunner.delivery.sending.transport import Answer
+from evalrunner.delivery.spool.record import closing
 from evalrunner.errors import TransportError
 
 

@@ -11,7 +11,8 @@ One piece of code, wherever records are sent from: the worker's own spool, a dea
                                      until `deadline` seconds have passed without any success: refused
 
 What the service fails at while it takes others (5xx for ever, say) is divided; what cannot be divided steps
-aside (loads.py), is tried again at growing intervals, and is refused alone `deadline` seconds after it first failed.
+aside (schedule.py), is tried again at growing intervals, and is refused alone `deadline` seconds after it first
+failed.
 
 A record that is refused stays in its spool: it can be sent again by a later run. Only what is durable may be
 offered: a record that was sent and then lost by a power cut would be executed, and visible, twice.
@@ -25,12 +26,12 @@ import threading
 from collections.abc import Callable, Sequence
 
 from evalrunner.clock import SYSTEM, Clock
-from evalrunner.delivery.exchange import Exchange, Reply, Transport
-from evalrunner.delivery.intake import Intake
-from evalrunner.delivery.loads import IN_PLACE, Line, Load
-from evalrunner.delivery.patience import Notes, Patience
-from evalrunner.delivery.retry import Verdict, next_delay
-from evalrunner.delivery.spool import Entry
+from evalrunner.delivery.sending.breaker import Notes, Patience
+from evalrunner.delivery.sending.exchange import Exchange, Reply, Transport
+from evalrunner.delivery.sending.queue import Intake
+from evalrunner.delivery.sending.retry import Verdict, next_delay
+from evalrunner.delivery.sending.schedule import IN_PLACE, Line, Load
+from evalrunner.delivery.spool.writer import Entry
 
 #: What this process, and not a record, is short of: descriptors, memory.
 _SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})

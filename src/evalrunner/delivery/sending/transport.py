@@ -20,8 +20,8 @@ import zstandard
 
 from evalrunner import __version__
 from evalrunner.clock import SYSTEM
-from evalrunner.delivery.guard import Adapter, Guard
-from evalrunner.delivery.retry import parse_retry_after
+from evalrunner.delivery.sending.deadline import Adapter, Guard
+from evalrunner.delivery.sending.retry import parse_retry_after
 from evalrunner.errors import ServiceError, TransportError
 
 #: Bytes of an answer's text that are kept, and that are read at most.

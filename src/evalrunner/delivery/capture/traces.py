@@ -20,8 +20,8 @@ from uuid import UUID
 
 import orjson
 
-from evalrunner.delivery.record import Part
-from evalrunner.delivery.runs import JSON, RunBuffer
+from evalrunner.delivery.capture.runs import JSON, RunBuffer
+from evalrunner.delivery.spool.record import Part
 from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.ids import failure_id, feedback_id
 

@@ -37,9 +37,9 @@ from pathlib import Path
 from typing import Any
 
 from evalrunner.clock import SYSTEM
-from evalrunner.delivery.record import Header
-from evalrunner.delivery.spool_format import FILE_HEADER_SIZE, FRAME, Entry, SpoolFile, file_header, frame
-from evalrunner.delivery.spool_reader import LastFile, read, read_body
+from evalrunner.delivery.spool.format import FILE_HEADER_SIZE, FRAME, Entry, SpoolFile, file_header, frame
+from evalrunner.delivery.spool.reader import LastFile, read, read_body
+from evalrunner.delivery.spool.record import Header
 from evalrunner.errors import SpoolError
 
 __all__ = [

@@ -16,8 +16,13 @@ from typing import Any
 from langsmith.run_helpers import tracing_context
 from langsmith.run_trees import RunTree
 
-from evalrunner.delivery.sdk import container_end, default_process_inputs, handle_container_end, setup_run
-from evalrunner.delivery.sdk import context as sdk_context
+from evalrunner.delivery.capture.sdk import (
+    container_end,
+    default_process_inputs,
+    handle_container_end,
+    setup_run,
+)
+from evalrunner.delivery.capture.sdk import context as sdk_context
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from evalrunner.clock import Clock
-from evalrunner.delivery.spool import Entry
+from evalrunner.delivery.spool.writer import Entry
 
 
 class Intake:

@@ -23,9 +23,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from evalrunner.delivery.record import Op
-from evalrunner.delivery.retry import Verdict
-from evalrunner.delivery.spool import Entry
+from evalrunner.delivery.sending.retry import Verdict
+from evalrunner.delivery.spool.record import Op
+from evalrunner.delivery.spool.writer import Entry
 
 #: Failures in a row after which a load lets others have a turn, and is sent in smaller pieces if it can be: a
 #: proxy may cut what is too large for it without an answer, and a line may be too slow for it.

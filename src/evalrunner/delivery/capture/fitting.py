@@ -8,7 +8,7 @@ from uuid import UUID
 
 import orjson
 
-from evalrunner.delivery.sdk import dumps_json
+from evalrunner.delivery.capture.sdk import dumps_json
 from evalrunner.values import NESTING, UnfitError, check_json
 
 

@@ -63,8 +63,8 @@ from langsmith.run_helpers import _handle_container_end as handle_container_end
 from langsmith.run_helpers import _setup_run as setup_run
 from langsmith.schemas import Example, Run, TracerSession
 
-from evalrunner.delivery.discretion import discreet
-from evalrunner.delivery.trees import fill_later, make_trees
+from evalrunner.delivery.capture.discretion import discreet
+from evalrunner.delivery.capture.trees import fill_later, make_trees
 from evalrunner.errors import TargetError
 
 #: The kinds of runs that there are (client.py, `RUN_TYPE_T`); the service refuses any other.

@@ -1,4 +1,4 @@
-"""What a spool looks like on disk; the picture is in spool.py. Sizes and checksums, no threads, no policy."""
+"""What a spool looks like on disk; the picture is in writer.py. Sizes and checksums, no threads, no policy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from evalrunner.delivery.record import Header
+from evalrunner.delivery.spool.record import Header
 from evalrunner.errors import SpoolError
 
 FILE_HEADER_SIZE = 4096

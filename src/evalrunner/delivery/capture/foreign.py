@@ -13,7 +13,7 @@ import threading
 
 from langsmith import Client
 
-from evalrunner.delivery.sdk import RecordingClient
+from evalrunner.delivery.capture.sdk import RecordingClient
 
 logger = logging.getLogger(__name__)
 

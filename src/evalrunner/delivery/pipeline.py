@@ -15,11 +15,11 @@ from typing import Any
 
 import orjson
 
-from evalrunner.delivery.record import Header, encode_parts
-from evalrunner.delivery.sender import Sender
-from evalrunner.delivery.spool import Entry, LastFile, SpoolWriter, segment_path
-from evalrunner.delivery.traces import Operation
-from evalrunner.delivery.transport import HttpTransport
+from evalrunner.delivery.capture.traces import Operation
+from evalrunner.delivery.sending.sender import Sender
+from evalrunner.delivery.sending.transport import HttpTransport
+from evalrunner.delivery.spool.record import Header, encode_parts
+from evalrunner.delivery.spool.writer import Entry, LastFile, SpoolWriter, segment_path
 from evalrunner.protocol.loose import About, LooseRecord, LooseState
 from evalrunner.protocol.messages import ProducedItem
 
