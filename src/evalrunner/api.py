@@ -19,8 +19,8 @@ from evalrunner.errors import RunBroken, UsageError
 from evalrunner.importing import refuse
 from evalrunner.report.account import account
 from evalrunner.report.receipt import Receipt
-from evalrunner.supervisor.observe import Observer, Silent
 from evalrunner.supervisor.session import run_session
+from evalrunner.supervisor.shell.progress import Observer, Silent
 
 
 def execute(config: RunConfig, endpoint: Endpoint, observer: Observer, *, plan_only: bool = False) -> Receipt:

@@ -14,8 +14,8 @@ from test_sender import Reply, Service  # type: ignore[import-not-found]
 from evalrunner.delivery.sending.transport import HttpTransport
 from evalrunner.delivery.spool.record import Header, encode_parts
 from evalrunner.delivery.spool.writer import SpoolWriter
-from evalrunner.supervisor.events import Event, LooseNews, SentOn
-from evalrunner.supervisor.relay import Relay
+from evalrunner.supervisor.core.events import Event, LooseNews, SentOn
+from evalrunner.supervisor.shell.relay import Relay
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from reading import differences, plainly, read  # type: ignore[import-not-found]
 from evalrunner.api import execute
 from evalrunner.config import RunConfig, TargetSpec, WorkerConfig
 from evalrunner.report.receipt import Receipt
-from evalrunner.supervisor.observe import Silent
+from evalrunner.supervisor.shell.progress import Silent
 from scripts.chaos.rig import Backend
 
 METADATA = {"who": "me", "model": {"name": "m"}}

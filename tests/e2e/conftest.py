@@ -17,7 +17,7 @@ if str(ROOT) not in sys.path:
 from evalrunner.api import execute  # noqa: E402
 from evalrunner.config import RunConfig, TargetSpec, WorkerConfig  # noqa: E402
 from evalrunner.report.receipt import Receipt  # noqa: E402
-from evalrunner.supervisor.observe import Silent  # noqa: E402
+from evalrunner.supervisor.shell.progress import Silent  # noqa: E402
 from scripts.chaos.rig import Backend, ExecutionLog, Finished, backend_in, evalrunner  # noqa: E402
 
 TARGETS = Path(__file__).resolve().parent / "targets"

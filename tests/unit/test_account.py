@@ -19,11 +19,11 @@ from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem, Ready
 from evalrunner.report.account import account
 from evalrunner.report.receipt import EvaluatorErrors, Receipt
-from evalrunner.supervisor.dataset import Reading
-from evalrunner.supervisor.experiment import Scope
-from evalrunner.supervisor.folder import RunFolder
-from evalrunner.supervisor.plan import Plan
 from evalrunner.supervisor.session import Outcome
+from evalrunner.supervisor.setup.dataset import Reading
+from evalrunner.supervisor.setup.experiment import Scope
+from evalrunner.supervisor.setup.folder import RunFolder
+from evalrunner.supervisor.setup.plan import Plan
 from evalrunner.supervisor.summarise import Summary
 from evalrunner.verify.readback import ReadBack, RootRun, Score
 

@@ -12,7 +12,7 @@ from evalbackend.web.advice import Advice
 from evalrunner.advice import anew, beside, go_on
 from evalrunner.cli.settings import gather
 from evalrunner.config import RunConfig, TargetSpec
-from evalrunner.supervisor.experiment import flags_for
+from evalrunner.supervisor.setup.experiment import flags_for
 
 
 def config(folder: Path, **flags: Any) -> RunConfig:

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from langsmith.utils import LangSmithAPIError, LangSmithConnectionError
 
 from evalrunner.clock import SYSTEM
-from evalrunner.supervisor.confirm import PASS, Confirmer, Wanted
-from evalrunner.supervisor.events import Event, Seen
-from evalrunner.supervisor.line import FIRST, FIRST_WAIT, LONGEST_WAIT, Line
-from evalrunner.supervisor.look import look
+from evalrunner.supervisor.core.events import Event, Seen
+from evalrunner.supervisor.shell.confirm import PASS, Confirmer, Wanted
+from evalrunner.supervisor.shell.confirm_queue import FIRST, FIRST_WAIT, LONGEST_WAIT, Line
+from evalrunner.supervisor.shell.look import look
 from evalrunner.verify.readback import ReadBack, Score
 
 LIMIT = 60.0

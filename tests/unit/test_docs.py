@@ -13,7 +13,7 @@ from evalrunner.cli.exit_codes import TEXTS
 from evalrunner.cli.kinds import SWITCH
 from evalrunner.cli.main import build
 from evalrunner.cli.options import OPTIONS
-from evalrunner.supervisor.environment import THREADS
+from evalrunner.supervisor.setup.environment import THREADS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ import pytest
 
 from evalrunner.config import Endpoint, RunConfig, TargetSpec
 from evalrunner.errors import UsageError
-from evalrunner.supervisor.environment import THREADS, worker_environment
+from evalrunner.supervisor.setup.environment import THREADS, worker_environment
 
 ENDPOINT = Endpoint("http://127.0.0.1:1984", "lsv2_canary", "w-1")
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from evalrunner.errors import RunFolderError
-from evalrunner.supervisor import folder as room
-from evalrunner.supervisor.folder import RunFolder
+from evalrunner.supervisor.setup import folder as room
+from evalrunner.supervisor.setup.folder import RunFolder
 
 _HOLDER = """
 import sys
 from pathlib import Path
-from evalrunner.supervisor.folder import RunFolder
+from evalrunner.supervisor.setup.folder import RunFolder
 folder = RunFolder(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalrunner.supervisor.policy import LOOKAHEAD, SMOOTHING, Policy, smoothed, window
+from evalrunner.supervisor.core.policy import LOOKAHEAD, SMOOTHING, Policy, smoothed, window
 
 concurrencies = st.integers(1, 64)
 rates = st.floats(0, 10_000)

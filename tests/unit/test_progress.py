@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from evalrunner.cli.progress import MANY_WORKERS, LiveObserver, PlainObserver, dashboard, make_observer
-from evalrunner.supervisor.observe import Snapshot, WorkerView
+from evalrunner.supervisor.shell.progress import Snapshot, WorkerView
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalrunner.delivery.spool.writer import segment_path
-from evalrunner.supervisor.shelf import Shelf
+from evalrunner.supervisor.shell.reclaim import Shelf
 
 
 class Room:

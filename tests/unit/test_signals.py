@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from evalrunner.supervisor.signals import counted_signals
+from evalrunner.supervisor.shell.signals import counted_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

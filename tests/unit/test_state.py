@@ -11,10 +11,10 @@ import pytest
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem, Report
 from evalrunner.protocol.worker import WorkerState
-from evalrunner.supervisor import events as ev
-from evalrunner.supervisor.items import Item
-from evalrunner.supervisor.policy import Policy
-from evalrunner.supervisor.state import SupervisorState
+from evalrunner.supervisor.core import events as ev
+from evalrunner.supervisor.core.items import Item
+from evalrunner.supervisor.core.policy import Policy
+from evalrunner.supervisor.core.state import SupervisorState
 
 S, W = ItemState, WorkerState
 T = TypeVar("T")

@@ -17,10 +17,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from evalrunner.protocol.lease import ItemMove, ItemState, move
 from evalrunner.protocol.messages import ProducedItem, Report
-from evalrunner.supervisor import events as ev
-from evalrunner.supervisor.items import Item
-from evalrunner.supervisor.policy import Policy
-from evalrunner.supervisor.state import SupervisorState
+from evalrunner.supervisor.core import events as ev
+from evalrunner.supervisor.core.items import Item
+from evalrunner.supervisor.core.policy import Policy
+from evalrunner.supervisor.core.state import SupervisorState
 
 S, M = ItemState, ItemMove
 EMFILE = "OSError(24, 'Too many open files')"

@@ -7,12 +7,12 @@ import pytest
 from evalrunner.engines.local import LocalEngine
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem
-from evalrunner.supervisor import events as ev
-from evalrunner.supervisor.crew import Crew
-from evalrunner.supervisor.items import Item
-from evalrunner.supervisor.policy import Policy
-from evalrunner.supervisor.state import SupervisorState
-from evalrunner.supervisor.tally import Tally, loading_note
+from evalrunner.supervisor.core import events as ev
+from evalrunner.supervisor.core.items import Item
+from evalrunner.supervisor.core.policy import Policy
+from evalrunner.supervisor.core.state import SupervisorState
+from evalrunner.supervisor.shell.pool import Crew
+from evalrunner.supervisor.shell.snapshots import Tally, loading_note
 
 
 def a_run() -> tuple[SupervisorState, Tally]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem, Report
-from evalrunner.supervisor import events as ev
-from evalrunner.supervisor.items import Item
-from evalrunner.supervisor.policy import Policy
-from evalrunner.supervisor.state import SupervisorState
+from evalrunner.supervisor.core import events as ev
+from evalrunner.supervisor.core.items import Item
+from evalrunner.supervisor.core.policy import Policy
+from evalrunner.supervisor.core.state import SupervisorState
 
 S = ItemState
 EMFILE = "OSError(24, 'Too many open files')"

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from evalrunner.clock import SYSTEM, Clock
 from evalrunner.report.lines import Line, clean, seconds
-from evalrunner.supervisor.observe import Observer, Snapshot, WorkerView
+from evalrunner.supervisor.shell.progress import Observer, Snapshot, WorkerView
 
 #: Seconds between two drawings.
 PAUSE = 1 / 8

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from evalrunner.report.lines import Line, labelled
-from evalrunner.supervisor.plan import RETRIED
 from evalrunner.supervisor.session import Outcome
+from evalrunner.supervisor.setup.plan import RETRIED
 
 #: One item, several items.
 _NO_RUN = ("has no run", "have no run")

@@ -20,10 +20,10 @@ from evalrunner.protocol.loose import LooseState
 from evalrunner.service import client as service
 from evalrunner.service.answers import strange
 from evalrunner.service.preflight import cause, host
-from evalrunner.supervisor.events import DatasetGone, ExperimentGone, Renamed
-from evalrunner.supervisor.experiment import Judges, Keys, write_facts
-from evalrunner.supervisor.parts import Parts
-from evalrunner.supervisor.scores import given_keys, remove, untrue
+from evalrunner.supervisor.core.events import DatasetGone, ExperimentGone, Renamed
+from evalrunner.supervisor.setup.experiment import Judges, Keys, write_facts
+from evalrunner.supervisor.setup.scores import given_keys, remove, untrue
+from evalrunner.supervisor.shell.context import Parts
 from evalrunner.supervisor.summarise import summarise
 
 if TYPE_CHECKING:

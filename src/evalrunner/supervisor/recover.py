@@ -16,11 +16,11 @@ from evalrunner.delivery.spool.writer import Entry, in_order, read, stem_of
 from evalrunner.errors import SpoolError
 from evalrunner.ledger.ledger import ItemRow
 from evalrunner.protocol.lease import HELD, IN_SPOOL, ItemState
-from evalrunner.supervisor.confirm import Wanted
-from evalrunner.supervisor.crew import kill_leftovers, synced
-from evalrunner.supervisor.events import LooseNews, Seen, SentOn
-from evalrunner.supervisor.live import open_runs
-from evalrunner.supervisor.parts import Parts
+from evalrunner.supervisor.core.events import LooseNews, Seen, SentOn
+from evalrunner.supervisor.shell.confirm import Wanted
+from evalrunner.supervisor.shell.context import Parts
+from evalrunner.supervisor.shell.open_runs import open_runs
+from evalrunner.supervisor.shell.pool import kill_leftovers, synced
 from evalrunner.verify.readback import ReadBack
 
 S = ItemState

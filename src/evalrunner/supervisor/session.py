@@ -30,30 +30,30 @@ from evalrunner.service.capabilities import takes_multipart, takes_zstd
 from evalrunner.service.pages import only_newer_reads
 from evalrunner.service.preflight import cause
 from evalrunner.shortage import Shortage, shortage
-from evalrunner.supervisor.confirm import Confirmer
-from evalrunner.supervisor.crew import Crew
-from evalrunner.supervisor.dataset import Reading, nothing, read_examples
-from evalrunner.supervisor.events import Event, LooseNews
-from evalrunner.supervisor.experiment import Scope, create, find_scope
+from evalrunner.supervisor.core.events import Event, LooseNews
+from evalrunner.supervisor.core.items import Item
+from evalrunner.supervisor.core.policy import Policy
+from evalrunner.supervisor.core.state import SupervisorState
 from evalrunner.supervisor.finish import finish
-from evalrunner.supervisor.folder import RunFolder
-from evalrunner.supervisor.graves import Graves
-from evalrunner.supervisor.items import Item
-from evalrunner.supervisor.loop import Supervisor
-from evalrunner.supervisor.loose import LooseBook
-from evalrunner.supervisor.observe import Observer
-from evalrunner.supervisor.parts import Parts
-from evalrunner.supervisor.plan import Plan, make_plan, write_plan
-from evalrunner.supervisor.policy import Policy
-from evalrunner.supervisor.preflight import preflight
 from evalrunner.supervisor.recover import recover
-from evalrunner.supervisor.relay import Relay
-from evalrunner.supervisor.shelf import Shelf
-from evalrunner.supervisor.signals import counted_signals, interrupting_signals
-from evalrunner.supervisor.state import SupervisorState
+from evalrunner.supervisor.setup.check import preflight
+from evalrunner.supervisor.setup.dataset import Reading, nothing, read_examples
+from evalrunner.supervisor.setup.experiment import Scope, create, find_scope
+from evalrunner.supervisor.setup.folder import RunFolder
+from evalrunner.supervisor.setup.plan import Plan, make_plan, write_plan
+from evalrunner.supervisor.shell.confirm import Confirmer
+from evalrunner.supervisor.shell.context import Parts
+from evalrunner.supervisor.shell.error_runs import Graves
+from evalrunner.supervisor.shell.loop import Supervisor
+from evalrunner.supervisor.shell.loose import LooseBook
+from evalrunner.supervisor.shell.pool import Crew
+from evalrunner.supervisor.shell.progress import Observer
+from evalrunner.supervisor.shell.reclaim import Shelf
+from evalrunner.supervisor.shell.relay import Relay
+from evalrunner.supervisor.shell.signals import counted_signals, interrupting_signals
+from evalrunner.supervisor.shell.snapshots import Tally
+from evalrunner.supervisor.shell.watch import Watch
 from evalrunner.supervisor.summarise import Summary
-from evalrunner.supervisor.tally import Tally
-from evalrunner.supervisor.watch import Watch
 from evalrunner.verify.readback import ReadBack, Score
 
 #: Every item has a row in the ledger and a place in memory.

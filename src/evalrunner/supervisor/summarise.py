@@ -12,8 +12,8 @@ from multiprocess.connection import wait
 from evalrunner.engines.base import Engine, WorkerProcess
 from evalrunner.protocol.messages import Summarise, Summarised
 from evalrunner.protocol.worker import WorkerOrder, exit_reason
-from evalrunner.supervisor.environment import worker_environment
-from evalrunner.supervisor.parts import Parts
+from evalrunner.supervisor.setup.environment import worker_environment
+from evalrunner.supervisor.shell.context import Parts
 from evalrunner.verify.readback import ReadBack
 
 

@@ -15,8 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from evalrunner.protocol.suspicion import ENOUGH, kind_of
-from evalrunner.supervisor import events as ev
-from evalrunner.supervisor.items import ItemBook
+from evalrunner.supervisor.core import events as ev
+from evalrunner.supervisor.core.items import ItemBook
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from evalrunner.engines.base import Engine, WorkerProcess
 from evalrunner.errors import TargetError
 from evalrunner.protocol.messages import Ready, StartFailed
 from evalrunner.protocol.worker import WorkerOrder, exit_reason
-from evalrunner.supervisor.environment import worker_environment
+from evalrunner.supervisor.setup.environment import worker_environment
 
 
 @contextlib.contextmanager

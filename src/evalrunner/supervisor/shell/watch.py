@@ -13,8 +13,8 @@ from collections.abc import Callable
 from langsmith import Client
 from langsmith.utils import LangSmithNotFoundError
 
-from evalrunner.supervisor.events import DatasetGone, Event, ExperimentGone, Renamed
-from evalrunner.supervisor.experiment import Scope
+from evalrunner.supervisor.core.events import DatasetGone, Event, ExperimentGone, Renamed
+from evalrunner.supervisor.setup.experiment import Scope
 
 logger = logging.getLogger(__name__)
 

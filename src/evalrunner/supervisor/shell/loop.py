@@ -21,14 +21,14 @@ from evalrunner.errors import SpoolError, TargetError
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import Ack, Leaving, Message, Ready, Report, StartFailed
 from evalrunner.protocol.worker import WorkerState
-from evalrunner.supervisor import events as ev
-from evalrunner.supervisor.crew import read_remains
-from evalrunner.supervisor.experiment import Scope
-from evalrunner.supervisor.hands import Hands
-from evalrunner.supervisor.live import open_runs
-from evalrunner.supervisor.parts import Parts
-from evalrunner.supervisor.state import SupervisorState
-from evalrunner.supervisor.tally import Tally, loading_note
+from evalrunner.supervisor.core import events as ev
+from evalrunner.supervisor.core.state import SupervisorState
+from evalrunner.supervisor.setup.experiment import Scope
+from evalrunner.supervisor.shell.context import Parts
+from evalrunner.supervisor.shell.executor import Hands
+from evalrunner.supervisor.shell.open_runs import open_runs
+from evalrunner.supervisor.shell.pool import read_remains
+from evalrunner.supervisor.shell.snapshots import Tally, loading_note
 
 #: Seconds between snapshots, between looks at the workers' memory; seconds of a turn when nobody works.
 SNAPSHOT, MEASURE, IDLE = 0.25, 1.0, 0.05

@@ -23,8 +23,8 @@ from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.ids import root_run_id
 from evalrunner.protocol.loose import LooseState
 from evalrunner.protocol.messages import ProducedItem
-from evalrunner.supervisor.events import Buried, Bury, Event, LooseNews, SentOn
-from evalrunner.supervisor.experiment import Scope
+from evalrunner.supervisor.core.events import Buried, Bury, Event, LooseNews, SentOn
+from evalrunner.supervisor.setup.experiment import Scope
 
 
 class Graves:

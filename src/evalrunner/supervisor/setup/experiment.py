@@ -22,7 +22,7 @@ from evalrunner import __version__
 from evalrunner.config import RunConfig
 from evalrunner.errors import UsageError
 from evalrunner.service import client as service
-from evalrunner.supervisor.dataset import Reading
+from evalrunner.supervisor.setup.dataset import Reading
 
 #: Key of our facts in the experiment's metadata.
 FACTS = "evalrunner"

@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 from evalrunner.clock import Clock
 from evalrunner.service.client import words
-from evalrunner.supervisor.events import Event, Missed, Seen
-from evalrunner.supervisor.line import Line
-from evalrunner.supervisor.look import Found, Wanted, look
+from evalrunner.supervisor.core.events import Event, Missed, Seen
+from evalrunner.supervisor.shell.confirm_queue import Line
+from evalrunner.supervisor.shell.look import Found, Wanted, look
 from evalrunner.verify.readback import IDS, ReadBack, Score
 
 __all__ = ["Confirmer", "Wanted"]

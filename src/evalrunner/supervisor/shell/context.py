@@ -9,17 +9,17 @@ from typing import Any
 from evalrunner.clock import Clock
 from evalrunner.config import Endpoint, RunConfig
 from evalrunner.ledger.ledger import Ledger
-from evalrunner.supervisor.confirm import Confirmer
-from evalrunner.supervisor.crew import Crew
-from evalrunner.supervisor.events import DatasetGone, Event, ExperimentGone, Renamed
-from evalrunner.supervisor.experiment import Scope
-from evalrunner.supervisor.folder import RunFolder
-from evalrunner.supervisor.graves import Graves
-from evalrunner.supervisor.loose import LooseBook
-from evalrunner.supervisor.observe import Observer
-from evalrunner.supervisor.relay import Relay
-from evalrunner.supervisor.shelf import Shelf
-from evalrunner.supervisor.watch import Watch
+from evalrunner.supervisor.core.events import DatasetGone, Event, ExperimentGone, Renamed
+from evalrunner.supervisor.setup.experiment import Scope
+from evalrunner.supervisor.setup.folder import RunFolder
+from evalrunner.supervisor.shell.confirm import Confirmer
+from evalrunner.supervisor.shell.error_runs import Graves
+from evalrunner.supervisor.shell.loose import LooseBook
+from evalrunner.supervisor.shell.pool import Crew
+from evalrunner.supervisor.shell.progress import Observer
+from evalrunner.supervisor.shell.reclaim import Shelf
+from evalrunner.supervisor.shell.relay import Relay
+from evalrunner.supervisor.shell.watch import Watch
 
 
 @dataclass

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from evalrunner.protocol.lease import HELD, ItemMove, ItemState, move
 from evalrunner.protocol.messages import ProducedItem
-from evalrunner.supervisor import events as ev
+from evalrunner.supervisor.core import events as ev
 
 S, M = ItemState, ItemMove
 

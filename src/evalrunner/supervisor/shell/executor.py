@@ -13,11 +13,11 @@ from evalrunner.protocol.ids import root_run_id
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import Begin, Drain, Lease, LeasedItem, Retire, Stop, Trust
 from evalrunner.protocol.worker import WorkerOrder
-from evalrunner.supervisor import events as ev
-from evalrunner.supervisor.confirm import Wanted
-from evalrunner.supervisor.environment import worker_environment
-from evalrunner.supervisor.parts import Parts
-from evalrunner.supervisor.tally import Tally
+from evalrunner.supervisor.core import events as ev
+from evalrunner.supervisor.setup.environment import worker_environment
+from evalrunner.supervisor.shell.confirm import Wanted
+from evalrunner.supervisor.shell.context import Parts
+from evalrunner.supervisor.shell.snapshots import Tally
 
 
 class Hands:

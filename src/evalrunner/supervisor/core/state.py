@@ -12,10 +12,10 @@ from typing import Any
 
 from evalrunner.protocol.messages import ProducedItem, Report
 from evalrunner.protocol.worker import WorkerState, check
-from evalrunner.supervisor import events as ev
-from evalrunner.supervisor.items import Item, ItemBook
-from evalrunner.supervisor.policy import Policy, smoothed, window
-from evalrunner.supervisor.trials import Standing, Trials, shown
+from evalrunner.supervisor.core import events as ev
+from evalrunner.supervisor.core.items import Item, ItemBook
+from evalrunner.supervisor.core.policy import Policy, smoothed, window
+from evalrunner.supervisor.core.trials import Standing, Trials, shown
 
 W = WorkerState
 

@@ -20,7 +20,7 @@ from evalrunner.delivery.spool.openings import Openings, Verdicts, is_loose
 from evalrunner.delivery.spool.record import rebound
 from evalrunner.delivery.spool.writer import Entry, LastFile, read, stem_of
 from evalrunner.protocol.loose import LooseState
-from evalrunner.supervisor.events import Event, LooseNews, SentOn
+from evalrunner.supervisor.core.events import Event, LooseNews, SentOn
 
 #: Seconds for which a request under way is waited for at the end: everybody waits for the command then.
 PATIENCE = 3.0

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 
 from evalrunner.protocol.lease import ItemState
-from evalrunner.supervisor.crew import Crew
-from evalrunner.supervisor.events import Write
-from evalrunner.supervisor.observe import Snapshot, WorkerView
-from evalrunner.supervisor.state import SupervisorState
+from evalrunner.supervisor.core.events import Write
+from evalrunner.supervisor.core.state import SupervisorState
+from evalrunner.supervisor.shell.pool import Crew
+from evalrunner.supervisor.shell.progress import Snapshot, WorkerView
 
 #: Seconds over which the rate is taken.
 SPAN = 10.0
