@@ -1,7 +1,7 @@
 """While a worker loads the user's code, nothing may evaluate: every worker would do it once more.
 
 A script that evaluates at module level, as quickstarts do, runs whole in each process that imports it: three
-workers, three further experiments. What would evaluate asks here first (`worker/refusal.py` for the SDK's
+workers, three further experiments. What would evaluate asks here first (`worker/code/refusal.py` for the SDK's
 functions, `api.run` for ours), and is refused with the place in the user's file.
 """
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from evalrunner.errors import text_of
-from evalrunner.worker.answers import run_in, settle
-from evalrunner.worker.containing import Aborted, call_contained, described, ordinary, run_loop
-from evalrunner.worker.home import Home
+from evalrunner.worker.code.answers import run_in, settle
+from evalrunner.worker.code.containing import Aborted, call_contained, described, ordinary, run_loop
+from evalrunner.worker.code.home import Home
 
 
 class Panic(BaseException):
@@ -58,7 +58,7 @@ def test_any_other_becomes_one_with_its_text(error: BaseException, text: str) ->
     said = described(caught.value)
     assert said.startswith(f"{text}\n\nTraceback")
     assert "in bad" in said
-    assert "worker/containing.py" not in said
+    assert "worker/code/containing.py" not in said
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), Panic("p")])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from langsmith.evaluation import RunEvaluator
 
-from evalrunner.worker.evaluators import TrackedEvaluator
+from evalrunner.worker.code.evaluators import TrackedEvaluator
 
 JSON = dict[str, Any]
 

@@ -15,7 +15,7 @@ import pytest
 from evalrunner.config import TargetSpec
 from evalrunner.errors import TargetError
 from evalrunner.pickling import pickle_objects
-from evalrunner.worker import loading
+from evalrunner.worker.code import loading
 
 
 @pytest.fixture

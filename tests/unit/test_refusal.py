@@ -11,8 +11,8 @@ from langsmith.evaluation import evaluate
 
 from evalrunner import importing
 from evalrunner.errors import TargetError
-from evalrunner.worker.loading import find
-from evalrunner.worker.refusal import WAYS_IN, no_evaluations
+from evalrunner.worker.code.loading import find
+from evalrunner.worker.code.refusal import WAYS_IN, no_evaluations
 
 HEAD = """\
 import asyncio, contextlib, threading

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from langsmith.evaluation import EvaluationResult
 
 from evalrunner.delivery.capture.sdk import dumps_json
-from evalrunner.worker.scores import LARGEST_SCORE, LONGEST_KEY, BadScoreError, checked
+from evalrunner.worker.code.scores import LARGEST_SCORE, LONGEST_KEY, BadScoreError, checked
 
 anything = st.recursive(
     st.none()

@@ -19,10 +19,10 @@ from pydantic import RootModel
 from evalrunner.delivery.capture.sdk import RecordingClient
 from evalrunner.delivery.capture.traces import CURRENT, ItemTrace, TraceBook
 from evalrunner.errors import TargetError
-from evalrunner.worker.containing import Aborted
-from evalrunner.worker.home import Home
-from evalrunner.worker.setting_up import set_up
-from evalrunner.worker.target import Target
+from evalrunner.worker.code.containing import Aborted
+from evalrunner.worker.code.home import Home
+from evalrunner.worker.code.setting_up import set_up
+from evalrunner.worker.code.target import Target
 
 
 class Numbers(RootModel[list[int]]):

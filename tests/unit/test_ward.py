@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from evalrunner.protocol.suspicion import ENOUGH, kind_of, may_be_the_process
-from evalrunner.worker.condition import _ASPECTS, changed, condition
+from evalrunner.worker.code.condition import _ASPECTS, changed, condition
 from evalrunner.worker.ward import Ward
 
 EMFILE = "OSError(24, 'Too many open files')\n\nTraceback (most recent call last): ..."

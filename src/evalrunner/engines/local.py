@@ -35,7 +35,7 @@ PRELOAD = [
     "langsmith",
     "langsmith.client",
     "langsmith.evaluation._arunner",
-    "evalrunner.worker.loop",
+    "evalrunner.worker.main",
     # The SDK imports it at the first item if it is installed; skipped if it is not.
     "langchain_core.runnables",
     "evalrunner.engines.settled",
@@ -197,7 +197,7 @@ class LocalEngine:
         theirs = Connection(fd)
         process = self._context.Process(
             target=_child,
-            args=("evalrunner.worker.loop", theirs, order),
+            args=("evalrunner.worker.main", theirs, order),
             name=f"evalrunner-{order.worker_id}",
         )
         try:

@@ -35,10 +35,10 @@ from evalrunner.errors import SpoolError
 from evalrunner.protocol.evaluated import EVALUATORS, Evaluated
 from evalrunner.protocol.messages import UNFIT, LeasedItem
 from evalrunner.values import UnfitError
-from evalrunner.worker.containing import described
-from evalrunner.worker.evaluators import TrackedEvaluator
+from evalrunner.worker.code.containing import described
+from evalrunner.worker.code.evaluators import TrackedEvaluator
+from evalrunner.worker.code.target import Target
 from evalrunner.worker.reporter import Reporter
-from evalrunner.worker.target import Target
 from evalrunner.worker.ward import Ward
 
 logger = logging.getLogger(__name__)

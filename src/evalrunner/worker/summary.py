@@ -19,11 +19,11 @@ from evalrunner.config import Endpoint, TargetSpec
 from evalrunner.delivery.capture.sdk import call_summary_evaluator, list_root_runs
 from evalrunner.protocol.evaluated import LONGEST
 from evalrunner.protocol.messages import Summarise, Summarised, decode, encode
-from evalrunner.worker.containing import call_contained
-from evalrunner.worker.evaluators import names_of, said
-from evalrunner.worker.loading import load
-from evalrunner.worker.refusal import no_evaluations
-from evalrunner.worker.scores import checked
+from evalrunner.worker.code.containing import call_contained
+from evalrunner.worker.code.evaluators import names_of, said
+from evalrunner.worker.code.loading import load
+from evalrunner.worker.code.refusal import no_evaluations
+from evalrunner.worker.code.scores import checked
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from evalrunner.protocol.suspicion import ENOUGH, kind_of, may_be_the_process
-from evalrunner.worker.condition import changed, condition
+from evalrunner.worker.code.condition import changed, condition
 
 
 @dataclass(frozen=True)

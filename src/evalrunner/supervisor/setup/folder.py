@@ -5,7 +5,7 @@
           spool/         one file per worker process that ever was
           boards/        what each worker was executing
           logs/          what each worker printed
-          modules/       names for files whose own name is another module's (worker/files.py)
+          modules/       names for files whose own name is another module's (worker/code/files.py)
           receipt.json
 """
 

@@ -20,7 +20,7 @@ from typing import Any
 from evalrunner.errors import text_of
 
 logger = logging.getLogger(__name__)
-_OURS = str(Path(__file__).parents[1])
+_OURS = str(Path(__file__).parents[2])
 
 
 class Aborted(RuntimeError):

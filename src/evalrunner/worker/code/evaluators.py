@@ -23,9 +23,9 @@ from evalrunner.config import unique
 from evalrunner.delivery.capture.traces import CURRENT, ItemTrace, ScoreTask
 from evalrunner.errors import TargetError
 from evalrunner.protocol.evaluated import LONGEST, Evaluated, object_name, sayable
-from evalrunner.worker.answers import run_in
-from evalrunner.worker.containing import call_contained, contained_await
-from evalrunner.worker.scores import checked
+from evalrunner.worker.code.answers import run_in
+from evalrunner.worker.code.containing import call_contained, contained_await
+from evalrunner.worker.code.scores import checked
 
 #: How often a worker's log shows the traceback of one error, and of how many different ones of an evaluator.
 SHOWN, DISTINCT = 3, 200

@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from evalrunner.errors import text_of
-from evalrunner.worker.containing import run_loop
+from evalrunner.worker.code.containing import run_loop
 
 logger = logging.getLogger(__name__)
 

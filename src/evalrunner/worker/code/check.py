@@ -11,13 +11,13 @@ from pathlib import Path
 from evalrunner.errors import EvalrunnerError
 from evalrunner.protocol.messages import Ready
 from evalrunner.protocol.worker import WorkerOrder
-from evalrunner.worker.evaluators import TrackedEvaluator, names_of
-from evalrunner.worker.home import Home
-from evalrunner.worker.loading import Objects
-from evalrunner.worker.target import ASYNC_CONCURRENCY, SYNC_CONCURRENCY, Target, looks_async
+from evalrunner.worker.code.evaluators import TrackedEvaluator, names_of
+from evalrunner.worker.code.home import Home
+from evalrunner.worker.code.loading import Objects
+from evalrunner.worker.code.target import ASYNC_CONCURRENCY, SYNC_CONCURRENCY, Target, looks_async
 
 #: What has no line of the user's in it.
-_OURS = str(Path(__file__).resolve().parents[1])
+_OURS = str(Path(__file__).resolve().parents[2])
 
 
 def checked(order: WorkerOrder, named: Objects, home: Home) -> Ready:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Iterator
 from contextvars import Context
 from typing import Any
 
-from evalrunner.worker.containing import end_copy
+from evalrunner.worker.code.containing import end_copy
 
 
 def is_pending(answer: Any) -> bool:

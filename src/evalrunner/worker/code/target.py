@@ -23,9 +23,9 @@ from langsmith.run_trees import RunTree
 from evalrunner.delivery.capture.root import RootRun
 from evalrunner.delivery.capture.sdk import check_signature, is_runnable
 from evalrunner.errors import TargetError
-from evalrunner.worker.answers import consume, is_pending, is_stream, run_in, settle
-from evalrunner.worker.containing import call_contained, end_copy, ordinary, users_part
-from evalrunner.worker.home import Home
+from evalrunner.worker.code.answers import consume, is_pending, is_stream, run_in, settle
+from evalrunner.worker.code.containing import call_contained, end_copy, ordinary, users_part
+from evalrunner.worker.code.home import Home
 
 #: Items at once where the user does not say: a sync target may not be thread-safe, an async one waits.
 SYNC_CONCURRENCY, ASYNC_CONCURRENCY = 1, 8

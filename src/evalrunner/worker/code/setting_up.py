@@ -1,7 +1,7 @@
 """Set-up and tear-down of a target, once per process.
 
 A class is instantiated, a factory is called, context managers are entered, `setup()` is called; tear-down in the
-opposite order when the worker drains. What is sync happens at home (worker/home.py), where a sync target is
+opposite order when the worker drains. What is sync happens at home (worker/code/home.py), where a sync target is
 called too; what is async, and everything of an async target, on the event loop.
 """
 
@@ -14,8 +14,8 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from evalrunner.errors import text_of
-from evalrunner.worker.home import Home
-from evalrunner.worker.target import Target, looks_async
+from evalrunner.worker.code.home import Home
+from evalrunner.worker.code.target import Target, looks_async
 
 logger = logging.getLogger(__name__)
 Place = Callable[..., Awaitable[Any]]

@@ -17,7 +17,7 @@ from typing import Any
 
 from evalrunner.config import TargetSpec
 from evalrunner.errors import TargetError
-from evalrunner.worker.files import import_file
+from evalrunner.worker.code.files import import_file
 
 
 @dataclass(frozen=True)

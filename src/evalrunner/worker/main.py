@@ -44,19 +44,19 @@ from evalrunner.protocol.messages import (
 from evalrunner.protocol.worker import COULD_NOT_START, WorkerOrder
 from evalrunner.service.capabilities import takes_zstd
 from evalrunner.worker import summary
-from evalrunner.worker.check import checked, why_not
+from evalrunner.worker.code.check import checked, why_not
+from evalrunner.worker.code.evaluators import TrackedEvaluator, names_of
+from evalrunner.worker.code.home import Home
+from evalrunner.worker.code.loading import Objects, load
+from evalrunner.worker.code.refusal import no_evaluations
+from evalrunner.worker.code.setting_up import set_up
+from evalrunner.worker.code.target import ASYNC_CONCURRENCY, SYNC_CONCURRENCY, Target
 from evalrunner.worker.early import Early
-from evalrunner.worker.evaluators import TrackedEvaluator, names_of
-from evalrunner.worker.home import Home
 from evalrunner.worker.inbox import Inbox, sender_of
 from evalrunner.worker.lane import Lane, Workshop
 from evalrunner.worker.leaving import leave
-from evalrunner.worker.loading import Objects, load
 from evalrunner.worker.prelude import become_worker
-from evalrunner.worker.refusal import no_evaluations
 from evalrunner.worker.reporter import Reporter
-from evalrunner.worker.setting_up import set_up
-from evalrunner.worker.target import ASYNC_CONCURRENCY, SYNC_CONCURRENCY, Target
 
 logger = logging.getLogger(__name__)
 
