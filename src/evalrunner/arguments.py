@@ -21,7 +21,7 @@ from langsmith.schemas import Dataset, TracerSession
 
 from evalrunner.config import START_METHODS, Endpoint, RunConfig, TargetSpec, WorkerConfig
 from evalrunner.errors import UsageError
-from evalrunner.pickling import pickle_objects
+from evalrunner.pickling.carry import pickle_objects
 from evalrunner.protocol.evaluated import object_name
 
 #: What `aevaluate` calls it, and what we do.

@@ -24,7 +24,7 @@ from backend_fixtures import (  # type: ignore[import-not-found]
     running,
 )
 
-from evalrunner.values import NESTING
+from evalrunner.protocol.values import NESTING
 
 ZSTD = {"content-encoding": "zstd"}
 # Parameters must be the same in every process that collects them: a run and a session that nobody makes.

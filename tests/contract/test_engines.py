@@ -26,7 +26,7 @@ from evalrunner.config import Endpoint, TargetSpec, WorkerConfig
 from evalrunner.delivery.spool import writer as spool
 from evalrunner.engines.base import WorkerProcess
 from evalrunner.engines.local import LocalEngine
-from evalrunner.pickling import pickle_objects
+from evalrunner.pickling.carry import pickle_objects
 from evalrunner.protocol.messages import Ack, Begin, Drain, Message, Ready, StartFailed
 from evalrunner.protocol.worker import COULD_NOT_START, WorkerOrder, exit_reason
 
@@ -372,7 +372,7 @@ from multiprocess.connection import wait
 from evalrunner.config import Endpoint, TargetSpec, WorkerConfig
 from evalrunner.protocol.worker import WorkerOrder
 from evalrunner.engines.local import LocalEngine
-from evalrunner.pickling import pickle_objects
+from evalrunner.pickling.carry import pickle_objects
 
 print("main runs", flush=True)
 factor = 3

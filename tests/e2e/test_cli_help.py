@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from evalrunner import __version__
-from evalrunner.cli.exit_codes import TEXTS, ExitCode
+from evalrunner.exit_codes import TEXTS, ExitCode
 
 
 def run(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -150,7 +150,7 @@ def test_an_internal_error_names_the_file_with_its_traceback(tmp_path: Path) -> 
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(
         "import os\n"
-        "import evalrunner.cli.settings as settings\n"
+        "import evalrunner.cli.settings.gather as settings\n"
         "def gather(*args, **kwargs):\n"
         "    raise RuntimeError('the key is ' + os.environ['LANGSMITH_API_KEY'])\n"
         "settings.gather = gather\n"

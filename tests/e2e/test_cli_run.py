@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from evalrunner.cli.exit_codes import ExitCode
+from evalrunner.exit_codes import ExitCode
 
 TARGET = """
 import os
@@ -206,7 +206,8 @@ def test_the_process_that_workers_come_from_starts_before_the_sdk_is_imported(tm
     script = """
 import sys
 from multiprocess import forkserver
-from evalrunner.cli import endpoint, main
+from evalrunner.cli import main
+from evalrunner.cli.settings import endpoint
 
 def opened(*_, **__):
     print("server", forkserver._forkserver._forkserver_pid is not None, "sdk", "langsmith" in sys.modules)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from evalrunner.cli.report import load
+from evalrunner.cli.commands.report import load
 from evalrunner.report.receipt import EvaluatorEntry, Receipt
 from evalrunner.report.text import plain
 from scripts.chaos.rig import Backend, assert_whole, read_experiment

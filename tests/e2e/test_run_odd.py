@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from evalrunner.errors import RunFolderError, TargetError
+from evalrunner.protocol.values import NESTING
 from evalrunner.report.receipt import Receipt
-from evalrunner.values import NESTING
 from scripts.chaos.rig import Backend, read_experiment
 
 Run = Callable[..., Receipt]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from evalrunner.cli.exit_codes import ExitCode
+from evalrunner.exit_codes import ExitCode
 from scripts.chaos.rig import Backend, Command, ExecutionLog, Finished, wait_until
 
 Cli = Callable[..., Finished]

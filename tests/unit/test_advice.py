@@ -10,7 +10,7 @@ from typing import Any
 from evalbackend.store.scope import Scope
 from evalbackend.web.advice import Advice
 from evalrunner.advice import anew, beside, go_on
-from evalrunner.cli.settings import gather
+from evalrunner.cli.settings.gather import gather
 from evalrunner.config import RunConfig, TargetSpec
 from evalrunner.supervisor.setup.experiment import flags_for
 

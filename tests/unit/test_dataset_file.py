@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from evalrunner.cli.dataset_file import Columns, Row, read
+from evalrunner.cli.files.examples import Columns, Row, read
 from evalrunner.errors import DataError
-from evalrunner.values import NESTING
+from evalrunner.protocol.values import NESTING
 
 NONE = Columns()
 FLAT = Columns(inputs=("q",), outputs=("a",))

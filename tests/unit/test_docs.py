@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import typer.main
 
-from evalrunner.cli.exit_codes import TEXTS
-from evalrunner.cli.kinds import SWITCH
 from evalrunner.cli.main import build
-from evalrunner.cli.options import OPTIONS
+from evalrunner.cli.settings.kinds import SWITCH
+from evalrunner.cli.settings.options import OPTIONS
+from evalrunner.exit_codes import TEXTS
 from evalrunner.supervisor.setup.environment import THREADS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,7 +14,7 @@ import pytest
 
 from evalrunner.config import TargetSpec
 from evalrunner.errors import TargetError
-from evalrunner.pickling import pickle_objects
+from evalrunner.pickling.carry import pickle_objects
 from evalrunner.worker.code import loading
 
 

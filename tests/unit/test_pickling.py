@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from evalrunner.errors import TargetError
-from evalrunner.pickling import pickle_objects
+from evalrunner.pickling.carry import pickle_objects
 
 
 def factor(by: int) -> Callable[[dict[str, int]], dict[str, int]]:
@@ -68,7 +68,7 @@ def test_a_traceable_of_main_is_carried_with_the_globals_that_it_uses(tmp_path: 
     script.write_text(
         "import sys\n"
         "from langsmith import traceable\n"
-        "from evalrunner.pickling import pickle_objects\n"
+        "from evalrunner.pickling.carry import pickle_objects\n"
         "factor = 3\n"
         "@traceable\n"
         "def target(inputs): return {'y': factor * inputs['x']}\n"
@@ -108,7 +108,7 @@ def test_what_a_script_defines_works_in_a_process_that_never_saw_it(tmp_path: Pa
     code = SCRIPT.read_text().partition("if __name__ ==")[0]
     script = tmp_path / "script.py"
     script.write_text(
-        f"{code}\nfrom evalrunner.pickling import pickle_objects\n"
+        f"{code}\nfrom evalrunner.pickling.carry import pickle_objects\n"
         f"sys.stdout.buffer.write(pickle_objects(TARGETS[{kind!r}], [], []))\n"
     )
     env = {**os.environ, "LANGSMITH_TRACING": "false"}

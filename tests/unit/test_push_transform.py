@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from evalrunner.upload.push_transform import (
+from evalrunner.upload.transform import (
     FACTS,
     WINDOW,
     Rewriting,

@@ -12,7 +12,7 @@ import pytest
 
 from evalrunner.delivery.capture.runs import RunBuffer, error_run
 from evalrunner.delivery.capture.sdk import dumps_json
-from evalrunner.values import MOST_BYTES, NESTING
+from evalrunner.protocol.values import MOST_BYTES, NESTING
 
 RUN = UUID("00000000-0000-4000-8000-000000000001")
 AT = datetime(2026, 11, 20, 12, 0, 0, 5, tzinfo=timezone.utc)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from evalrunner.cli.options import OPTIONS
-from evalrunner.cli.settings import Settings, gather
-from evalrunner.cli.sources import home_of
+from evalrunner.cli.settings.gather import Settings, gather
+from evalrunner.cli.settings.options import OPTIONS
+from evalrunner.cli.settings.sources import home_of
 from evalrunner.config import RunConfig, Said
 from evalrunner.errors import ConfigError
 

@@ -14,10 +14,10 @@ import typer
 from typer.core import TyperGroup
 
 from evalrunner import __version__
-from evalrunner.cli import config, dataset, init, push, report, resume, run, serve
-from evalrunner.cli.exit_codes import ExitCode
-from evalrunner.cli.guard import Evaluating, Guarded, failure, plain_flags, print_exit_codes
+from evalrunner.cli.commands import config, dataset, init, push, report, resume, run, serve
+from evalrunner.cli.errors import Evaluating, Guarded, failure, plain_flags, print_exit_codes
 from evalrunner.cli.streams import stand
+from evalrunner.exit_codes import ExitCode
 
 HELP = """Run a LangSmith evaluation in many processes, into one experiment, and prove that nothing was lost.
 

@@ -18,7 +18,7 @@ _NAMED = 5
 
 
 class Exit(IntEnum):
-    """How the command ends; cli/exit_codes.py has the table for people, and a test that they agree."""
+    """How the command ends; exit_codes.py has the table for people, and a test that they agree."""
 
     COMPLETE = 0
     FAILED = 1

@@ -28,13 +28,13 @@ from evalrunner.service.capabilities import takes_multipart, takes_zstd
 from evalrunner.service.client import check, find_experiment, make_client, told
 from evalrunner.service.pages import only_newer_reads
 from evalrunner.service.preflight import host
-from evalrunner.upload import push_place as place
-from evalrunner.upload.push_confirm import Confirmation, open_runs
-from evalrunner.upload.push_send import Dispatch
-from evalrunner.upload.push_source import Index, Source, get, rows
-from evalrunner.upload.push_state import Accepted, PushFolder
-from evalrunner.upload.push_summary import Pushed, PushOptions
-from evalrunner.upload.push_transform import FACTS, WINDOW, Rewriting, choose_shift, session
+from evalrunner.upload import place
+from evalrunner.upload.confirm import Confirmation, open_runs
+from evalrunner.upload.send import Dispatch
+from evalrunner.upload.source import Index, Source, get, rows
+from evalrunner.upload.state import Accepted, PushFolder
+from evalrunner.upload.summary import Pushed, PushOptions
+from evalrunner.upload.transform import FACTS, WINDOW, Rewriting, choose_shift, session
 
 
 def push(origin: Endpoint, to: Endpoint, options: PushOptions, note: Callable[[str], None]) -> Pushed:

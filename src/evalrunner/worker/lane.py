@@ -34,7 +34,7 @@ from evalrunner.delivery.pipeline import Outlet
 from evalrunner.errors import SpoolError
 from evalrunner.protocol.evaluated import EVALUATORS, Evaluated
 from evalrunner.protocol.messages import UNFIT, LeasedItem
-from evalrunner.values import UnfitError
+from evalrunner.protocol.values import UnfitError
 from evalrunner.worker.code.containing import described
 from evalrunner.worker.code.evaluators import TrackedEvaluator
 from evalrunner.worker.code.target import Target

@@ -11,7 +11,7 @@ from typing import Any
 from langsmith import Client, trace
 from langsmith.run_helpers import get_current_run_tree
 
-from evalrunner.values import NESTING
+from evalrunner.protocol.values import NESTING
 
 clients: list[Client] = []
 

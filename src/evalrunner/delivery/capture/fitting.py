@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 
 from evalrunner.delivery.capture.sdk import dumps_json
-from evalrunner.values import NESTING, UnfitError, check_json
+from evalrunner.protocol.values import NESTING, UnfitError, check_json
 
 
 def fit(value: Any) -> bytes:

@@ -20,7 +20,7 @@ from evalrunner.delivery.capture.sdk import RUN_TYPES, dumps_json
 from evalrunner.delivery.spool.record import Part
 from evalrunner.errors import text_of
 from evalrunner.protocol.ids import failure_id
-from evalrunner.values import MOST_BYTES, UnfitError
+from evalrunner.protocol.values import MOST_BYTES, UnfitError
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from evalrunner.config import RunConfig
 from evalrunner.errors import UsageError
 from evalrunner.ledger.ledger import Ledger
 from evalrunner.protocol.messages import UNFIT
-from evalrunner.values import NESTING, UnfitError, check_json
+from evalrunner.protocol.values import NESTING, UnfitError, check_json
 
 #: The page size that the service allows.
 PAGE = 100

@@ -11,9 +11,9 @@ from langsmith import utils as sdk
 
 from evalrunner.clock import SYSTEM
 from evalrunner.service.pages import PAGE, query_runs
-from evalrunner.upload.push_place import present
-from evalrunner.upload.push_source import ASK, Index, get, parts, rows
-from evalrunner.upload.push_transform import Rewriting
+from evalrunner.upload.place import present
+from evalrunner.upload.source import ASK, Index, get, parts, rows
+from evalrunner.upload.transform import Rewriting
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 #: Runs that have ended have another status (success, error).

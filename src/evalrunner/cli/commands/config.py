@@ -6,10 +6,10 @@ import os
 import re
 from typing import Any
 
-from evalrunner.cli.exit_codes import ExitCode
-from evalrunner.cli.options import OPTIONS, takes_options
 from evalrunner.cli.output import Output
-from evalrunner.cli.settings import Settings, gather
+from evalrunner.cli.settings.gather import Settings, gather
+from evalrunner.cli.settings.options import OPTIONS, takes_options
+from evalrunner.exit_codes import ExitCode
 
 _SECRET = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
 
-from evalrunner.by_value import dumps, is_full
 from evalrunner.errors import TargetError
+from evalrunner.pickling.by_value import dumps, is_full
 
 
 def pickle_objects(target: Any, evaluators: list[Any], summary_evaluators: list[Any]) -> bytes:

@@ -18,12 +18,12 @@ from urllib.parse import urlsplit
 
 import typer
 
-from evalrunner.cli.exit_codes import ExitCode
 from evalrunner.cli.output import Output
-from evalrunner.cli.settings import store_of
+from evalrunner.cli.settings.gather import store_of
 from evalrunner.connect.embedded_server import announcer, owning
 from evalrunner.connect.state import State, write_private
 from evalrunner.errors import ConfigError, RunFolderError
+from evalrunner.exit_codes import ExitCode
 
 MakeToken = Callable[[], tuple[str, str]]
 """Makes a token; returns it, and how the shell gets at it."""

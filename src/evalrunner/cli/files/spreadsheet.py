@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from evalrunner.cli.dataset_rows import BadRow, Placed
+from evalrunner.cli.files.rows import BadRow, Placed
 from evalrunner.errors import DataError
 
 #: What else separates cells: Excel writes semicolons where the comma is the decimal sign.

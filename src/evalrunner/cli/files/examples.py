@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from evalrunner.cli.dataset_formats import rows_of
-from evalrunner.cli.dataset_rows import BadRow, Placed
+from evalrunner.cli.files.formats import rows_of
+from evalrunner.cli.files.rows import BadRow, Placed
 from evalrunner.errors import DataError
 from evalrunner.protocol.ids import example_id
-from evalrunner.values import NESTING, UnfitError, check_json
+from evalrunner.protocol.values import NESTING, UnfitError, check_json
 
 #: How many bad rows are named.
 _NAMED = 20

@@ -11,7 +11,7 @@ from langsmith import Client
 from langsmith import utils as sdk
 from langsmith.schemas import Dataset
 
-from evalrunner.cli.dataset_file import Row
+from evalrunner.cli.files.examples import Row
 from evalrunner.config import Endpoint
 from evalrunner.errors import ServiceError
 from evalrunner.service.client import check, look_for_dataset, make_client, told

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from evalrunner.cli.exit_codes import ExitCode
+from evalrunner.cli.commands.run import show
 from evalrunner.cli.output import Output
-from evalrunner.cli.run import show
-from evalrunner.cli.sources import home_of
+from evalrunner.cli.settings.sources import home_of
 from evalrunner.errors import ConfigError
+from evalrunner.exit_codes import ExitCode
 from evalrunner.report.receipt import (
     FORMAT,
     Books,

@@ -16,9 +16,9 @@ from evalrunner.delivery.sending.transport import HttpTransport
 from evalrunner.delivery.spool.record import Header, encode_parts
 from evalrunner.delivery.spool.writer import Entry, SpoolWriter, read, read_body
 from evalrunner.errors import RunBroken, SpoolError
-from evalrunner.upload.push_source import Index, Source, Trace
-from evalrunner.upload.push_state import Accepted, PushFolder
-from evalrunner.upload.push_transform import Rewriting
+from evalrunner.upload.source import Index, Source, Trace
+from evalrunner.upload.state import Accepted, PushFolder
+from evalrunner.upload.transform import Rewriting
 
 #: Records that may wait in the sender before the reading of further traces pauses.
 _AHEAD = 400

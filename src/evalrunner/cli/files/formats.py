@@ -1,4 +1,4 @@
-"""Rows out of a file, each with the line it starts on: JSON lines, a JSON list, CSV (dataset_csv.py).
+"""Rows out of a file, each with the line it starts on: JSON lines, a JSON list, CSV (spreadsheet.py).
 
 What JSON cannot say, or what would arrive as something else, makes a bad row: NaN, a number too large for the
 wire, a name given twice.
@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from evalrunner.cli.dataset_csv import table
-from evalrunner.cli.dataset_rows import BadRow, Placed
+from evalrunner.cli.files.rows import BadRow, Placed
+from evalrunner.cli.files.spreadsheet import table
 from evalrunner.errors import DataError
-from evalrunner.values import NESTING
+from evalrunner.protocol.values import NESTING
 
 
 def rows_of(path: Path, notes: list[str], delimiter: str | None = None) -> list[Placed]:

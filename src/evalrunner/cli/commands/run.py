@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalrunner.cli.exit_codes import ExitCode
-from evalrunner.cli.options import takes_options
 from evalrunner.cli.output import Output, shown
-from evalrunner.cli.settings import Settings, gather
+from evalrunner.cli.settings.gather import Settings, gather
+from evalrunner.cli.settings.options import takes_options
+from evalrunner.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from evalrunner.report.receipt import Receipt
@@ -35,7 +35,7 @@ takes_options(command)
 
 def go(settings: Settings, output: Output) -> ExitCode:
     """Run with these settings and print the receipt."""
-    from evalrunner.cli.endpoint import opened  # noqa: PLC0415 - nothing of this is needed for --help
+    from evalrunner.cli.settings.endpoint import opened  # noqa: PLC0415 - nothing of this is needed for --help
 
     config = settings.run_config()
     if settings.home != settings.folder:

@@ -11,11 +11,11 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from evalrunner.cli.exit_codes import ExitCode, lines
 from evalrunner.cli.output import Output
 from evalrunner.cli.streams import was_lost
 from evalrunner.clock import SYSTEM
 from evalrunner.errors import EvalrunnerError, RunBroken, UsageError
+from evalrunner.exit_codes import ExitCode, lines
 
 LOG = Path(".evalrunner") / "internal-errors.log"
 _SECRETS = ("LANGSMITH_API_KEY", "LANGCHAIN_API_KEY", "EVALRUNNER_TOKEN")

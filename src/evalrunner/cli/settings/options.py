@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from evalrunner.cli.kinds import JSON_TABLE, LIST, NUMBER, SWITCH, TEXT, TEXT_TABLE, WHOLE, Kind
+from evalrunner.cli.settings.kinds import JSON_TABLE, LIST, NUMBER, SWITCH, TEXT, TEXT_TABLE, WHOLE, Kind
 from evalrunner.config import EVALUATOR_ERRORS, START_METHODS, RunConfig, TargetSpec, WorkerConfig
 
 _RUN = RunConfig(TargetSpec())

@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 
 import typer
 
-from evalrunner.cli.exit_codes import ExitCode
 from evalrunner.cli.output import Output, shown
-from evalrunner.cli.settings import store_of
-from evalrunner.cli.sources import home_of
+from evalrunner.cli.settings.gather import store_of
+from evalrunner.cli.settings.sources import home_of
 from evalrunner.config import Endpoint
 from evalrunner.connect.embedded import Embedded
 from evalrunner.errors import ConfigError, ServiceError
-from evalrunner.upload.push_summary import Pushed, PushOptions
+from evalrunner.exit_codes import ExitCode
+from evalrunner.upload.summary import Pushed, PushOptions
 
 #: Holes that are printed one by one.
 _NAMED = 10

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from evalrunner.cli.output import Output, shown
-from evalrunner.cli.settings import Settings
+from evalrunner.cli.settings.gather import Settings
 from evalrunner.config import Endpoint
 from evalrunner.connect.embedded import Embedded
 from evalrunner.connect.endpoint import configured, resolve

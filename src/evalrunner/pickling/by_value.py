@@ -24,7 +24,7 @@ from typing import Any
 import cloudpickle
 from langsmith import Client
 
-from evalrunner.remade import REMADE
+from evalrunner.pickling.remade import REMADE
 
 
 def dumps(each: Any) -> bytes:

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from evalrunner.cli.exit_codes import ExitCode
 from evalrunner.cli.output import Output
-from evalrunner.cli.settings import gather
+from evalrunner.cli.settings.gather import gather
+from evalrunner.exit_codes import ExitCode
 
 _LOCAL = typer.Option("--local", help="Use the local backend even though a LangSmith is configured.")
 _STORE = typer.Option("--store", metavar="FILE", help="The local backend's file.")
@@ -53,7 +53,7 @@ def push(
     dataset's name and the row's content, unless the row names one, a UUID; an id that is a whole number is
     kept as metadata. What a CSV holds is text.
     """
-    from evalrunner.cli.dataset_file import Columns, read  # noqa: PLC0415
+    from evalrunner.cli.files.examples import Columns, read  # noqa: PLC0415
 
     output = Output(json=json)
     # The file is judged before any server is started or asked.
@@ -64,10 +64,10 @@ def push(
     examples = read(file, name, columns, notes)
     for note in notes:
         output.note(note)
-    from evalrunner.cli.endpoint import opened  # noqa: PLC0415
+    from evalrunner.cli.settings.endpoint import opened  # noqa: PLC0415
 
     with opened(gather({"local": local or None, "store": store}), output) as endpoint:
-        from evalrunner.cli.dataset_push import push_examples  # noqa: PLC0415
+        from evalrunner.cli.commands.dataset_push import push_examples  # noqa: PLC0415
 
         pushed = push_examples(endpoint, name, description, examples)
     if json:
@@ -83,11 +83,11 @@ def show(
     json: Annotated[bool, _JSON] = False,
 ) -> ExitCode:
     """List the datasets: name, id, examples, splits, when last modified."""
-    from evalrunner.cli.endpoint import opened  # noqa: PLC0415
+    from evalrunner.cli.settings.endpoint import opened  # noqa: PLC0415
 
     output = Output(json=json)
     with opened(gather({"local": local or None, "store": store}), output) as endpoint:
-        from evalrunner.cli.dataset_push import list_datasets  # noqa: PLC0415
+        from evalrunner.cli.commands.dataset_push import list_datasets  # noqa: PLC0415
 
         rows = list_datasets(endpoint)
     if json:

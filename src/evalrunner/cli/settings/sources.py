@@ -17,7 +17,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from evalrunner.cli.options import BY_KEY, OPTIONS, Option
+from evalrunner.cli.settings.options import BY_KEY, OPTIONS, Option
 from evalrunner.errors import ConfigError
 
 SECTION = "tool.evalrunner"

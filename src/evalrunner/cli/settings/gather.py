@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from evalrunner.advice import flag
-from evalrunner.cli.options import BY_KEY, OPTIONS, Option
-from evalrunner.cli.sources import Layer, Setting, from_environment, from_file, from_flags
+from evalrunner.cli.settings.options import BY_KEY, OPTIONS, Option
+from evalrunner.cli.settings.sources import Layer, Setting, from_environment, from_file, from_flags
 from evalrunner.config import RunConfig, Said, TargetSpec, WorkerConfig
 from evalrunner.errors import ConfigError
 from evalrunner.protocol.ids import KNOWN_ATTEMPTS

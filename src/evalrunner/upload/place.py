@@ -18,8 +18,8 @@ from langsmith import utils as sdk
 from evalrunner.errors import ServiceError
 from evalrunner.protocol.ids import pushed_id
 from evalrunner.service.preflight import host
-from evalrunner.upload.push_source import ASK, Source, examples, get, parts, rows
-from evalrunner.upload.push_transform import FACTS, example, same_example
+from evalrunner.upload.source import ASK, Source, examples, get, parts, rows
+from evalrunner.upload.transform import FACTS, example, same_example
 
 _SCHEMAS = ("description", "data_type", "inputs_schema_definition", "outputs_schema_definition")
 

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from evalrunner.cli.exit_codes import ExitCode
-from evalrunner.cli.options import takes_options
+from evalrunner.cli.commands.run import go
 from evalrunner.cli.output import Output
-from evalrunner.cli.run import go
-from evalrunner.cli.settings import gather
-from evalrunner.cli.sources import home_of
+from evalrunner.cli.settings.gather import gather
+from evalrunner.cli.settings.options import takes_options
+from evalrunner.cli.settings.sources import home_of
 from evalrunner.errors import ConfigError
+from evalrunner.exit_codes import ExitCode
 
 
 def command(**flags: Any) -> ExitCode:

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from evalrunner.cli.exit_codes import ExitCode
 from evalrunner.cli.output import Output
 from evalrunner.errors import RunFolderError
+from evalrunner.exit_codes import ExitCode
 
 
 def command(

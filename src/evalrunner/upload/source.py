@@ -13,7 +13,7 @@ from langsmith import Client
 
 from evalrunner.errors import ServiceError
 from evalrunner.service.pages import PAGE, older_pages
-from evalrunner.upload.push_transform import FIELDS, FIELDS_APART, Files, evaluator_run, read_time
+from evalrunner.upload.transform import FIELDS, FIELDS_APART, Files, evaluator_run, read_time
 
 #: Ids at once in the address of a GET, 40 bytes each.
 ASK = 50
