@@ -11,7 +11,7 @@ from evalrunner.supervisor.core import events as ev
 from evalrunner.supervisor.core.items import Item
 from evalrunner.supervisor.core.policy import Policy
 from evalrunner.supervisor.core.state import SupervisorState
-from evalrunner.supervisor.shell.pool import Crew
+from evalrunner.supervisor.shell.pool import WorkerPool
 from evalrunner.supervisor.shell.snapshots import Tally, loading_note
 
 
@@ -66,5 +66,5 @@ def test_the_time_left_is_told_when_there_is_something_to_tell_it_from(produced:
     tally = Tally(0, 0.0)
     for number in range(produced):
         tally.write(ev.Write(number, ItemState.PRODUCED, "produced", 1, 1))
-    crew = Crew(LocalEngine())
-    assert (tally.snapshot("running", state, crew, "", 5.0).eta is not None) is told
+    pool = WorkerPool(LocalEngine())
+    assert (tally.snapshot("running", state, pool, "", 5.0).eta is not None) is told

@@ -46,7 +46,7 @@ from evalrunner.supervisor.shell.context import Parts
 from evalrunner.supervisor.shell.error_runs import Graves
 from evalrunner.supervisor.shell.loop import Supervisor
 from evalrunner.supervisor.shell.loose import LooseBook
-from evalrunner.supervisor.shell.pool import Crew
+from evalrunner.supervisor.shell.pool import WorkerPool
 from evalrunner.supervisor.shell.progress import Observer
 from evalrunner.supervisor.shell.reclaim import Shelf
 from evalrunner.supervisor.shell.relay import Relay
@@ -246,7 +246,7 @@ class _Session:
         self._post, self._experiment_id = events.put, str(scope.experiment_id)
         self._watch = Watch(service.make_client(endpoint, retries=0), events.put)
         self._parts = Parts(
-            config, endpoint, folder, ledger, scope, session, Crew(engine),
+            config, endpoint, folder, ledger, scope, session, WorkerPool(engine),
             relay=self._relay(events.put),
             confirmer=self._confirmer(),
             watch=self._watch,

@@ -15,7 +15,7 @@ from evalrunner.supervisor.setup.folder import RunFolder
 from evalrunner.supervisor.shell.confirm import Confirmer
 from evalrunner.supervisor.shell.error_runs import Graves
 from evalrunner.supervisor.shell.loose import LooseBook
-from evalrunner.supervisor.shell.pool import Crew
+from evalrunner.supervisor.shell.pool import WorkerPool
 from evalrunner.supervisor.shell.progress import Observer
 from evalrunner.supervisor.shell.reclaim import Shelf
 from evalrunner.supervisor.shell.relay import Relay
@@ -43,7 +43,7 @@ class Parts:
     ledger: Ledger
     scope: Scope
     session: int
-    crew: Crew
+    pool: WorkerPool
     relay: Relay
     confirmer: Confirmer
     watch: Watch

@@ -47,11 +47,11 @@ class Hands:
             ev.StartWorker: self._start_worker,
             ev.SendBegin: self._send_begin,
             ev.SendLease: self._send_lease,
-            ev.SendDrain: lambda order: parts.crew.send(order.worker, Drain()),
-            ev.SendStop: lambda order: parts.crew.send(order.worker, Stop()),
-            ev.SendRetire: lambda order: parts.crew.send(order.worker, Retire()),
-            ev.SendTrust: lambda order: parts.crew.send(order.worker, Trust(list(order.kinds))),
-            ev.KillWorker: lambda order: parts.crew.kill(order.worker, order.why, stack=order.stack),
+            ev.SendDrain: lambda order: parts.pool.send(order.worker, Drain()),
+            ev.SendStop: lambda order: parts.pool.send(order.worker, Stop()),
+            ev.SendRetire: lambda order: parts.pool.send(order.worker, Retire()),
+            ev.SendTrust: lambda order: parts.pool.send(order.worker, Trust(list(order.kinds))),
+            ev.KillWorker: lambda order: parts.pool.kill(order.worker, order.why, stack=order.stack),
             ev.Bury: self._bury,
             ev.Say: lambda order: parts.observer.line(order.text),
             ev.Warn: self._warn,
@@ -126,7 +126,7 @@ class Hands:
             folder.logs / f"worker-{order.slot}.log",
             env=worker_environment(config, self._p.endpoint, order.slot, self._workers),
         )
-        pid, born = self._p.crew.start(born_with, spool, folder.boards / f"{number:06d}.board")
+        pid, born = self._p.pool.start(born_with, spool, folder.boards / f"{number:06d}.board")
         with self._p.ledger.transaction():
             self._p.ledger.add_worker(
                 WorkerRow(number, self._p.session, order.slot, pid, born, str(spool), None)
@@ -134,16 +134,16 @@ class Hands:
         self._started(number, order.slot)
 
     def _send_begin(self, order: ev.SendBegin) -> None:
-        member, session = self._p.crew.members.get(order.worker), self._p.scope.session
-        if member is None:
+        handle, session = self._p.pool.handles.get(order.worker), self._p.scope.session
+        if handle is None:
             return  # it was ready, and died before it was told
         assert session is not None, "the experiment exists before anybody begins"
-        self._p.crew.send(
+        self._p.pool.send(
             order.worker,
             Begin(
                 session.model_dump(mode="json"),
-                str(member.spool),
-                str(member.board),
+                str(handle.spool),
+                str(handle.board),
                 self._p.scope.repetitions,
                 self._p.info,
                 dict(self._p.config.metadata),
@@ -151,7 +151,7 @@ class Hands:
         )
 
     def _send_lease(self, order: ev.SendLease) -> None:
-        self._p.crew.send(order.worker, Lease([self._leased(grant) for grant in order.grants]))
+        self._p.pool.send(order.worker, Lease([self._leased(grant) for grant in order.grants]))
 
     def _leased(self, grant: ev.Grant) -> LeasedItem:
         example_id, body, repetition = self._p.ledger.example_of(grant.item)

@@ -85,13 +85,13 @@ class Supervisor:
             self._orders.extend(self._state.first_workers())
             self._act()
             while not self._finished():
-                timeout = SNAPSHOT if self._p.crew.members else IDLE
-                self._p.crew.heed(wait(list(self._p.crew.waitables()), timeout=timeout))
+                timeout = SNAPSHOT if self._p.pool.handles else IDLE
+                self._p.pool.heed(wait(list(self._p.pool.waitables()), timeout=timeout))
                 self._turn()
         finally:
             # On every way out, also an unexpected one: no worker may go on without a supervisor.
-            self._p.crew.kill_all("was killed at the end of the run")
-            self._tell_leftovers("the target", self._p.crew.end_leftovers())
+            self._p.pool.kill_all("was killed at the end of the run")
+            self._tell_leftovers("the target", self._p.pool.end_leftovers())
         if not self._began and not self._state.stopping:
             raise TargetError(f"no worker lived long enough to load the target; see {self._p.folder.logs}")
         missed = self._p.confirmer.missed()
@@ -107,7 +107,7 @@ class Supervisor:
 
     def _turn(self) -> None:
         self._look_for_stop()
-        for number, message in self._p.crew.hear():
+        for number, message in self._p.pool.hear():
             self._hear(number, message)
         while not self._p.events.empty():
             self._notice(self._p.events.get_nowait())
@@ -115,8 +115,8 @@ class Supervisor:
         self._take(ev.Tick())
         # One commit for a whole turn.
         self._act()
-        self._p.crew.kill_due()
-        for number in self._p.crew.dead():
+        self._p.pool.kill_due()
+        for number in self._p.pool.dead():
             self._lay_out(number)
         self._show(self._phase)
 
@@ -132,13 +132,13 @@ class Supervisor:
         now = self._p.clock.monotonic()
         if now - self._looked >= self._look_every:
             self._looked = now
-            for number, items in self._p.crew.executing():
+            for number, items in self._p.pool.executing():
                 self._take(ev.Executing(number, items))
 
     def _hear(self, number: int, message: Message) -> None:
         if isinstance(message, Report):
-            self._p.crew.members[number].hear(message)
-            self._p.loose.note(stem_of(self._p.crew.members[number].spool), message.loose)
+            self._p.pool.handles[number].hear(message)
+            self._p.loose.note(stem_of(self._p.pool.handles[number].spool), message.loose)
             for made in message.produced:
                 self._p.shelf.heard_of(number, made.segment, made.seq)
             for one in message.loose:
@@ -150,15 +150,15 @@ class Supervisor:
             self._begin_once(message.evaluators)
         elif isinstance(message, StartFailed):
             if self._state.workers[number].state is WorkerState.STARTING:
-                self._p.crew.members[number].killed_for = "could not start"
+                self._p.pool.handles[number].killed_for = "could not start"
             self._take(ev.WorkerCouldNotStart(number, message.error, message.sure))
         elif isinstance(message, Leaving):
-            self._p.crew.members[number].killed_for = f"ended itself: {message.why}"
+            self._p.pool.handles[number].killed_for = f"ended itself: {message.why}"
         elif isinstance(message, Ack):
             self._take(ev.Acknowledged(number))
             if self._state.workers[number].state is WorkerState.DRAINED:
-                self._p.crew.members[number].ack = message
-                self._heed(self._p.crew.members[number].process.slot, message)
+                self._p.pool.handles[number].ack = message
+                self._heed(self._p.pool.handles[number].process.slot, message)
 
     def _heed(self, slot: int, ack: Ack) -> None:
         if ack.trouble:
@@ -179,28 +179,28 @@ class Supervisor:
 
     def _lay_out(self, number: int) -> None:
         # What it said before it died is still in the pipe.
-        for message in self._p.crew.members[number].process.last_words():
+        for message in self._p.pool.handles[number].process.last_words():
             self._hear(number, message)
-        member = self._p.crew.members[number]
-        how = self._p.crew.how_it_ended(number)
-        clean = member.left_in_order
-        if member.ack is not None and not clean:
+        handle = self._p.pool.handles[number]
+        how = self._p.pool.how_it_ended(number)
+        clean = handle.left_in_order
+        if handle.ack is not None and not clean:
             self._p.observer.line(
-                f"worker {member.process.slot}: a report of it is missing; its spool is read"
+                f"worker {handle.process.slot}: a report of it is missing; its spool is read"
             )
-        made, suspects = ([], frozenset()) if clean else read_remains(member.spool, member.board)
-        self._p.crew.bury(number)
+        made, suspects = ([], frozenset()) if clean else read_remains(handle.spool, handle.board)
+        self._p.pool.bury(number)
         self._p.notes.pop(f"worker {number}", None)
         if not clean:
             # Before its replacement comes: they may hold what that one needs, a GPU's memory say.
-            slot = member.process.slot
-            self._tell_leftovers(f"worker {slot}: its target", self._p.crew.end_leftovers(number))
+            slot = handle.process.slot
+            self._tell_leftovers(f"worker {slot}: its target", self._p.pool.end_leftovers(number))
         with self._p.ledger.transaction():
             self._p.ledger.worker_ended(number, how)
         self._handle(ev.WorkerGone(number, how, suspects, tuple(made)))
         retired = self._state.workers[number].standing.retired
-        if not clean or retired or (member.ack is not None and member.ack.undelivered):
-            self._send_on(member.spool, how)
+        if not clean or retired or (handle.ack is not None and handle.ack.undelivered):
+            self._send_on(handle.spool, how)
 
     def _tell_leftovers(self, whose: str, ended: list[str]) -> None:
         if ended:
@@ -262,7 +262,7 @@ class Supervisor:
 
     def _finished(self) -> bool:
         now = self._p.clock.monotonic()
-        if self._p.crew.members:
+        if self._p.pool.handles:
             if self._began:
                 self._phase = "running" if self._state.executing else "draining"
             return False
@@ -291,20 +291,20 @@ class Supervisor:
             self._stopped_at = self._p.clock.monotonic()
             self._handle(ev.StopAsked())
         if asked > 1:
-            self._p.crew.kill_all("was killed: the run was stopped twice")
+            self._p.pool.kill_all("was killed: the run was stopped twice")
 
     def _show(self, phase: str, *, force: bool = False) -> None:
         now = self._p.clock.monotonic()
         if now - self._measured > MEASURE:
             self._measured = now
-            for number in self._p.crew.measure():
-                self._p.crew.kill(number, "was killed: it had been stopped (SIGSTOP)")
+            for number in self._p.pool.measure():
+                self._p.pool.kill(number, "was killed: it had been stopped (SIGSTOP)")
         if force or now - self._shown > SNAPSHOT:
             self._shown = now
             self._p.notes["loading"] = loading_note(self._state, now)
             limit = self._p.config.worker.item_timeout
             self._p.notes["slowest"] = self._tally.slowest_note(self._state, now, limit)
             view = self._tally.snapshot(
-                phase, self._state, self._p.crew, self._p.note(), now, self._stop_asked()
+                phase, self._state, self._p.pool, self._p.note(), now, self._stop_asked()
             )
             self._p.observer.snapshot(view)

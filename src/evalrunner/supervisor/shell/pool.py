@@ -36,7 +36,7 @@ STOPPED_LOOKS = 10
 
 
 @dataclass
-class Member:
+class WorkerHandle:
     """One living worker."""
 
     process: WorkerProcess
@@ -62,7 +62,7 @@ class Member:
         return self.ack is not None and self.ack.books == self.heard
 
 
-class Crew:
+class WorkerPool:
     """All workers of a run, by worker number. Nothing here waits for a worker, but for `kill_all`."""
 
     def __init__(self, engine: Engine, clock: Clock = SYSTEM) -> None:
@@ -70,7 +70,7 @@ class Crew:
         self._clock = clock
         self._memory_kills = MemoryKills()
         self._mark = f"evalrunner-{secrets.token_hex(8)}."
-        self.members: dict[int, Member] = {}
+        self.handles: dict[int, WorkerHandle] = {}
 
     def start(self, order: WorkerOrder, spool: Path, board_path: Path) -> tuple[int, float]:
         """Start a worker; return (pid, create_time), which name the process for ever."""
@@ -81,16 +81,16 @@ class Crew:
             born = facts.create_time() if facts else 0.0
         except psutil.Error:
             facts, born = None, 0.0  # it is dead already; its sentinel will say so
-        self.members[order.worker_id] = Member(process, facts, spool, board_path)
+        self.handles[order.worker_id] = WorkerHandle(process, facts, spool, board_path)
         return process.pid, born
 
     def waitables(self) -> Iterator[object]:
         """Return what becomes ready when a worker speaks or dies."""
-        for member in self.members.values():
-            if not member.process.ended:
-                yield member.process.channel
-            if member.false_alarms < FALSE_ALARMS:
-                yield member.process.sentinel
+        for handle in self.handles.values():
+            if not handle.process.ended:
+                yield handle.process.channel
+            if handle.false_alarms < FALSE_ALARMS:
+                yield handle.process.sentinel
 
     def heed(self, ready: Iterable[object]) -> None:
         """Take note of sentinels that say that a worker has ended which has not.
@@ -99,32 +99,32 @@ class Crew:
         wait for it would be to wait for nothing, in a circle. Such a worker's end is seen a moment later.
         """
         rung = set(ready)
-        for member in self.members.values():
-            if member.process.sentinel in rung:
-                member.false_alarms += member.process.exitcode() is None
+        for handle in self.handles.values():
+            if handle.process.sentinel in rung:
+                handle.false_alarms += handle.process.exitcode() is None
 
     def hear(self) -> Iterator[tuple[int, Message]]:
         """Return every message that is there; one who cannot be understood any more is killed for it."""
-        for number, member in list(self.members.items()):
-            for message in member.process.receive():
+        for number, handle in list(self.handles.items()):
+            for message in handle.process.receive():
                 yield number, message
-            if member.process.broken and member.killed_for is None:
-                self.kill(number, f"was killed: {member.process.broken}")
+            if handle.process.broken and handle.killed_for is None:
+                self.kill(number, f"was killed: {handle.process.broken}")
 
     def executing(self) -> Iterator[tuple[int, dict[int, float]]]:
         """Return what every worker's board says: item -> when it began."""
-        for number, member in self.members.items():
+        for number, handle in self.handles.items():
             with contextlib.suppress(OSError):  # no descriptor is left at this moment: the next look will do
-                yield number, board.read(member.board)
+                yield number, board.read(handle.board)
 
     def dead(self) -> list[int]:
         """Return the workers whose process has ended."""
-        return [number for number, member in self.members.items() if member.process.exitcode() is not None]
+        return [number for number, handle in self.handles.items() if handle.process.exitcode() is not None]
 
     def send(self, number: int, message: Message) -> None:
         """Give an order."""
-        if number in self.members:
-            self.members[number].process.send(message)
+        if number in self.handles:
+            self.handles[number].process.send(message)
 
     def kill(self, number: int, why: str, *, stack: bool = False) -> None:
         """Kill a worker; its end is noticed like any other.
@@ -132,51 +132,51 @@ class Crew:
         Args:
             stack: ask for its stacks first, and kill it when it has had the time to write them (`kill_due`).
         """
-        member = self.members.get(number)
-        if member is None:
+        handle = self.handles.get(number)
+        if handle is None:
             return
-        member.killed_for = member.killed_for or why
+        handle.killed_for = handle.killed_for or why
         if stack:
-            member.process.dump_stack()
-            member.doomed_at = self._clock.monotonic() + STACK_SECONDS
+            handle.process.dump_stack()
+            handle.doomed_at = self._clock.monotonic() + STACK_SECONDS
         else:
-            member.process.kill()
+            handle.process.kill()
 
     def kill_due(self) -> None:
         """Kill those that have had the time to write their stacks."""
         now = self._clock.monotonic()
-        for member in self.members.values():
-            if member.doomed_at is not None and now >= member.doomed_at:
-                member.doomed_at = None
-                member.process.kill()
+        for handle in self.handles.values():
+            if handle.doomed_at is not None and now >= handle.doomed_at:
+                handle.doomed_at = None
+                handle.process.kill()
 
     def kill_all(self, why: str) -> None:
         """Kill every worker; return when they are known dead, or after a few seconds in any case."""
-        for number in list(self.members):
+        for number in list(self.handles):
             self.kill(number, why)
         end = self._clock.monotonic() + DEATH_SECONDS
-        for member in self.members.values():
-            member.process.join(max(0.0, end - self._clock.monotonic()))
+        for handle in self.handles.values():
+            handle.process.join(max(0.0, end - self._clock.monotonic()))
 
     def how_it_ended(self, number: int) -> str:
         """Say how a worker ended: what is known of it, and no more."""
-        member = self.members[number]
-        code = member.process.exitcode()
-        if member.killed_for is not None:
-            return member.killed_for
-        if code == -signal.SIGKILL and (evidence := self._memory_kills.evidence(member.process.pid)):
+        handle = self.handles[number]
+        code = handle.process.exitcode()
+        if handle.killed_for is not None:
+            return handle.killed_for
+        if code == -signal.SIGKILL and (evidence := self._memory_kills.evidence(handle.process.pid)):
             return f"{exit_reason(code)} ({evidence})"
         return exit_reason(code)
 
-    def bury(self, number: int) -> Member:
+    def bury(self, number: int) -> WorkerHandle:
         """Let go of a dead worker."""
-        member = self.members.pop(number)
-        member.process.close()
-        return member
+        handle = self.handles.pop(number)
+        handle.process.close()
+        return handle
 
     def end_leftovers(self, number: int | None = None) -> list[str]:
         """End what a dead worker's target (or, at the end of a run, any) has left running; return their names."""
-        spare = {member.process.pid for member in self.members.values()}
+        spare = {handle.process.pid for handle in self.handles.values()}
         if number is not None:
             return self._engine.end_marked(f"{self._mark}{number}.", spare)
         return self._engine.end_marked(self._mark, spare) + self._engine.end_orphans()
@@ -187,14 +187,14 @@ class Crew:
         A batch system may stop and continue a whole job; then this process sees little of the pause.
         """
         stopped = []
-        for number, member in self.members.items():
-            if member.facts is None:
+        for number, handle in self.handles.items():
+            if handle.facts is None:
                 continue
             with contextlib.suppress(psutil.Error):
-                member.rss = member.facts.memory_info().rss
-                is_stopped = member.facts.status() == psutil.STATUS_STOPPED
-                member.seen_stopped = member.seen_stopped + 1 if is_stopped else 0
-                if member.seen_stopped > STOPPED_LOOKS:
+                handle.rss = handle.facts.memory_info().rss
+                is_stopped = handle.facts.status() == psutil.STATUS_STOPPED
+                handle.seen_stopped = handle.seen_stopped + 1 if is_stopped else 0
+                if handle.seen_stopped > STOPPED_LOOKS:
                     stopped.append(number)
         return stopped
 

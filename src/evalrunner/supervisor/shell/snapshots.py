@@ -7,7 +7,7 @@ from collections import deque
 from evalrunner.protocol.lease import ItemState
 from evalrunner.supervisor.core.events import Write
 from evalrunner.supervisor.core.state import SupervisorState
-from evalrunner.supervisor.shell.pool import Crew
+from evalrunner.supervisor.shell.pool import WorkerPool
 from evalrunner.supervisor.shell.progress import Snapshot, WorkerView
 
 #: Seconds over which the rate is taken.
@@ -73,7 +73,7 @@ class Tally:
         return f"{what} ({'no --item-timeout' if limit is None else f'--item-timeout {limit:g}'})"
 
     def snapshot(
-        self, phase: str, state: SupervisorState, crew: Crew, note: str, now: float, stops: int = 0
+        self, phase: str, state: SupervisorState, pool: WorkerPool, note: str, now: float, stops: int = 0
     ) -> Snapshot:
         """Return the run as it is now."""
         rate = self._rate(now)
@@ -93,7 +93,7 @@ class Tally:
             elapsed=now - self._began,
             note=note,
             stops=stops,
-            workers=tuple(self._workers(state, crew)),
+            workers=tuple(self._workers(state, pool)),
         )
 
     def _rate(self, now: float) -> float:
@@ -103,19 +103,19 @@ class Tally:
         since, before = self._marks[0]
         return (self.produced - before) / (now - since) if now > since else 0.0
 
-    def _workers(self, state: SupervisorState, crew: Crew) -> list[WorkerView]:
+    def _workers(self, state: SupervisorState, pool: WorkerPool) -> list[WorkerView]:
         views = []
-        for number, member in sorted(crew.members.items(), key=lambda pair: pair[1].process.slot):
+        for number, handle in sorted(pool.handles.items(), key=lambda pair: pair[1].process.slot):
             worker = state.workers[number]
             current = next(iter(worker.started), None)
             views.append(
                 WorkerView(
                     slot=worker.slot,
-                    pid=member.process.pid,
+                    pid=handle.process.pid,
                     state=worker.state.value,
                     item=self.names.get(current, "") if current is not None else "",
                     done=worker.done,
-                    rss=member.rss,
+                    rss=handle.rss,
                 )
             )
         return views
