@@ -319,9 +319,9 @@ def test_a_poison_item_kills_exactly_max_attempts_workers(attempts: int) -> None
         assert (grant.item, grant.attempt) == (0, death)
         out = desk.die(death, 0)
         if death < attempts:
-            assert only(ev.Bury, out) == []
+            assert only(ev.WriteErrorRun, out) == []
             desk.ready(death + 1)
-    (bury,) = only(ev.Bury, out)
+    (bury,) = only(ev.WriteErrorRun, out)
     assert (bury.item, bury.attempt) == (0, attempts + 1)
     assert (
         bury.reason
@@ -333,7 +333,7 @@ def test_a_poison_item_kills_exactly_max_attempts_workers(attempts: int) -> None
     # The other one goes on.
     desk.ready(attempts + 1)
     assert desk.grant(attempts + 1).item == 1
-    written = desk.handle(ev.Buried(made(0, bury.token, bury.reason)))
+    written = desk.handle(ev.ErrorRunWritten(made(0, bury.token, bury.reason)))
     assert [(w.item, w.state) for w in only(ev.Write, written)] == [(0, S.PRODUCED)]
     desk.handle(ev.SentOn(accepted=((0, bury.token),)))
     assert states(desk)[0] is S.ACCEPTED
@@ -616,7 +616,7 @@ def test_a_run_that_is_only_scored_makes_no_attempt_and_gets_no_error_run() -> N
         told += state.handle(ev.WorkerGone(worker, "died", frozenset({0})), 1.0)
     grants = [grant for order in told if isinstance(order, ev.SendLease) for grant in order.grants]
     assert [(grant.attempt, grant.score) for grant in grants] == [(1, True), (1, True)]
-    (grave,) = [order for order in told if isinstance(order, ev.Bury)]
+    (grave,) = [order for order in told if isinstance(order, ev.WriteErrorRun)]
     assert (grave.attempt, grave.score) == (1, True)
     assert "2 workers died while they scored it" in grave.reason
     words = [order.what for order in told if isinstance(order, ev.Write)]

@@ -138,7 +138,7 @@ class World(RuleBasedStateMachine):
                 self.close(order)
             elif isinstance(order, ev.KillWorker):
                 self.die(self.processes[order.worker], 0)
-            elif isinstance(order, ev.Bury):
+            elif isinstance(order, ev.WriteErrorRun):
                 self.graves.append((order.item, order.token))
                 self.new_token(ev.Grant(order.item, order.token, order.attempt))
             elif isinstance(order, ev.Abort):
@@ -402,7 +402,7 @@ class World(RuleBasedStateMachine):
     def an_error_run_is_written(self) -> None:
         if self.graves:
             lease = self.graves.pop(0)
-            self.happen(ev.Buried(self.made(lease)))
+            self.happen(ev.ErrorRunWritten(self.made(lease)))
             self.relay.append(lease)
 
     @precondition(lambda w: S.ACCEPTED in w.ledger.values())

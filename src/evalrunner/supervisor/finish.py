@@ -153,7 +153,7 @@ def _remove_untrue(client: Client, outcome: Outcome, rows: list[ItemRow]) -> Non
 def _let_go(parts: Parts) -> None:
     for path in parts.folder.boards.glob("*.board"):
         path.unlink()
-    if parts.relay.busy or parts.graves.busy:
+    if parts.relay.busy or parts.error_runs.busy:
         return
     items = {row.item: row.token for row in parts.ledger.items() if row.state in IN_SPOOL}
     loose = {place for place, state in parts.ledger.loose.states().items() if state is not LooseState.VISIBLE}

@@ -103,10 +103,10 @@ def _send(parts: Parts, files: list[Path], skip: set[int], stop_asked: Callable[
             sending += parts.relay.take(path, _is_wanted(wanted, parts.loose.arrived(stem_of(path))))
     for _, segments in itertools.groupby((path for path in files if _entries(path)), key=stem_of):
         # Whether the earlier run was live is not known; without live posts there is nothing open.
-        parts.graves.close_runs(open_runs(list(segments)), "evalrunner: its worker died")
+        parts.error_runs.close_runs(open_runs(list(segments)), "evalrunner: its worker died")
     if sending:
         parts.observer.line(f"sending on {sending} finished trace(s) of an earlier run")
-    while (parts.relay.busy or parts.graves.busy or not parts.events.empty()) and not stop_asked():
+    while (parts.relay.busy or parts.error_runs.busy or not parts.events.empty()) and not stop_asked():
         _take_event(parts)
 
 

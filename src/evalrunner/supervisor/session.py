@@ -43,7 +43,7 @@ from evalrunner.supervisor.setup.folder import RunFolder
 from evalrunner.supervisor.setup.plan import Plan, make_plan, write_plan
 from evalrunner.supervisor.shell.confirm import Confirmer
 from evalrunner.supervisor.shell.context import Parts
-from evalrunner.supervisor.shell.error_runs import Graves
+from evalrunner.supervisor.shell.error_runs import ErrorRuns
 from evalrunner.supervisor.shell.loop import Supervisor
 from evalrunner.supervisor.shell.loose import LooseBook
 from evalrunner.supervisor.shell.pool import WorkerPool
@@ -250,7 +250,7 @@ class _Session:
             relay=self._relay(events.put),
             confirmer=self._confirmer(),
             watch=self._watch,
-            graves=self._graves(folder.spool / f"graves-{session:04d}.spool", events.put),
+            error_runs=self._error_runs(folder.spool / f"graves-{session:04d}.spool", events.put),
             loose=LooseBook(ledger, session), shelf=Shelf(folder.spool, keep=config.worker.live),
             observer=observer, clock=clock, info=info, events=events,
             notes=self._notes,
@@ -418,8 +418,8 @@ class _Session:
             note=self._noting("relay"),
         )
 
-    def _graves(self, spool: Path, post: Callable[[Event], None]) -> Graves:
-        return Graves(
+    def _error_runs(self, spool: Path, post: Callable[[Event], None]) -> ErrorRuns:
+        return ErrorRuns(
             spool,
             new_transport=self._transport,
             compress=self._compress,
@@ -443,4 +443,4 @@ class _Session:
         self._watch.stop()
         self._parts.confirmer.stop()
         self._parts.relay.stop()
-        self._parts.graves.close()
+        self._parts.error_runs.close()

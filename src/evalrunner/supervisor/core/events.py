@@ -120,7 +120,7 @@ class Missed:
 
 
 @dataclass(frozen=True)
-class Buried:
+class ErrorRunWritten:
     """An error run was written for an item that nothing could execute."""
 
     made: ProducedItem
@@ -159,7 +159,7 @@ class Tick:
 
 Event = Union[
     WorkerStarted, WorkerReady, WorkerCouldNotStart, Begun, Executing, Reported, Acknowledged, WorkerGone,
-    SentOn, LooseNews, Seen, Missed, Buried, StopAsked, Renamed, ExperimentGone, DatasetGone, Tick,
+    SentOn, LooseNews, Seen, Missed, ErrorRunWritten, StopAsked, Renamed, ExperimentGone, DatasetGone, Tick,
 ]  # fmt: skip
 
 # -- instructions ------------------------------------------------------------------------------------
@@ -270,7 +270,7 @@ class Tell:
 
 
 @dataclass(frozen=True)
-class Bury:
+class WriteErrorRun:
     """Write an error run for an item: its workers died, and there will be no other attempt.
 
     With `score` it has a run, and what is written is that its evaluators failed.
@@ -305,6 +305,6 @@ class Abort:
 
 
 Instruction = Union[
-    StartWorker, SendBegin, SendLease, SendDrain, SendStop, SendRetire, SendTrust, KillWorker, Write, Tell, Bury,
+    StartWorker, SendBegin, SendLease, SendDrain, SendStop, SendRetire, SendTrust, KillWorker, Write, Tell, WriteErrorRun,
     Say, Warn, Abort,
 ]  # fmt: skip

@@ -190,9 +190,9 @@ class ItemBook:
         self._token += 1
         item.token, item.attempt = self._token, item.attempt + (not item.score)
         self._write(number, "scoring given up" if item.score else "given up", worker, reason=reason)
-        self.out.append(ev.Bury(number, item.token, item.attempt, reason, item.score))
+        self.out.append(ev.WriteErrorRun(number, item.token, item.attempt, reason, item.score))
 
-    def bury(self, made: ProducedItem) -> None:
+    def error_run_written(self, made: ProducedItem) -> None:
         """Believe that its error run is durable."""
         item = self.items[made.item]
         item.state = move(item.state, M.PRODUCE)

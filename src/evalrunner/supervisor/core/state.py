@@ -76,7 +76,7 @@ class SupervisorState:
             ev.SentOn: self._sent_on,
             ev.Seen: self._seen,
             ev.Missed: self._missed,
-            ev.Buried: self._buried,
+            ev.ErrorRunWritten: self._error_run_written,
             ev.StopAsked: self._stop,
             ev.ExperimentGone: self._experiment_gone,
             ev.Tick: self._tick,
@@ -306,8 +306,8 @@ class SupervisorState:
             able = [n for n, w in self.workers.items() if w.state in (W.READY, W.BUSY)]
             self._out.extend(ev.SendTrust(number, kinds) for number in able)
 
-    def _buried(self, event: ev.Buried) -> None:
-        self._book.bury(event.made)
+    def _error_run_written(self, event: ev.ErrorRunWritten) -> None:
+        self._book.error_run_written(event.made)
 
     def _sent_on(self, event: ev.SentOn) -> None:
         for item, token in event.accepted:

@@ -13,7 +13,7 @@ from evalrunner.supervisor.core.events import DatasetGone, Event, ExperimentGone
 from evalrunner.supervisor.setup.experiment import Scope
 from evalrunner.supervisor.setup.folder import RunFolder
 from evalrunner.supervisor.shell.confirm import Confirmer
-from evalrunner.supervisor.shell.error_runs import Graves
+from evalrunner.supervisor.shell.error_runs import ErrorRuns
 from evalrunner.supervisor.shell.loose import LooseBook
 from evalrunner.supervisor.shell.pool import WorkerPool
 from evalrunner.supervisor.shell.progress import Observer
@@ -47,7 +47,7 @@ class Parts:
     relay: Relay
     confirmer: Confirmer
     watch: Watch
-    graves: Graves
+    error_runs: ErrorRuns
     loose: LooseBook
     shelf: Shelf
     observer: Observer

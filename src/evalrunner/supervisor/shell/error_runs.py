@@ -23,16 +23,16 @@ from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.ids import root_run_id
 from evalrunner.protocol.loose import LooseState
 from evalrunner.protocol.messages import ProducedItem
-from evalrunner.supervisor.core.events import Buried, Bury, Event, LooseNews, SentOn
+from evalrunner.supervisor.core.events import ErrorRunWritten, Event, LooseNews, SentOn, WriteErrorRun
 from evalrunner.supervisor.setup.experiment import Scope
 
 
-class Graves:
+class ErrorRuns:
     """Writes error runs; opens its spool with the first one.
 
     Args:
         spool: path of the spool to create if it is needed.
-        post: takes `Buried` when an error run is durable, `SentOn` when it is accepted or refused.
+        post: takes `ErrorRunWritten` when an error run is durable, `SentOn` when it is accepted or refused.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Graves:
         self._unsynced = 0
         self._lock = threading.Lock()  # the spool's thread counts down what the supervisor's counts up
 
-    def bury(self, order: Bury, example: dict[str, Any], repetition: int, scope: Scope) -> None:
+    def write(self, order: WriteErrorRun, example: dict[str, Any], repetition: int, scope: Scope) -> None:
         """Write the error run of one item."""
         run_id = root_run_id(
             scope.experiment_id, UUID(example["id"]), repetition, order.attempt, scope.epoch, scope.salt
@@ -76,7 +76,9 @@ class Graves:
         made = ProducedItem(order.item, order.token, [str(run_id)], [], [], order.reason, [], 0.0)
         self._publish(made, [run.operation()])
 
-    def bury_scores(self, order: Bury, run_id: UUID, keys: dict[str, list[str]], scope: Scope) -> None:
+    def write_for_scores(
+        self, order: WriteErrorRun, run_id: UUID, keys: dict[str, list[str]], scope: Scope
+    ) -> None:
         """Write that evaluators failed on a run, under these keys: as the SDK records it when one raises."""
         error = f"evalrunner: {order.reason}"
         operations = [
@@ -142,7 +144,7 @@ class Graves:
     def _durable(self, entries: list[Entry]) -> None:
         for made in (produced_item(entry) for entry in entries):
             if made is not None:
-                self._post(Buried(made))
+                self._post(ErrorRunWritten(made))
         self._tell(entries, LooseState.PROMISED)
         self._count(-len(entries))
 

@@ -52,7 +52,7 @@ class Hands:
             ev.SendRetire: lambda order: parts.pool.send(order.worker, Retire()),
             ev.SendTrust: lambda order: parts.pool.send(order.worker, Trust(list(order.kinds))),
             ev.KillWorker: lambda order: parts.pool.kill(order.worker, order.why, stack=order.stack),
-            ev.Bury: self._bury,
+            ev.WriteErrorRun: self._write_error_run,
             ev.Say: lambda order: parts.observer.line(order.text),
             ev.Warn: self._warn,
             ev.Abort: lambda order: aborted(order.error),
@@ -176,12 +176,12 @@ class Hands:
         self._p.observer.line(order.text)
         self._p.warnings.append(order.text)
 
-    def _bury(self, order: ev.Bury) -> None:
+    def _write_error_run(self, order: ev.WriteErrorRun) -> None:
         if order.score:
             run_id, todo = self._p.ledger.scoring_of(order.item)
             guessed = self._p.ledger.get_meta("evaluators") or {}
             keys = {name: guessed.get(name) or [name] for name in todo["evaluators"]}
-            self._p.graves.bury_scores(order, UUID(run_id), keys, self._p.scope)
+            self._p.error_runs.write_for_scores(order, UUID(run_id), keys, self._p.scope)
             return
         _, body, repetition = self._p.ledger.example_of(order.item)
-        self._p.graves.bury(order, orjson.loads(body), repetition, self._p.scope)
+        self._p.error_runs.write(order, orjson.loads(body), repetition, self._p.scope)

@@ -189,7 +189,7 @@ class Supervisor:
                 f"worker {handle.process.slot}: a report of it is missing; its spool is read"
             )
         made, suspects = ([], frozenset()) if clean else read_remains(handle.spool, handle.board)
-        self._p.pool.bury(number)
+        self._p.pool.reap(number)
         self._p.notes.pop(f"worker {number}", None)
         if not clean:
             # Before its replacement comes: they may hold what that one needs, a GPU's memory say.
@@ -218,7 +218,7 @@ class Supervisor:
             for segment in segments:
                 self._p.relay.take(segment, wanted)
             if self._p.config.worker.live:
-                self._p.graves.close_runs(open_runs(segments), f"evalrunner: its worker {how}")
+                self._p.error_runs.close_runs(open_runs(segments), f"evalrunner: its worker {how}")
         except (SpoolError, OSError) as error:
             self._p.observer.line(f"what a dead worker left cannot be read: {error}")
 
@@ -266,7 +266,7 @@ class Supervisor:
             if self._began:
                 self._phase = "running" if self._state.executing else "draining"
             return False
-        if self._p.relay.busy or self._p.graves.busy or not self._p.events.empty():
+        if self._p.relay.busy or self._p.error_runs.busy or not self._p.events.empty():
             self._phase = "draining"
             return self._stopped_at is not None and now - self._stopped_at > STOP_GRACE
         self._phase = "confirming"

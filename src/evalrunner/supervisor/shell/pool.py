@@ -168,7 +168,7 @@ class WorkerPool:
             return f"{exit_reason(code)} ({evidence})"
         return exit_reason(code)
 
-    def bury(self, number: int) -> WorkerHandle:
+    def reap(self, number: int) -> WorkerHandle:
         """Let go of a dead worker."""
         handle = self.handles.pop(number)
         handle.process.close()
