@@ -321,21 +321,21 @@ def test_a_poison_item_kills_exactly_max_attempts_workers(attempts: int) -> None
         if death < attempts:
             assert only(ev.WriteErrorRun, out) == []
             desk.ready(death + 1)
-    (bury,) = only(ev.WriteErrorRun, out)
-    assert (bury.item, bury.attempt) == (0, attempts + 1)
+    (wanted,) = only(ev.WriteErrorRun, out)
+    assert (wanted.item, wanted.attempt) == (0, attempts + 1)
     assert (
-        bury.reason
+        wanted.reason
         == f"{attempts} worker{'s' * (attempts > 1)} died while they executed it; the last one was killed by SIGKILL"
     )
-    assert bury.token > grant.token
+    assert wanted.token > grant.token
     assert states(desk)[0] is S.FAILED
-    assert desk.state.items[0].token == bury.token
+    assert desk.state.items[0].token == wanted.token
     # The other one goes on.
     desk.ready(attempts + 1)
     assert desk.grant(attempts + 1).item == 1
-    written = desk.handle(ev.ErrorRunWritten(made(0, bury.token, bury.reason)))
+    written = desk.handle(ev.ErrorRunWritten(made(0, wanted.token, wanted.reason)))
     assert [(w.item, w.state) for w in only(ev.Write, written)] == [(0, S.PRODUCED)]
-    desk.handle(ev.SentOn(accepted=((0, bury.token),)))
+    desk.handle(ev.SentOn(accepted=((0, wanted.token),)))
     assert states(desk)[0] is S.ACCEPTED
     assert desk.state.items[0].failed
 
@@ -616,8 +616,8 @@ def test_a_run_that_is_only_scored_makes_no_attempt_and_gets_no_error_run() -> N
         told += state.handle(ev.WorkerGone(worker, "died", frozenset({0})), 1.0)
     grants = [grant for order in told if isinstance(order, ev.SendLease) for grant in order.grants]
     assert [(grant.attempt, grant.score) for grant in grants] == [(1, True), (1, True)]
-    (grave,) = [order for order in told if isinstance(order, ev.WriteErrorRun)]
-    assert (grave.attempt, grave.score) == (1, True)
-    assert "2 workers died while they scored it" in grave.reason
+    (wanted,) = [order for order in told if isinstance(order, ev.WriteErrorRun)]
+    assert (wanted.attempt, wanted.score) == (1, True)
+    assert "2 workers died while they scored it" in wanted.reason
     words = [order.what for order in told if isinstance(order, ev.Write)]
     assert words == ["leased", "lost, to be scored again", "leased", "scoring given up"]

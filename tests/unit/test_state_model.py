@@ -1,7 +1,7 @@
 """Whatever dies whenever, no item is lost and none is doubled: the supervisor's judgment in a small world.
 
 The world has worker processes with a spool and a board each, pipes that lose what was not yet read when a
-process dies, a server, a relay for the spools of the dead, a graveyard and a reader-back. Only the judgment is
+process dies, a server, a relay for the spools of the dead, a writer of error runs and a reader-back. Only the judgment is
 real. Whatever the rules did before, in the end everything that still can happen does, and the books must close.
 """
 
@@ -100,7 +100,7 @@ class World(RuleBasedStateMachine):
         self.produced: list[int] = []
         self.server: list[Lease] = []
         self.relay: list[Lease] = []
-        self.graves: list[Lease] = []
+        self.error_runs: list[Lease] = []
         self.lost: list[ev.Event] = []
         self.gave_up_starting = self.aborted = False
         self.executed: set[tuple[int, int]] = set()
@@ -139,7 +139,7 @@ class World(RuleBasedStateMachine):
             elif isinstance(order, ev.KillWorker):
                 self.die(self.processes[order.worker], 0)
             elif isinstance(order, ev.WriteErrorRun):
-                self.graves.append((order.item, order.token))
+                self.error_runs.append((order.item, order.token))
                 self.new_token(ev.Grant(order.item, order.token, order.attempt))
             elif isinstance(order, ev.Abort):
                 self.abort()
@@ -397,11 +397,11 @@ class World(RuleBasedStateMachine):
                 self.server.append(lease)
             self.happen(ev.SentOn(accepted=(lease,)) if accepted else ev.SentOn(refused=((*lease, "422"),)))
 
-    @precondition(lambda w: w.graves)
+    @precondition(lambda w: w.error_runs)
     @rule()
     def an_error_run_is_written(self) -> None:
-        if self.graves:
-            lease = self.graves.pop(0)
+        if self.error_runs:
+            lease = self.error_runs.pop(0)
             self.happen(ev.ErrorRunWritten(self.made(lease)))
             self.relay.append(lease)
 
@@ -461,8 +461,8 @@ class World(RuleBasedStateMachine):
                 # Deaths after a stop are nobody's fault.
                 assert item.deaths == self.died_with[number] or self.state.stopping
                 assert item.deaths + item.spoilt <= self.policy.max_attempts
-                buried = number in {item for item, _ in self.graves} or item.state is S.FAILED
-                assert not buried or item.deaths + item.spoilt == self.policy.max_attempts
+                written = number in {item for item, _ in self.error_runs} or item.state is S.FAILED
+                assert not written or item.deaths + item.spoilt == self.policy.max_attempts
 
     @invariant()
     def nothing_is_executed_more_often_than_was_said(self) -> None:
@@ -514,7 +514,7 @@ class World(RuleBasedStateMachine):
             (p.alive, p.loaded, len(p.queue), len(p.board), len(p.spool), len(p.pipe), p.acknowledged)
             for p in self.processes
         ]
-        return (processes, dict(self.ledger), len(self.server), len(self.relay), len(self.graves))
+        return (processes, dict(self.ledger), len(self.server), len(self.relay), len(self.error_runs))
 
 
 TestWorld = World.TestCase

@@ -23,7 +23,7 @@ from evalrunner.service.preflight import cause, host
 from evalrunner.supervisor.core.events import DatasetGone, ExperimentGone, Renamed
 from evalrunner.supervisor.setup.experiment import Judges, Keys, write_facts
 from evalrunner.supervisor.setup.scores import given_keys, remove, untrue
-from evalrunner.supervisor.shell.context import Parts
+from evalrunner.supervisor.shell.context import RunContext
 from evalrunner.supervisor.summarise import summarise
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def finish(
-    parts: Parts, client: Client, engine: Engine, outcome: Outcome, stop_asked: Callable[[], int]
+    context: RunContext, client: Client, engine: Engine, outcome: Outcome, stop_asked: Callable[[], int]
 ) -> None:
     """Write the metadata once, run the summary evaluators once, remove spools that are not needed.
 
@@ -40,43 +40,43 @@ def finish(
     rows = outcome.planned()
     if outcome.stopped or any(row.state is not ItemState.VISIBLE for row in rows):
         outcome.silence = _silence(client)
-    _look_once_more(parts, outcome)
+    _look_once_more(context, outcome)
     if outcome.gone:
         return
-    _look_for_strays(parts, client, outcome, rows)
-    _describe(parts, client, outcome)
+    _look_for_strays(context, client, outcome, rows)
+    _describe(context, client, outcome)
     _remove_untrue(client, outcome, rows)
-    _let_go(parts)
-    if not (parts.config.spec.summary_evaluators or parts.config.spec.pickled):
+    _let_go(context)
+    if not (context.config.spec.summary_evaluators or context.config.spec.pickled):
         return
     if outcome.stopped or any(row.state is not ItemState.VISIBLE for row in rows):
-        if parts.config.spec.summary_evaluators:
+        if context.config.spec.summary_evaluators:
             outcome.warnings.append("the summary evaluators wait until the experiment is complete")
         return
     runs = {row.run_id: row.example_id for row in rows if row.run_id}
     try:
-        outcome.summary = summarise(parts, client, engine, outcome.readback, runs, stop_asked)
+        outcome.summary = summarise(context, client, engine, outcome.readback, runs, stop_asked)
     except Exception as error:
         outcome.warnings.append(f"the summary evaluators could not be run ({type(error).__name__}: {error})")
 
 
-def _look_once_more(parts: Parts, outcome: Outcome) -> None:
+def _look_once_more(context: RunContext, outcome: Outcome) -> None:
     """Learn what somebody has done to the experiment since the last look: the receipt speaks of it by name."""
-    if not (parts.gone or outcome.silence):
-        parts.watch.look()
-        while not parts.events.empty():
-            event = parts.events.get_nowait()
+    if not (context.gone or outcome.silence):
+        context.watch.look()
+        while not context.events.empty():
+            event = context.events.get_nowait()
             if isinstance(event, (Renamed, ExperimentGone, DatasetGone)):
-                parts.heed(event)
-    outcome.scope, outcome.gone = parts.scope, parts.gone
+                context.heed(event)
+    outcome.scope, outcome.gone = context.scope, context.gone
 
 
-def _look_for_strays(parts: Parts, client: Client, outcome: Outcome, rows: list[ItemRow]) -> None:
+def _look_for_strays(context: RunContext, client: Client, outcome: Outcome, rows: list[ItemRow]) -> None:
     """Say where runs may lie that went to a new project under the experiment's old name.
 
     Each carries the experiment's id too; whether a service heeds that before the name is its own affair.
     """
-    old = parts.old_name
+    old = context.old_name
     if not old or outcome.silence or all(row.state is not ItemState.NOT_VISIBLE for row in rows):
         return
     try:
@@ -99,8 +99,8 @@ def _silence(client: Client) -> str:
     return ""
 
 
-def _describe(parts: Parts, client: Client, outcome: Outcome) -> None:
-    judges = _judges(parts.ledger, outcome)
+def _describe(context: RunContext, client: Client, outcome: Outcome) -> None:
+    judges = _judges(context.ledger, outcome)
     why = outcome.silence
     try:
         if not why:
@@ -150,14 +150,16 @@ def _remove_untrue(client: Client, outcome: Outcome, rows: list[ItemRow]) -> Non
         )
 
 
-def _let_go(parts: Parts) -> None:
-    for path in parts.folder.boards.glob("*.board"):
+def _let_go(context: RunContext) -> None:
+    for path in context.folder.boards.glob("*.board"):
         path.unlink()
-    if parts.relay.busy or parts.error_runs.busy:
+    if context.relay.busy or context.error_runs.busy:
         return
-    items = {row.item: row.token for row in parts.ledger.items() if row.state in IN_SPOOL}
-    loose = {place for place, state in parts.ledger.loose.states().items() if state is not LooseState.VISIBLE}
-    for path in parts.folder.spool.glob("*.spool"):
+    items = {row.item: row.token for row in context.ledger.items() if row.state in IN_SPOOL}
+    loose = {
+        place for place, state in context.ledger.loose.states().items() if state is not LooseState.VISIBLE
+    }
+    for path in context.folder.spool.glob("*.spool"):
         if not (items or loose) or not _owes(path, items, loose):
             path.unlink()
 

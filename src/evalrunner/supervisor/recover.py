@@ -18,7 +18,7 @@ from evalrunner.ledger.ledger import ItemRow
 from evalrunner.protocol.lease import HELD, IN_SPOOL, ItemState
 from evalrunner.supervisor.core.events import LooseNews, Seen, SentOn
 from evalrunner.supervisor.shell.confirm import Wanted
-from evalrunner.supervisor.shell.context import Parts
+from evalrunner.supervisor.shell.context import RunContext
 from evalrunner.supervisor.shell.open_runs import open_runs
 from evalrunner.supervisor.shell.pool import kill_leftovers, synced
 from evalrunner.verify.readback import ReadBack
@@ -26,65 +26,65 @@ from evalrunner.verify.readback import ReadBack
 S = ItemState
 
 
-def recover(parts: Parts, readback: ReadBack, stop_asked: Callable[[], int]) -> None:
+def recover(context: RunContext, readback: ReadBack, stop_asked: Callable[[], int]) -> None:
     """Bring an interrupted run to rest.
 
     Args:
         readback: of the experiment.
         stop_asked: how often the user wants an end.
     """
-    killed = kill_leftovers(parts.ledger.workers())
+    killed = kill_leftovers(context.ledger.workers())
     if killed:
-        parts.observer.line(f"killed {killed} worker(s) that an earlier run had left behind")
-    files = in_order(parts.folder.spool.glob("*.spool"))
-    _adopt(parts, files)
-    _send(parts, files, _made_elsewhere(parts, readback), stop_asked)
-    _confirm(parts, stop_asked)
+        context.observer.line(f"killed {killed} worker(s) that an earlier run had left behind")
+    files = in_order(context.folder.spool.glob("*.spool"))
+    _adopt(context, files)
+    _send(context, files, _made_elsewhere(context, readback), stop_asked)
+    _confirm(context, stop_asked)
 
 
-def _adopt(parts: Parts, files: list[Path]) -> None:
+def _adopt(context: RunContext, files: list[Path]) -> None:
     """Believe the spools: what they hold is produced; what was leased and is not there is given back."""
-    ledger = parts.ledger
+    ledger = context.ledger
     rows = {row.item: row for row in ledger.items() if row.state in HELD or row.state is S.FAILED}
     with ledger.transaction():
         for worker in ledger.workers():
             if worker.ended is None:
                 ledger.worker_ended(worker.worker, "ended with its supervisor")
         for path in files:
-            _adopt_file(parts, path, rows)
+            _adopt_file(context, path, rows)
         for row in ledger.items():
             if row.state in HELD or row.state is S.RETRYABLE:
                 ledger.move(row.item, S.AVAILABLE)
-                _tell(parts, row, "its supervisor died; given back")
+                _tell(context, row, "its supervisor died; given back")
 
 
-def _adopt_file(parts: Parts, path: Path, rows: dict[int, ItemRow]) -> None:
+def _adopt_file(context: RunContext, path: Path, rows: dict[int, ItemRow]) -> None:
     for made in (produced_item(entry) for entry in _entries(path)):
         row = rows.get(made.item) if made is not None else None
         if made is None or row is None or row.token != made.token:
             continue
         if row.state in HELD or row.state is S.FAILED:
-            parts.ledger.produced(made, row.worker or 0)
-            _tell(parts, row, "produced: found in the spool of a dead worker")
+            context.ledger.produced(made, row.worker or 0)
+            _tell(context, row, "produced: found in the spool of a dead worker")
 
 
-def _tell(parts: Parts, row: ItemRow, what: str) -> None:
-    parts.ledger.tell([(parts.clock.utcnow().timestamp(), row.item, row.worker, row.token, what)])
+def _tell(context: RunContext, row: ItemRow, what: str) -> None:
+    context.ledger.tell([(context.clock.utcnow().timestamp(), row.item, row.worker, row.token, what)])
 
 
-def _made_elsewhere(parts: Parts, readback: ReadBack) -> set[int]:
+def _made_elsewhere(context: RunContext, readback: ReadBack) -> set[int]:
     """Return the unsent items that have become complete without us: another folder, another machine.
 
     To send ours now would only put a second run beside the one that counts.
     """
-    unsent = [row for row in parts.ledger.items() if row.state is S.PRODUCED]
+    unsent = [row for row in context.ledger.items() if row.state is S.PRODUCED]
     if not unsent:
         return set()
     complete: dict[str, set[str]] = {}
     for root in readback.roots():
         if root.ended and root.example_id and root.error is None:
             complete.setdefault(root.example_id, set()).add(root.id)
-    enough = parts.scope.repetitions
+    enough = context.scope.repetitions
     return {
         row.item
         for row in unsent
@@ -92,22 +92,24 @@ def _made_elsewhere(parts: Parts, readback: ReadBack) -> set[int]:
     }
 
 
-def _send(parts: Parts, files: list[Path], skip: set[int], stop_asked: Callable[[], int]) -> None:
+def _send(context: RunContext, files: list[Path], skip: set[int], stop_asked: Callable[[], int]) -> None:
     wanted = {
-        row.item: row.token for row in parts.ledger.items() if row.state in IN_SPOOL and row.item not in skip
+        row.item: row.token
+        for row in context.ledger.items()
+        if row.state in IN_SPOOL and row.item not in skip
     }
 
     sending = 0
     for path in files:
         if _entries(path):
-            sending += parts.relay.take(path, _is_wanted(wanted, parts.loose.arrived(stem_of(path))))
+            sending += context.relay.take(path, _is_wanted(wanted, context.loose.arrived(stem_of(path))))
     for _, segments in itertools.groupby((path for path in files if _entries(path)), key=stem_of):
         # Whether the earlier run was live is not known; without live posts there is nothing open.
-        parts.error_runs.close_runs(open_runs(list(segments)), "evalrunner: its worker died")
+        context.error_runs.close_runs(open_runs(list(segments)), "evalrunner: its worker died")
     if sending:
-        parts.observer.line(f"sending on {sending} finished trace(s) of an earlier run")
-    while (parts.relay.busy or parts.error_runs.busy or not parts.events.empty()) and not stop_asked():
-        _take_event(parts)
+        context.observer.line(f"sending on {sending} finished trace(s) of an earlier run")
+    while (context.relay.busy or context.error_runs.busy or not context.events.empty()) and not stop_asked():
+        _take_event(context)
 
 
 def _is_wanted(items: dict[int, int], arrived: set[int]) -> Callable[[Entry], bool]:
@@ -121,52 +123,52 @@ def _is_wanted(items: dict[int, int], arrived: set[int]) -> Callable[[Entry], bo
     return is_wanted
 
 
-def _take_event(parts: Parts) -> None:
+def _take_event(context: RunContext) -> None:
     try:
-        event = parts.events.get(timeout=0.1)
+        event = context.events.get(timeout=0.1)
     except queue.Empty:
         return
     if isinstance(event, LooseNews):
-        parts.loose.note(event.spool, list(event.records))
-        parts.loose.flush()
+        context.loose.note(event.spool, list(event.records))
+        context.loose.flush()
         return
-    with parts.ledger.transaction():
+    with context.ledger.transaction():
         if isinstance(event, SentOn):
             for item, _ in event.accepted:
-                parts.ledger.move(item, S.ACCEPTED, reason=None)
+                context.ledger.move(item, S.ACCEPTED, reason=None)
             for item, _, reason in event.refused:
-                parts.ledger.move(item, S.NOT_DELIVERED, reason=reason)
+                context.ledger.move(item, S.NOT_DELIVERED, reason=reason)
         elif isinstance(event, Seen):
             for item in event.items:
-                parts.ledger.move(item, S.VISIBLE, reason=None)
+                context.ledger.move(item, S.VISIBLE, reason=None)
 
 
-def _confirm(parts: Parts, stop_asked: Callable[[], int]) -> None:
+def _confirm(context: RunContext, stop_asked: Callable[[], int]) -> None:
     """Wait for what is accepted: to plan before it is readable would be to execute it twice."""
     waiting = {
         row.item: Wanted(tuple(row.runs), tuple(row.feedback))
-        for row in parts.ledger.items()
+        for row in context.ledger.items()
         if row.state in (S.ACCEPTED, S.NOT_VISIBLE) and row.runs
     }
     if not waiting:
         return
-    parts.confirmer.want(waiting)
-    parts.confirmer.hurry()
-    left, since = len(waiting), parts.clock.monotonic()
-    while parts.confirmer.waiting or not parts.events.empty():
-        _take_event(parts)
-        now = parts.clock.monotonic()
-        if parts.confirmer.waiting != left:
-            left, since = parts.confirmer.waiting, now
-        if now - since > parts.config.visible_deadline or stop_asked():
+    context.confirmer.want(waiting)
+    context.confirmer.hurry()
+    left, since = len(waiting), context.clock.monotonic()
+    while context.confirmer.waiting or not context.events.empty():
+        _take_event(context)
+        now = context.clock.monotonic()
+        if context.confirmer.waiting != left:
+            left, since = context.confirmer.waiting, now
+        if now - since > context.config.visible_deadline or stop_asked():
             break
-    missed = parts.confirmer.missed().items
-    while not parts.events.empty():  # whatever came back and is not in it lies there by now
-        _take_event(parts)
-    with parts.ledger.transaction():
+    missed = context.confirmer.missed().items
+    while not context.events.empty():  # whatever came back and is not in it lies there by now
+        _take_event(context)
+    with context.ledger.transaction():
         for item, reason in missed.items():
-            parts.confirmer.forget(item)
-            parts.ledger.move(item, S.NOT_VISIBLE, reason=f"of an earlier run: {reason}")
+            context.confirmer.forget(item)
+            context.ledger.move(item, S.NOT_VISIBLE, reason=f"of an earlier run: {reason}")
 
 
 def _entries(path: Path) -> list[Entry]:

@@ -42,7 +42,7 @@ from evalrunner.supervisor.setup.experiment import Scope, create, find_scope
 from evalrunner.supervisor.setup.folder import RunFolder
 from evalrunner.supervisor.setup.plan import Plan, make_plan, write_plan
 from evalrunner.supervisor.shell.confirm import Confirmer
-from evalrunner.supervisor.shell.context import Parts
+from evalrunner.supervisor.shell.context import RunContext
 from evalrunner.supervisor.shell.error_runs import ErrorRuns
 from evalrunner.supervisor.shell.loop import Supervisor
 from evalrunner.supervisor.shell.loose import LooseBook
@@ -211,7 +211,7 @@ def _missing(ledger: Ledger, plan: Plan) -> list[tuple[int, Item]]:
 
 
 class _Session:
-    """The parts of a session, made in order."""
+    """The context of a session, made in order."""
 
     def __init__(
         self,
@@ -245,7 +245,7 @@ class _Session:
         scope = replace(scope, salt=ledger.get_meta("salt"))
         self._post, self._experiment_id = events.put, str(scope.experiment_id)
         self._watch = Watch(service.make_client(endpoint, retries=0), events.put)
-        self._parts = Parts(
+        self._context = RunContext(
             config, endpoint, folder, ledger, scope, session, WorkerPool(engine),
             relay=self._relay(events.put),
             confirmer=self._confirmer(),
@@ -259,7 +259,7 @@ class _Session:
     @property
     def scope(self) -> Scope:
         """What it is about, the experiment included as soon as it is made."""
-        return self._parts.scope
+        return self._context.scope
 
     def look(self) -> Outcome:
         """Plan, and import target and evaluators meanwhile; execute nothing.
@@ -267,7 +267,7 @@ class _Session:
         Raises:
             TargetError: they cannot be imported.
         """
-        log = self._parts.folder.logs / "worker-0.log"
+        log = self._context.folder.logs / "worker-0.log"
         with preflight(self._engine, self._config, self._endpoint, log) as answer:
             outcome = self.plan()
             outcome.checked = answer()
@@ -275,77 +275,79 @@ class _Session:
 
     def plan(self) -> Outcome:
         """Read the dataset and the experiment; work out what is missing."""
-        parts = self._parts
+        context = self._context
         with service.told(self._client):
             reading = read_examples(
                 self._client,
-                parts.ledger,
-                str(parts.scope.dataset_id),
-                as_of=parts.scope.as_of,
-                splits=parts.scope.splits,
-                limit=parts.scope.limit,
+                context.ledger,
+                str(context.scope.dataset_id),
+                as_of=context.scope.as_of,
+                splits=context.scope.splits,
+                limit=context.scope.limit,
             )
             if not reading.ids:
-                splits = parts.scope.splits
+                splits = context.scope.splits
                 raise UsageError(
-                    nothing(self._config, parts.scope.dataset_name, as_of=parts.scope.as_of, splits=splits)
+                    nothing(
+                        self._config, context.scope.dataset_name, as_of=context.scope.as_of, splits=splits
+                    )
                 )
-            _bound(len(reading.ids), parts.scope.repetitions)
+            _bound(len(reading.ids), context.scope.repetitions)
             plan = make_plan(
-                parts.scope,
+                context.scope,
                 reading.ids,
-                parts.ledger,
+                context.ledger,
                 self._readback,
                 retry_errors=self._config.retry_errors,
                 evaluators=self._config.spec.evaluator_names,
             )
-        write_plan(parts.ledger, plan, self._clock.utcnow().timestamp())
+        write_plan(context.ledger, plan, self._clock.utcnow().timestamp())
         outcome = Outcome(
             self._config,
-            parts.scope,
+            context.scope,
             reading,
             plan,
-            parts.ledger,
-            parts.folder,
+            context.ledger,
+            context.folder,
             self._readback,
-            parts.session,
+            context.session,
         )
         outcome.seconds["planning"] = self._clock.monotonic() - self._began
         return outcome
 
     def carry_out(self) -> Outcome:
         """Recover, plan, execute, confirm, describe."""
-        parts = self._parts
-        if parts.scope.session is not None:
+        context = self._context
+        if context.scope.session is not None:
             with service.told(self._client):
-                recover(parts, self._readback, self._stops)
+                recover(context, self._readback, self._stops)
             # What its last pass still finds must not be taken for an answer about this run's attempts.
-            parts.confirmer.stop()
-            while not parts.events.empty():
-                event = parts.events.get_nowait()
+            context.confirmer.stop()
+            while not context.events.empty():
+                event = context.events.get_nowait()
                 if isinstance(event, LooseNews):
-                    parts.loose.note(event.spool, list(event.records))
-            parts.confirmer = self._confirmer()
+                    context.loose.note(event.spool, list(event.records))
+            context.confirmer = self._confirmer()
         outcome = self.plan()
         began = self._clock.monotonic()
         if (outcome.plan.missing or outcome.plan.score) and not self._stops():
             self._supervise(outcome)
         outcome.stopped = bool(self._stops())
-        outcome.scope = parts.scope
+        outcome.scope = context.scope
         outcome.seconds["executing"] = self._clock.monotonic() - began
         if outcome.scope.session is not None:
-            if not parts.gone:
+            if not context.gone:
                 self._confirm_loose()
-            finish(parts, self._client, self._engine, outcome, self._stops)
-        outcome.warnings.extend(parts.warnings)
-        with parts.ledger.transaction():
-            parts.ledger.end_session(parts.session, self._clock.utcnow().isoformat(), outcome.restarts)
+            finish(context, self._client, self._engine, outcome, self._stops)
+        outcome.warnings.extend(context.warnings)
+        with context.ledger.transaction():
+            context.ledger.end_session(context.session, self._clock.utcnow().isoformat(), outcome.restarts)
         outcome.seconds["total"] = self._clock.monotonic() - self._began
         return outcome
 
     def _confirm_loose(self) -> None:
-        scope = self._parts.scope
-        self._parts.loose.confirm(
+        scope = self._context.scope
+        self._context.loose.confirm(
             self._client,
             (scope.name, str(scope.experiment_id)),
             newer=self._newer,
@@ -355,9 +357,9 @@ class _Session:
         )
 
     def _supervise(self, outcome: Outcome) -> None:
-        parts = self._parts
+        context = self._context
         state = SupervisorState(
-            _missing(parts.ledger, outcome.plan),
+            _missing(context.ledger, outcome.plan),
             Policy(
                 self._config.workers,
                 self._config.max_attempts,
@@ -365,28 +367,28 @@ class _Session:
                 setup_timeout=self._config.setup_timeout,
                 end_timeout=180.0 + 2 * self._config.worker.grace,
             ),
-            first_token=parts.ledger.highest_token() + 1,
+            first_token=context.ledger.highest_token() + 1,
         )
         tally = Tally(len(outcome.plan.complete), self._clock.monotonic())
         supervisor = Supervisor(
-            parts, state, tally, lambda guessed: self._begin(outcome, guessed), self._stops
+            context, state, tally, lambda guessed: self._begin(outcome, guessed), self._stops
         )
         try:
             supervisor.run()
         finally:
             outcome.restarts = state.restarts
-            outcome.scores = parts.confirmer.scores()
+            outcome.scores = context.confirmer.scores()
 
     def _begin(self, outcome: Outcome, guessed: dict[str, list[str]]) -> Scope:
-        scope = self._parts.scope
+        scope = self._context.scope
         if scope.session is None:
             with service.told(self._client):
                 scope = create(self._client, self._config, scope, outcome.reading, guessed)
         spec = self._config.spec
-        with self._parts.ledger.transaction():
-            self._parts.ledger.set_meta("evaluators", guessed)
+        with self._context.ledger.transaction():
+            self._context.ledger.set_meta("evaluators", guessed)
             # For `evalrunner resume`, which knows no more than this folder.
-            self._parts.ledger.set_meta(
+            self._context.ledger.set_meta(
                 "run",
                 {
                     "experiment": scope.name,
@@ -441,6 +443,6 @@ class _Session:
     def close(self) -> None:
         """Stop every thread."""
         self._watch.stop()
-        self._parts.confirmer.stop()
-        self._parts.relay.stop()
-        self._parts.error_runs.close()
+        self._context.confirmer.stop()
+        self._context.relay.stop()
+        self._context.error_runs.close()

@@ -13,7 +13,7 @@ from evalrunner.engines.base import Engine, WorkerProcess
 from evalrunner.protocol.messages import Summarise, Summarised
 from evalrunner.protocol.worker import WorkerOrder, exit_reason
 from evalrunner.supervisor.setup.environment import worker_environment
-from evalrunner.supervisor.shell.context import Parts
+from evalrunner.supervisor.shell.context import RunContext
 from evalrunner.verify.readback import ReadBack
 
 
@@ -31,7 +31,7 @@ class Summary:
 
 
 def summarise(
-    parts: Parts,
+    context: RunContext,
     client: Client,
     engine: Engine,
     readback: ReadBack,
@@ -39,12 +39,14 @@ def summarise(
     stop_asked: Callable[[], int],
 ) -> Summary:
     """Run them once over these runs (root run id -> example id)."""
-    log = parts.folder.logs / "summary.log"
-    env = worker_environment(parts.config, parts.endpoint, 0, 1)
-    order = WorkerOrder(0, 0, parts.config.spec, parts.config.worker, parts.endpoint, log, "summarise", env)
+    log = context.folder.logs / "summary.log"
+    env = worker_environment(context.config, context.endpoint, 0, 1)
+    order = WorkerOrder(
+        0, 0, context.config.spec, context.config.worker, context.endpoint, log, "summarise", env
+    )
     process = engine.start(order)
     try:
-        session = client.read_project(project_id=parts.scope.experiment_id)
+        session = client.read_project(project_id=context.scope.experiment_id)
         version = (session.metadata or {}).get("dataset_version")
         process.send(Summarise(session.model_dump(mode="json"), runs, version))
         answer = _answer(process, stop_asked)

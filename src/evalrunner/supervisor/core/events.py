@@ -305,6 +305,6 @@ class Abort:
 
 
 Instruction = Union[
-    StartWorker, SendBegin, SendLease, SendDrain, SendStop, SendRetire, SendTrust, KillWorker, Write, Tell, WriteErrorRun,
-    Say, Warn, Abort,
+    StartWorker, SendBegin, SendLease, SendDrain, SendStop, SendRetire, SendTrust, KillWorker, Write, Tell,
+    WriteErrorRun, Say, Warn, Abort,
 ]  # fmt: skip

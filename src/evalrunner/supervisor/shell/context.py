@@ -23,8 +23,8 @@ from evalrunner.supervisor.shell.watch import Watch
 
 
 @dataclass
-class Parts:
-    """The parts of one run.
+class RunContext:
+    """The context of one run.
 
     Attributes:
         scope: `session` in it is None until the experiment exists.

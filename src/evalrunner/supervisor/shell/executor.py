@@ -16,7 +16,7 @@ from evalrunner.protocol.worker import WorkerOrder
 from evalrunner.supervisor.core import events as ev
 from evalrunner.supervisor.setup.environment import worker_environment
 from evalrunner.supervisor.shell.confirm import Wanted
-from evalrunner.supervisor.shell.context import Parts
+from evalrunner.supervisor.shell.context import RunContext
 from evalrunner.supervisor.shell.snapshots import Tally
 
 
@@ -31,29 +31,29 @@ class Hands:
 
     def __init__(
         self,
-        parts: Parts,
+        context: RunContext,
         tally: Tally,
         workers: int,
         *,
         started: Callable[[int, int], None],
         aborted: Callable[[str], None],
     ) -> None:
-        self._p = parts
+        self._p = context
         self._tally = tally
         self._workers = workers
         self._started = started
-        self._next_worker = 1 + max((row.worker for row in parts.ledger.workers()), default=0)
+        self._next_worker = 1 + max((row.worker for row in context.ledger.workers()), default=0)
         self._effects: dict[type[Any], Callable[[Any], None]] = {
             ev.StartWorker: self._start_worker,
             ev.SendBegin: self._send_begin,
             ev.SendLease: self._send_lease,
-            ev.SendDrain: lambda order: parts.pool.send(order.worker, Drain()),
-            ev.SendStop: lambda order: parts.pool.send(order.worker, Stop()),
-            ev.SendRetire: lambda order: parts.pool.send(order.worker, Retire()),
-            ev.SendTrust: lambda order: parts.pool.send(order.worker, Trust(list(order.kinds))),
-            ev.KillWorker: lambda order: parts.pool.kill(order.worker, order.why, stack=order.stack),
+            ev.SendDrain: lambda order: context.pool.send(order.worker, Drain()),
+            ev.SendStop: lambda order: context.pool.send(order.worker, Stop()),
+            ev.SendRetire: lambda order: context.pool.send(order.worker, Retire()),
+            ev.SendTrust: lambda order: context.pool.send(order.worker, Trust(list(order.kinds))),
+            ev.KillWorker: lambda order: context.pool.kill(order.worker, order.why, stack=order.stack),
             ev.WriteErrorRun: self._write_error_run,
-            ev.Say: lambda order: parts.observer.line(order.text),
+            ev.Say: lambda order: context.observer.line(order.text),
             ev.Warn: self._warn,
             ev.Abort: lambda order: aborted(order.error),
         }

@@ -24,7 +24,7 @@ from evalrunner.protocol.worker import WorkerState
 from evalrunner.supervisor.core import events as ev
 from evalrunner.supervisor.core.state import SupervisorState
 from evalrunner.supervisor.setup.experiment import Scope
-from evalrunner.supervisor.shell.context import Parts
+from evalrunner.supervisor.shell.context import RunContext
 from evalrunner.supervisor.shell.executor import Hands
 from evalrunner.supervisor.shell.open_runs import open_runs
 from evalrunner.supervisor.shell.pool import read_remains
@@ -48,21 +48,21 @@ class Supervisor:
 
     def __init__(
         self,
-        parts: Parts,
+        context: RunContext,
         state: SupervisorState,
         tally: Tally,
         begin: Callable[[dict[str, list[str]]], Scope],
         stop_asked: Callable[[], int],
     ) -> None:
-        self._p = parts
+        self._p = context
         self._state = state
         self._tally = tally
         self._begin = begin
         self._stop_asked = stop_asked
         self._hands = Hands(
-            parts,
+            context,
             tally,
-            min(parts.config.workers, state.planned),
+            min(context.config.workers, state.planned),
             started=lambda number, slot: self._take(ev.WorkerStarted(number, slot)),
             aborted=self._abort,
         )
@@ -70,7 +70,7 @@ class Supervisor:
         self._began = False
         self._phase = "starting"
         self._shown = self._measured = self._looked = 0.0
-        limit = parts.config.worker.item_timeout
+        limit = context.config.worker.item_timeout
         self._look_every = SNAPSHOT if limit is None else min(SNAPSHOT, limit / 4)
         self._stopped_at: float | None = None
         self._waiting, self._waiting_since = -1, 0.0
