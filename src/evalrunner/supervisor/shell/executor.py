@@ -20,7 +20,7 @@ from evalrunner.supervisor.shell.context import RunContext
 from evalrunner.supervisor.shell.snapshots import Tally
 
 
-class Hands:
+class Executor:
     """Carries out instructions.
 
     Args:

@@ -25,7 +25,7 @@ from evalrunner.supervisor.core import events as ev
 from evalrunner.supervisor.core.state import SupervisorState
 from evalrunner.supervisor.setup.experiment import Scope
 from evalrunner.supervisor.shell.context import RunContext
-from evalrunner.supervisor.shell.executor import Hands
+from evalrunner.supervisor.shell.executor import Executor
 from evalrunner.supervisor.shell.open_runs import open_runs
 from evalrunner.supervisor.shell.pool import read_remains
 from evalrunner.supervisor.shell.snapshots import Tally, loading_note
@@ -59,7 +59,7 @@ class Supervisor:
         self._tally = tally
         self._begin = begin
         self._stop_asked = stop_asked
-        self._hands = Hands(
+        self._executor = Executor(
             context,
             tally,
             min(context.config.workers, state.planned),
@@ -249,7 +249,7 @@ class Supervisor:
         self._p.loose.flush()
         while self._orders:  # carrying out may bring further events
             orders, self._orders = self._orders, []
-            self._hands.carry_out(orders)
+            self._executor.carry_out(orders)
 
     def _handle(self, event: ev.Event) -> None:
         self._take(event)
