@@ -51,7 +51,7 @@ from evalrunner.supervisor.shell.progress import Observer
 from evalrunner.supervisor.shell.reclaim import Shelf
 from evalrunner.supervisor.shell.relay import Relay
 from evalrunner.supervisor.shell.signals import counted_signals, interrupting_signals
-from evalrunner.supervisor.shell.snapshots import Tally
+from evalrunner.supervisor.shell.snapshots import ProgressCounter
 from evalrunner.supervisor.shell.watch import Watch
 from evalrunner.supervisor.summarise import Summary
 from evalrunner.verify.readback import ReadBack, Score
@@ -369,9 +369,9 @@ class _Session:
             ),
             first_token=context.ledger.highest_token() + 1,
         )
-        tally = Tally(len(outcome.plan.complete), self._clock.monotonic())
+        progress = ProgressCounter(len(outcome.plan.complete), self._clock.monotonic())
         supervisor = Supervisor(
-            context, state, tally, lambda guessed: self._begin(outcome, guessed), self._stops
+            context, state, progress, lambda guessed: self._begin(outcome, guessed), self._stops
         )
         try:
             supervisor.run()

@@ -17,7 +17,7 @@ from evalrunner.supervisor.core import events as ev
 from evalrunner.supervisor.setup.environment import worker_environment
 from evalrunner.supervisor.shell.confirm import Wanted
 from evalrunner.supervisor.shell.context import RunContext
-from evalrunner.supervisor.shell.snapshots import Tally
+from evalrunner.supervisor.shell.snapshots import ProgressCounter
 
 
 class Executor:
@@ -32,14 +32,14 @@ class Executor:
     def __init__(
         self,
         context: RunContext,
-        tally: Tally,
+        progress: ProgressCounter,
         workers: int,
         *,
         started: Callable[[int, int], None],
         aborted: Callable[[str], None],
     ) -> None:
         self._p = context
-        self._tally = tally
+        self._progress = progress
         self._workers = workers
         self._started = started
         self._next_worker = 1 + max((row.worker for row in context.ledger.workers()), default=0)
@@ -99,9 +99,9 @@ class Executor:
         return Wanted(tuple(runs), tuple(feedback))
 
     def _write(self, write: ev.Write) -> None:
-        self._tally.write(write)
+        self._progress.write(write)
         if write.made is not None:
-            self._tally.names.pop(write.item, None)
+            self._progress.names.pop(write.item, None)
             self._p.ledger.produced(write.made, write.worker or 0)
             return
         fields = {
@@ -159,7 +159,7 @@ class Executor:
         run_id = root_run_id(
             scope.experiment_id, UUID(example_id), repetition, grant.attempt, scope.epoch, scope.salt
         )
-        self._tally.names[grant.item] = example_id[:8] + (f" #{repetition}" if repetition else "")
+        self._progress.names[grant.item] = example_id[:8] + (f" #{repetition}" if repetition else "")
         # The example goes through as the bytes that it is.
         example = cast("dict[str, Any]", orjson.Fragment(body))
         if grant.score:

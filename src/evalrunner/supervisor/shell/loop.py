@@ -28,7 +28,7 @@ from evalrunner.supervisor.shell.context import RunContext
 from evalrunner.supervisor.shell.executor import Executor
 from evalrunner.supervisor.shell.open_runs import open_runs
 from evalrunner.supervisor.shell.pool import read_remains
-from evalrunner.supervisor.shell.snapshots import Tally, loading_note
+from evalrunner.supervisor.shell.snapshots import ProgressCounter, loading_note
 
 #: Seconds between snapshots, between looks at the workers' memory; seconds of a turn when nobody works.
 SNAPSHOT, MEASURE, IDLE = 0.25, 1.0, 0.05
@@ -50,18 +50,18 @@ class Supervisor:
         self,
         context: RunContext,
         state: SupervisorState,
-        tally: Tally,
+        progress: ProgressCounter,
         begin: Callable[[dict[str, list[str]]], Scope],
         stop_asked: Callable[[], int],
     ) -> None:
         self._p = context
         self._state = state
-        self._tally = tally
+        self._progress = progress
         self._begin = begin
         self._stop_asked = stop_asked
         self._executor = Executor(
             context,
-            tally,
+            progress,
             min(context.config.workers, state.planned),
             started=lambda number, slot: self._take(ev.WorkerStarted(number, slot)),
             aborted=self._abort,
@@ -303,8 +303,8 @@ class Supervisor:
             self._shown = now
             self._p.notes["loading"] = loading_note(self._state, now)
             limit = self._p.config.worker.item_timeout
-            self._p.notes["slowest"] = self._tally.slowest_note(self._state, now, limit)
-            view = self._tally.snapshot(
+            self._p.notes["slowest"] = self._progress.slowest_note(self._state, now, limit)
+            view = self._progress.snapshot(
                 phase, self._state, self._p.pool, self._p.note(), now, self._stop_asked()
             )
             self._p.observer.snapshot(view)

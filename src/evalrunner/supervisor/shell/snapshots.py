@@ -34,7 +34,7 @@ def loading_note(state: SupervisorState, now: float) -> str:
     return f"worker {slot} has been loading for {spoken(now - since)}; what it prints is in logs/worker-{slot}.log"
 
 
-class Tally:
+class ProgressCounter:
     """Follows the writes of a run."""
 
     def __init__(self, complete_before: int, began: float) -> None:
