@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from evalrunner.delivery.inflight import Board, read
+from evalrunner.delivery.inflight import InFlight, read
 
 
 def test_lanes_are_set_and_cleared(tmp_path: Path) -> None:
     path = tmp_path / "board"
-    board = Board(path, 3)
+    board = InFlight(path, 3)
     assert read(path) == {}
     board.set(0, 0)
     board.set(2, 41)
@@ -30,8 +30,8 @@ def test_lanes_are_set_and_cleared(tmp_path: Path) -> None:
 def test_a_sigkill_cannot_take_a_note_back(tmp_path: Path) -> None:
     path = tmp_path / "board"
     code = (
-        "import os, sys; from pathlib import Path; from evalrunner.delivery.inflight import Board\n"
-        "board = Board(Path(sys.argv[1]), 2); board.set(0, 7); board.set(1, 8); board.clear(0)\n"
+        "import os, sys; from pathlib import Path; from evalrunner.delivery.inflight import InFlight\n"
+        "board = InFlight(Path(sys.argv[1]), 2); board.set(0, 7); board.set(1, 8); board.clear(0)\n"
         "os.kill(os.getpid(), 9)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == -9
@@ -48,7 +48,7 @@ def test_a_worker_that_died_before_it_had_a_board_accuses_nobody(tmp_path: Path)
 
 def test_it_says_when_an_item_began_by_the_clock_of_every_process(tmp_path: Path) -> None:
     before = time.monotonic()
-    board = Board(tmp_path / "board", 2)
+    board = InFlight(tmp_path / "board", 2)
     board.set(1, 5)
     assert before <= read(tmp_path / "board")[5] <= time.monotonic()
     board.clear(1)
@@ -57,6 +57,6 @@ def test_it_says_when_an_item_began_by_the_clock_of_every_process(tmp_path: Path
 
 
 def test_a_board_is_one_workers_own(tmp_path: Path) -> None:
-    Board(tmp_path / "board", 1)
+    InFlight(tmp_path / "board", 1)
     with pytest.raises(FileExistsError):
-        Board(tmp_path / "board", 1)
+        InFlight(tmp_path / "board", 1)

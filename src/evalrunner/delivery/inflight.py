@@ -19,7 +19,7 @@ _SLOT = struct.Struct("<qq")
 _ITEM = struct.Struct("<q")
 
 
-class Board:
+class InFlight:
     """The worker's side: one writer, in one process."""
 
     def __init__(self, path: Path, lanes: int) -> None:

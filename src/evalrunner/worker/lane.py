@@ -29,7 +29,7 @@ from langsmith.utils import LangSmithNotFoundError
 from evalrunner.delivery.capture.runs import RunBuffer, error_run
 from evalrunner.delivery.capture.sdk import RecordingClient, linked_example, mark_traceable, read_trace
 from evalrunner.delivery.capture.traces import CURRENT, ItemTrace, ScoreTask, TraceBook
-from evalrunner.delivery.inflight import Board
+from evalrunner.delivery.inflight import InFlight
 from evalrunner.delivery.pipeline import Outlet
 from evalrunner.errors import SpoolError
 from evalrunner.protocol.evaluated import EVALUATORS, Evaluated
@@ -56,7 +56,7 @@ class Workshop:
     book: TraceBook
     outlet: Outlet
     reporter: Reporter
-    board: Board
+    in_flight: InFlight
     next_item: Callable[[], Any]
     repetitions: int
     metadata: dict[str, Any]
@@ -228,7 +228,7 @@ class Lane:
         self._trace.task = self._task(item)
         CURRENT.set(self._trace)
         # If the process dies from here to `clear`, this item is one of those that may have killed it.
-        self._shop.board.set(self._number, item.item)
+        self._shop.in_flight.set(self._number, item.item)
         self._shop.running.add(item.item)
         return item
 
@@ -278,7 +278,7 @@ class Lane:
         self._shop.reporter.withheld(item.item, item.token, kind)
 
     def _leave(self, item: LeasedItem) -> None:
-        self._shop.board.clear(self._number)
+        self._shop.in_flight.clear(self._number)
         self._shop.running.discard(item.item)
         CURRENT.set(None)
 

@@ -31,7 +31,7 @@ from evalrunner.delivery.capture.discretion import be_discreet
 from evalrunner.delivery.capture.foreign import drain_foreign_clients
 from evalrunner.delivery.capture.sdk import RecordingClient
 from evalrunner.delivery.capture.traces import TraceBook
-from evalrunner.delivery.inflight import Board
+from evalrunner.delivery.inflight import InFlight
 from evalrunner.delivery.pipeline import Outlet
 from evalrunner.delivery.sending.transport import HttpTransport
 from evalrunner.errors import EvalrunnerError, text_of
@@ -233,7 +233,7 @@ def _open_shop(
         book=book,
         outlet=outlet,
         reporter=reporter,
-        board=Board(Path(begin.board), concurrency),
+        in_flight=InFlight(Path(begin.board), concurrency),
         next_item=inbox.next_item,
         repetitions=begin.repetitions,
         metadata=begin.metadata,

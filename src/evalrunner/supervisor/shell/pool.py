@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from evalrunner.clock import SYSTEM, Clock
-from evalrunner.delivery import inflight as board
+from evalrunner.delivery import inflight
 from evalrunner.delivery.pipeline import produced_item
 from evalrunner.delivery.spool.writer import read, segments_of
 from evalrunner.engines.base import Engine, WorkerProcess
@@ -115,7 +115,7 @@ class WorkerPool:
         """Return what every worker's board says: item -> when it began."""
         for number, handle in self.handles.items():
             with contextlib.suppress(OSError):  # no descriptor is left at this moment: the next look will do
-                yield number, board.read(handle.board)
+                yield number, inflight.read(handle.board)
 
     def dead(self) -> list[int]:
         """Return the workers whose process has ended."""
@@ -201,7 +201,7 @@ class WorkerPool:
 
 def read_remains(spool: Path, board_path: Path) -> tuple[list[ProducedItem], frozenset[int]]:
     """Return what a dead worker had produced, and what it was executing."""
-    suspects = frozenset(board.read(board_path))
+    suspects = frozenset(inflight.read(board_path))
     made: list[ProducedItem | None] = []
     for segment in segments_of(spool):
         try:
