@@ -1,8 +1,9 @@
 """Whatever dies whenever, no item is lost and none is doubled: the supervisor's judgment in a small world.
 
 The world has worker processes with a spool and a board each, pipes that lose what was not yet read when a
-process dies, a server, a relay for the spools of the dead, a writer of error runs and a reader-back. Only the judgment is
-real. Whatever the rules did before, in the end everything that still can happen does, and the books must close.
+process dies, a server, a relay for the spools of the dead, a writer of error runs and a reader-back. Only the
+judgment is real. Whatever the rules did before, in the end everything that still can happen does, and the books
+must close.
 """
 
 from __future__ import annotations

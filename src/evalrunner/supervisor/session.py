@@ -211,7 +211,7 @@ def _missing(ledger: Ledger, plan: Plan) -> list[tuple[int, Item]]:
 
 
 class _Session:
-    """The context of a session, made in order."""
+    """What a session works with, made in order."""
 
     def __init__(
         self,

@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class Workshop:
+class WorkerContext:
     """What all lanes of a worker share."""
 
     client: RecordingClient
@@ -73,9 +73,9 @@ class Workshop:
 class Lane:
     """One lane; `run` returns when there is nothing more to lease."""
 
-    def __init__(self, number: int, shop: Workshop) -> None:
+    def __init__(self, number: int, context: WorkerContext) -> None:
         self._number = number
-        self._shop = shop
+        self._context = context
         self._item: LeasedItem | None = None
         self._trace: ItemTrace | None = None
         self._recorded: Run | None = None
@@ -83,27 +83,29 @@ class Lane:
         self._began = 0.0
         self._place = 0
         self._target = self._make_target()
-        self._attachments = shop.target.takes_attachments or any(e.takes_attachments for e in shop.evaluators)
+        self._attachments = context.target.takes_attachments or any(
+            e.takes_attachments for e in context.evaluators
+        )
 
     async def run(self) -> None:
         """Evaluate leased items, segment after segment, until the worker drains."""
-        while (first := await self._shop.next_item()) is not None:
+        while (first := await self._context.next_item()) is not None:
             results = await aevaluate(
                 self._target,
                 data=self._stream(first),
-                evaluators=self._shop.evaluators,
-                experiment=self._shop.experiment,
-                client=self._shop.client,
-                metadata=dict(self._shop.metadata),
+                evaluators=self._context.evaluators,
+                experiment=self._context.experiment,
+                client=self._context.client,
+                metadata=dict(self._context.metadata),
                 max_concurrency=0,
                 blocking=False,
-                disable_evaluator_tracing=not self._shop.trace_evaluators,
+                disable_evaluator_tracing=not self._context.trace_evaluators,
             )
             async for _ in results:
                 pass
 
     async def _stream(self, item: LeasedItem | None) -> AsyncIterator[Example]:
-        for left in reversed(range(self._shop.segment)):
+        for left in reversed(range(self._context.segment)):
             if item is None:
                 return
             self._item, self._trace, self._recorded, self._trouble = item, None, None, ""
@@ -113,7 +115,7 @@ class Lane:
             if example is not None:
                 yield example
                 await self._end()
-            item = await self._shop.next_item() if left else None
+            item = await self._context.next_item() if left else None
 
     async def _example(self, item: LeasedItem) -> Example | None:
         """Return the item's example; None, and the item has ended with an error, if it cannot be had."""
@@ -135,15 +137,15 @@ class Lane:
         if UNFIT in item.example:
             raise UnfitError(item.example[UNFIT])
         facts = {key: value for key, value in item.example.items() if key != "attachment_urls"}
-        return linked_example(self._shop.client, facts, self._shop.experiment.tenant_id)
+        return linked_example(self._context.client, facts, self._context.experiment.tenant_id)
 
     async def _read_recorded(self, item: LeasedItem) -> None:
         """Read the run that is to be scored; why it cannot be had is said by each evaluator in its turn."""
-        project = str(self._shop.experiment.id)
+        project = str(self._context.experiment.id)
         try:
             self._recorded = await asyncio.to_thread(
                 self._patiently,
-                lambda: read_trace(self._shop.client, project, item.run_id),
+                lambda: read_trace(self._context.client, project, item.run_id),
                 f"run {item.run_id}",
             )
         except Exception as error:
@@ -152,8 +154,8 @@ class Lane:
             self._recorded = Run(
                 id=UUID(item.run_id),
                 trace_id=UUID(item.run_id),
-                session_id=self._shop.experiment.id,
-                name=self._shop.target.name,
+                session_id=self._context.experiment.id,
+                name=self._context.target.name,
                 run_type="chain",
                 inputs={},
                 start_time=datetime.now(timezone.utc),
@@ -161,13 +163,13 @@ class Lane:
 
     def _read_patiently(self, example: Example) -> Example:
         return self._patiently(
-            lambda: self._shop.client.read_example(example.id, as_of=example.modified_at),
+            lambda: self._context.client.read_example(example.id, as_of=example.modified_at),
             f"example {example.id}",
         )
 
     def _patiently(self, read: Callable[[], T], what: str) -> T:
         # A worker that ended because the server is away for a while would take its lanes' items with it.
-        give_up = time.monotonic() + self._shop.patience
+        give_up = time.monotonic() + self._context.patience
         pause = 0.5
         while True:
             try:
@@ -182,7 +184,7 @@ class Lane:
             pause = min(30.0, 2 * pause)
 
     def _make_target(self) -> Callable[..., Any]:
-        target = self._shop.target
+        target = self._context.target
 
         async def evalrunner_target(*args: Any, langsmith_extra: dict[str, Any]) -> None:
             item = self._begin()
@@ -213,23 +215,23 @@ class Lane:
     def _metadata(self, item: LeasedItem, extra: dict[str, Any]) -> dict[str, Any]:
         return {
             **(extra.get("metadata") or {}),
-            "num_repetitions": self._shop.repetitions,
+            "num_repetitions": self._context.repetitions,
             "evalrunner_repetition": item.repetition,
             "evalrunner_attempt": item.attempt,
-            "evalrunner_worker": self._shop.worker_id,
+            "evalrunner_worker": self._context.worker_id,
         }
 
     def _begin(self) -> LeasedItem:
         item = self._item
         assert item is not None
         self._began = time.monotonic()
-        self._place = self._shop.ward.begin()
-        self._trace = self._shop.book.open(item.item, item.token, UUID(item.run_id))
+        self._place = self._context.ward.begin()
+        self._trace = self._context.book.open(item.item, item.token, UUID(item.run_id))
         self._trace.task = self._task(item)
         CURRENT.set(self._trace)
         # If the process dies from here to `clear`, this item is one of those that may have killed it.
-        self._shop.in_flight.set(self._number, item.item)
-        self._shop.running.add(item.item)
+        self._context.in_flight.set(self._number, item.item)
+        self._context.running.add(item.item)
         return item
 
     def _task(self, item: LeasedItem) -> ScoreTask | None:
@@ -266,28 +268,28 @@ class Lane:
         root = trace.runs.get(trace.run_id)
         error = root.error if root is not None else None
         mine = error is not None and trace.task is None and not item.final
-        kind = self._shop.ward.suspicion(plain(error or ""), self._place) if mine else None
+        kind = self._context.ward.suspicion(plain(error or ""), self._place) if mine else None
         publish = functools.partial(self._publish, item, trace, warnings, time.monotonic() - self._began)
         if kind is None:
             publish()
             if not error:
-                self._shop.ward.well(self._place)
+                self._context.ward.well(self._place)
             return
         # If this process dies now, the item is executed again: nothing of it is durable.
-        self._shop.ward.hold(kind, publish, functools.partial(self._shop.book.drop, trace))
-        self._shop.reporter.withheld(item.item, item.token, kind)
+        self._context.ward.hold(kind, publish, functools.partial(self._context.book.drop, trace))
+        self._context.reporter.withheld(item.item, item.token, kind)
 
     def _leave(self, item: LeasedItem) -> None:
-        self._shop.in_flight.clear(self._number)
-        self._shop.running.discard(item.item)
+        self._context.in_flight.clear(self._number)
+        self._context.running.discard(item.item)
         CURRENT.set(None)
 
     def _publish(self, item: LeasedItem, trace: ItemTrace, warnings: list[str], seconds: float) -> None:
         _sign(trace)
         try:
-            operations = self._shop.book.close(trace)
+            operations = self._context.book.close(trace)
             meta = describe(trace, warnings, seconds)
-            self._shop.outlet.publish(item.item, item.token, meta, operations)
+            self._context.outlet.publish(item.item, item.token, meta, operations)
         except Exception as error:
             logger.exception("item %s cannot be published as it is", item.item)
             why = f"its trace cannot be written: {type(error).__name__}: {error}"
@@ -296,7 +298,7 @@ class Lane:
     def _publish_instead(self, item: LeasedItem, trace: ItemTrace, why: str, seconds: float) -> None:
         """Publish an error run in place of a trace that there is none of; if even that fails, end the worker."""
         said = why[:500]
-        self._shop.book.drop(trace)
+        self._context.book.drop(trace)
         try:
             if trace.task is not None:
                 self._publish_failure(item, trace, said)
@@ -305,12 +307,12 @@ class Lane:
             instead.runs[trace.run_id] = self._error_run(item, trace.run_id, f"evalrunner: {said}")
             meta = describe(instead, [said], seconds)
             operations = [run.operation() for run in instead.own()]
-            self._shop.outlet.publish(item.item, item.token, meta, operations)
+            self._context.outlet.publish(item.item, item.token, meta, operations)
         except SpoolError as error:  # the spool's own thread is about to say so too: both say the same
-            self._shop.leave(f"its spool cannot be written: {error.__cause__ or error}")
+            self._context.leave(f"its spool cannot be written: {error.__cause__ or error}")
         except Exception as error:
             logger.exception("item %s cannot be published at all", item.item)
-            self._shop.leave(f"an item's end cannot be written at all: {type(error).__name__}: {error}")
+            self._context.leave(f"an item's end cannot be written at all: {type(error).__name__}: {error}")
 
     def _publish_failure(self, item: LeasedItem, trace: ItemTrace, why: str) -> None:
         """Publish, of a run that was only to be scored, that its evaluators failed."""
@@ -318,12 +320,12 @@ class Lane:
         instead.task = trace.task
         instead.evaluated = [Evaluated(name, error=f"evalrunner: {why}") for name in item.evaluators or ()]
         meta = describe(instead, [why], time.monotonic() - self._began)
-        self._shop.outlet.publish(item.item, item.token, meta, [])
+        self._context.outlet.publish(item.item, item.token, meta, [])
 
     async def _wait_for_children(self, trace: ItemTrace) -> list[str]:
         if not trace.unfinished():
             return []
-        end = time.monotonic() + self._shop.grace
+        end = time.monotonic() + self._context.grace
         while trace.unfinished() and time.monotonic() < end:
             await asyncio.sleep(0.01)
         left = [str(run.main.get("name", run.id)) for run in trace.unfinished() if run.id != trace.run_id]
@@ -344,17 +346,17 @@ class Lane:
             root.fail(described(raised), datetime.now(timezone.utc))
         else:
             root.fail("evalrunner: the root run was left without an end", datetime.now(timezone.utc))
-        return root.tree(self._shop.client)
+        return root.tree(self._context.client)
 
     def _error_run(self, item: LeasedItem, run_id: UUID, error: str) -> RunBuffer:
         return error_run(
             run_id,
-            name=self._shop.target.name,
+            name=self._context.target.name,
             inputs=item.example.get("inputs") or {},
             error=error,
             example_id=item.example["id"],
-            project=str(self._shop.experiment.name),
-            project_id=self._shop.experiment.id,
+            project=str(self._context.experiment.name),
+            project_id=self._context.experiment.id,
             at=datetime.now(timezone.utc),
             metadata=self._metadata(item, {}),
         )

@@ -53,7 +53,7 @@ from evalrunner.worker.code.setting_up import set_up
 from evalrunner.worker.code.target import ASYNC_CONCURRENCY, SYNC_CONCURRENCY, Target
 from evalrunner.worker.early import Early
 from evalrunner.worker.inbox import Inbox, sender_of
-from evalrunner.worker.lane import Lane, Workshop
+from evalrunner.worker.lane import Lane, WorkerContext
 from evalrunner.worker.leaving import leave
 from evalrunner.worker.prelude import become_worker
 from evalrunner.worker.reporter import Reporter
@@ -121,11 +121,11 @@ async def _work(
     send(Ready(os.getpid(), concurrency, {one.name: one.known_keys for one in evaluators}))
     begin = await inbox.begin()
     reporter = Reporter(send, inbox.starving)
-    shop = _open_shop(order, inbox, begin, reporter, target, evaluators, concurrency, send)
-    early.open(shop.outlet.publish_loose)
-    await asyncio.gather(*(Lane(number, shop).run() for number in range(concurrency)))
+    context = _open_shop(order, inbox, begin, reporter, target, evaluators, concurrency, send)
+    early.open(context.outlet.publish_loose)
+    await asyncio.gather(*(Lane(number, context).run() for number in range(concurrency)))
     trouble = await _tear_down(stack)
-    await asyncio.to_thread(_drain, order, shop, reporter, early, trouble)
+    await asyncio.to_thread(_drain, order, context, reporter, early, trouble)
 
 
 async def _tear_down(stack: AsyncExitStack) -> str:
@@ -201,7 +201,7 @@ def _open_shop(
     evaluators: list[TrackedEvaluator],
     concurrency: int,
     send: Send,
-) -> Workshop:
+) -> WorkerContext:
     experiment = TracerSession(**begin.experiment)
     outlet = _open_outlet(order, begin, reporter, send)
     book = TraceBook(
@@ -225,7 +225,7 @@ def _open_shop(
         tracing_sampling_rate=1.0,
     )
     langsmith.configure(client=client)
-    return Workshop(
+    return WorkerContext(
         client=client,
         experiment=experiment,
         target=target,
@@ -263,12 +263,14 @@ def _open_outlet(order: WorkerOrder, begin: Begin, reporter: Reporter, send: Sen
     )
 
 
-def _drain(order: WorkerOrder, shop: Workshop, reporter: Reporter, early: Early, trouble: str) -> None:
+def _drain(
+    order: WorkerOrder, context: WorkerContext, reporter: Reporter, early: Early, trouble: str
+) -> None:
     """Bring everything out of this process, for at most the grace period, and acknowledge."""
     outside = drain_foreign_clients(order.config.grace)
-    endless = _endless(early.flush() + shop.book.flush_loose())
-    undelivered = shop.outlet.drain(order.config.grace)
-    shop.outlet.close()
+    endless = _endless(early.flush() + context.book.flush_loose())
+    undelivered = context.outlet.drain(order.config.grace)
+    context.outlet.close()
     reporter.close(outside, undelivered, "; ".join(filter(None, [trouble, endless])))
 
 

@@ -24,7 +24,7 @@ from evalrunner.supervisor.shell.watch import Watch
 
 @dataclass
 class RunContext:
-    """The context of one run.
+    """What one run works with.
 
     Attributes:
         scope: `session` in it is None until the experiment exists.

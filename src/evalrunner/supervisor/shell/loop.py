@@ -1,8 +1,8 @@
-"""The supervisor's shell: turns what happens into events for the state, and its instructions over to hands.
+"""The supervisor's shell: turns what happens into events for the state, and its instructions over to the executor.
 
     workers ──pipes, sentinels──┐                    ┌─> ledger (committed first)
     confirmer, relay ──queue────┼─> state.handle ────┼─> workers: Begin, Lease, Drain, Stop, SIGKILL
-    signals, time ──────────────┘                    └─> relay, confirmer, graves
+    signals, time ──────────────┘                    └─> relay, confirmer, error runs
 
 If this process dies anywhere here, its workers die within moments (the pipe ends, the forkserver ends), what
 they had produced is in their spools, and the ledger holds every lease that was ever given.
