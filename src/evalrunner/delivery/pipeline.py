@@ -28,7 +28,7 @@ from evalrunner.protocol.messages import ProducedItem
 SEGMENT = 2 << 20
 
 
-class Outlet:
+class DeliveryPipeline:
     """Spool and sender of one process.
 
     Args:

@@ -30,7 +30,7 @@ from evalrunner.delivery.capture.runs import RunBuffer, error_run
 from evalrunner.delivery.capture.sdk import RecordingClient, linked_example, mark_traceable, read_trace
 from evalrunner.delivery.capture.traces import CURRENT, ItemTrace, ScoreTask, TraceBook
 from evalrunner.delivery.inflight import InFlight
-from evalrunner.delivery.pipeline import Outlet
+from evalrunner.delivery.pipeline import DeliveryPipeline
 from evalrunner.errors import SpoolError
 from evalrunner.protocol.evaluated import EVALUATORS, Evaluated
 from evalrunner.protocol.messages import UNFIT, LeasedItem
@@ -54,7 +54,7 @@ class WorkerContext:
     target: Target
     evaluators: list[TrackedEvaluator]
     book: TraceBook
-    outlet: Outlet
+    pipeline: DeliveryPipeline
     reporter: Reporter
     in_flight: InFlight
     next_item: Callable[[], Any]
@@ -289,7 +289,7 @@ class Lane:
         try:
             operations = self._context.book.close(trace)
             meta = describe(trace, warnings, seconds)
-            self._context.outlet.publish(item.item, item.token, meta, operations)
+            self._context.pipeline.publish(item.item, item.token, meta, operations)
         except Exception as error:
             logger.exception("item %s cannot be published as it is", item.item)
             why = f"its trace cannot be written: {type(error).__name__}: {error}"
@@ -307,7 +307,7 @@ class Lane:
             instead.runs[trace.run_id] = self._error_run(item, trace.run_id, f"evalrunner: {said}")
             meta = describe(instead, [said], seconds)
             operations = [run.operation() for run in instead.own()]
-            self._context.outlet.publish(item.item, item.token, meta, operations)
+            self._context.pipeline.publish(item.item, item.token, meta, operations)
         except SpoolError as error:  # the spool's own thread is about to say so too: both say the same
             self._context.leave(f"its spool cannot be written: {error.__cause__ or error}")
         except Exception as error:
@@ -320,7 +320,7 @@ class Lane:
         instead.task = trace.task
         instead.evaluated = [Evaluated(name, error=f"evalrunner: {why}") for name in item.evaluators or ()]
         meta = describe(instead, [why], time.monotonic() - self._began)
-        self._context.outlet.publish(item.item, item.token, meta, [])
+        self._context.pipeline.publish(item.item, item.token, meta, [])
 
     async def _wait_for_children(self, trace: ItemTrace) -> list[str]:
         if not trace.unfinished():

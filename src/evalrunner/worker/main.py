@@ -32,7 +32,7 @@ from evalrunner.delivery.capture.foreign import drain_foreign_clients
 from evalrunner.delivery.capture.sdk import RecordingClient
 from evalrunner.delivery.capture.traces import TraceBook
 from evalrunner.delivery.inflight import InFlight
-from evalrunner.delivery.pipeline import Outlet
+from evalrunner.delivery.pipeline import DeliveryPipeline
 from evalrunner.delivery.sending.transport import HttpTransport
 from evalrunner.errors import EvalrunnerError, text_of
 from evalrunner.protocol.messages import (
@@ -122,7 +122,7 @@ async def _work(
     begin = await inbox.begin()
     reporter = Reporter(send, inbox.starving)
     context = _open_shop(order, inbox, begin, reporter, target, evaluators, concurrency, send)
-    early.open(context.outlet.publish_loose)
+    early.open(context.pipeline.publish_loose)
     await asyncio.gather(*(Lane(number, context).run() for number in range(concurrency)))
     trouble = await _tear_down(stack)
     await asyncio.to_thread(_drain, order, context, reporter, early, trouble)
@@ -203,10 +203,10 @@ def _open_shop(
     send: Send,
 ) -> WorkerContext:
     experiment = TracerSession(**begin.experiment)
-    outlet = _open_outlet(order, begin, reporter, send)
+    pipeline = _open_outlet(order, begin, reporter, send)
     book = TraceBook(
-        outlet.publish_loose,
-        open_live=(lambda trace, posts: outlet.publish_opening(trace.item, trace.token, posts))
+        pipeline.publish_loose,
+        open_live=(lambda trace, posts: pipeline.publish_opening(trace.item, trace.token, posts))
         if order.config.live
         else None,
         unsent=reporter.unspooled,
@@ -231,7 +231,7 @@ def _open_shop(
         target=target,
         evaluators=evaluators,
         book=book,
-        outlet=outlet,
+        pipeline=pipeline,
         reporter=reporter,
         in_flight=InFlight(Path(begin.board), concurrency),
         next_item=inbox.next_item,
@@ -247,8 +247,8 @@ def _open_shop(
     )
 
 
-def _open_outlet(order: WorkerOrder, begin: Begin, reporter: Reporter, send: Send) -> Outlet:
-    return Outlet(
+def _open_outlet(order: WorkerOrder, begin: Begin, reporter: Reporter, send: Send) -> DeliveryPipeline:
+    return DeliveryPipeline(
         Path(begin.spool),
         info={"worker": order.worker_id, "pid": os.getpid(), "evalrunner": __version__},
         transport=HttpTransport(order.endpoint.url, order.endpoint.key, workspace=order.endpoint.workspace),
@@ -269,8 +269,8 @@ def _drain(
     """Bring everything out of this process, for at most the grace period, and acknowledge."""
     outside = drain_foreign_clients(order.config.grace)
     endless = _endless(early.flush() + context.book.flush_loose())
-    undelivered = context.outlet.drain(order.config.grace)
-    context.outlet.close()
+    undelivered = context.pipeline.drain(order.config.grace)
+    context.pipeline.close()
     reporter.close(outside, undelivered, "; ".join(filter(None, [trouble, endless])))
 
 

@@ -15,7 +15,7 @@ from uuid import UUID
 from evalrunner.clock import Clock
 from evalrunner.delivery.capture.runs import RunBuffer, error_run, failure
 from evalrunner.delivery.capture.traces import Operation
-from evalrunner.delivery.pipeline import Outlet, loose_record, produced_item
+from evalrunner.delivery.pipeline import DeliveryPipeline, loose_record, produced_item
 from evalrunner.delivery.sending.transport import HttpTransport
 from evalrunner.delivery.spool.openings import is_loose, item_of
 from evalrunner.delivery.spool.writer import Entry, stem_of
@@ -53,7 +53,7 @@ class ErrorRuns:
         self._post = post
         self._note = note
         self._clock = clock
-        self._outlet: Outlet | None = None
+        self._pipeline: DeliveryPipeline | None = None
         self._unsynced = 0
         self._lock = threading.Lock()  # the spool's thread counts down what the supervisor's counts up
 
@@ -114,20 +114,20 @@ class ErrorRuns:
     @property
     def busy(self) -> bool:
         """Whether something is still on its way."""
-        return self._unsynced > 0 or (self._outlet is not None and self._outlet.sender.pending > 0)
+        return self._unsynced > 0 or (self._pipeline is not None and self._pipeline.sender.pending > 0)
 
     def close(self) -> None:
         """Close the spool; what is unsent stays in it."""
-        if self._outlet is not None:
-            self._outlet.close()
+        if self._pipeline is not None:
+            self._pipeline.close()
 
     def _count(self, more: int) -> None:
         with self._lock:
             self._unsynced += more
 
-    def _open(self) -> Outlet:
-        if self._outlet is None:
-            self._outlet = Outlet(
+    def _open(self) -> DeliveryPipeline:
+        if self._pipeline is None:
+            self._pipeline = DeliveryPipeline(
                 self.spool,
                 info={"worker": 0},
                 transport=self._new_transport(),
@@ -139,7 +139,7 @@ class ErrorRuns:
                 on_note=self._note,
                 on_error=self._failed,
             )
-        return self._outlet
+        return self._pipeline
 
     def _durable(self, entries: list[Entry]) -> None:
         for made in (produced_item(entry) for entry in entries):
