@@ -13,7 +13,7 @@ from evalrunner.clock import Clock
 from evalrunner.delivery.spool.writer import Entry
 
 
-class Intake:
+class SendQueue:
     """Records that are offered, until they are settled: accepted or refused.
 
     Args:
@@ -54,7 +54,7 @@ class Intake:
             self._work.notify()
 
     def wait_idle(self, timeout: float | None) -> bool:
-        """Wait until nothing is pending, or the intake is closed; return whether nothing is."""
+        """Wait until nothing is pending, or the queue is closed; return whether nothing is."""
         with self._lock:
             self._settled.wait_for(lambda: not self._pending or self.closed.is_set(), timeout)
             return not self._pending

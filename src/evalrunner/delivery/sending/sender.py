@@ -2,7 +2,7 @@
 
 One piece of code, wherever records are sent from: the worker's own spool, a dead worker's, a resumed run's.
 
-    offer ─> Intake ─> Line ─turn─> POST ─┬─ 2xx ──────────────> accepted
+    offer ─> SendQueue ─> Line ─turn─> POST ─┬─ 2xx ──────────────> accepted
                         ▲                 ├─ 409 ──> record by record ──> op by op; 409 to one op alone = accepted
                         │                 ├─ 413 ──> halves ──> op by op; one op alone = refused
                         │                 ├─ 400 and the like ──> halves; one record alone = refused
@@ -28,7 +28,7 @@ from collections.abc import Callable, Sequence
 from evalrunner.clock import SYSTEM, Clock
 from evalrunner.delivery.sending.breaker import Notes, Patience
 from evalrunner.delivery.sending.exchange import Exchange, Reply, Transport
-from evalrunner.delivery.sending.queue import Intake
+from evalrunner.delivery.sending.queue import SendQueue
 from evalrunner.delivery.sending.retry import Verdict, next_delay
 from evalrunner.delivery.sending.schedule import IN_PLACE, Line, Load
 from evalrunner.delivery.spool.writer import Entry
@@ -76,7 +76,7 @@ class Sender:
         self._clock, self._probe_interval = clock, probe_interval
         self._rng = rng or random.Random()  # noqa: S311  (scatters delays, guards nothing)
         self._notes = Notes(on_note, clock)
-        self._intake = Intake(clock, max_bytes=max_batch_bytes, max_ops=max_batch_ops, linger=linger)
+        self._queue = SendQueue(clock, max_bytes=max_batch_bytes, max_ops=max_batch_ops, linger=linger)
         self._line = Line(self._rng)
         self._exchange = Exchange(transport, boundary, compress=compress)
         self._patience = Patience(deadline)
@@ -86,23 +86,23 @@ class Sender:
     @property
     def pending(self) -> int:
         """Records offered and neither accepted nor refused."""
-        return self._intake.pending_count
+        return self._queue.pending_count
 
     def offer(self, entries: list[Entry]) -> None:
         """Take durable records to send. What is pending already is not taken twice."""
-        self._intake.offer(entries)
+        self._queue.offer(entries)
 
     def flush(self) -> None:
         """Send what is there without waiting for company."""
-        self._intake.flush()
+        self._queue.flush()
 
     def wait_idle(self, timeout: float | None = None) -> bool:
         """Wait until every offered record has been accepted or refused; return whether that is so."""
-        return self._intake.wait_idle(timeout)
+        return self._queue.wait_idle(timeout)
 
     def undelivered(self) -> list[Entry]:
         """Return the pending records in the order of the spool; refused ones are not among them."""
-        return self._intake.pending()
+        return self._queue.pending()
 
     def stop(self, timeout: float | None = 30.0) -> bool:
         """Stop sending; what is pending stays so.
@@ -110,7 +110,7 @@ class Sender:
         Returns:
             False if a request is still under way after `timeout` seconds: its records may yet be accepted.
         """
-        self._intake.close()
+        self._queue.close()
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
@@ -122,19 +122,19 @@ class Sender:
             except Exception as error:  # a callback's, or ours: these records fail, the others must not
                 self._line.drop(entries)
                 for entry in entries:
-                    if self._intake.holds(entry):
+                    if self._queue.holds(entry):
                         self._refused(entry, f"{type(error).__name__} while sending: {error}")
 
     def _next(self) -> Load | None:
         """Sleep until there is something to send; None means stop."""
-        while not self._intake.closed.is_set():
+        while not self._queue.closed.is_set():
             if not self._line.ready:
-                self._line.add(self._intake.batch())
-            elif self._line.wants_company and not self._line.add(self._intake.company(self._line.alone)):
+                self._line.add(self._queue.batch())
+            elif self._line.wants_company and not self._line.add(self._queue.company(self._line.alone)):
                 self._line.pick()
             if load := self._line.take_turn(self._clock.monotonic()):
                 return load
-            self._intake.wait(self._line.next_due)
+            self._queue.wait(self._line.next_due)
         return None
 
     def _send(self, load: Load) -> None:
@@ -239,7 +239,7 @@ class Sender:
             delay = next_delay(self._patience.failures, reply.retry_after, self._rng)
             self._notes.say(reply.text, f"; sending again in {max(1, round(delay))} s")
         left = self._patience.left(self._clock.monotonic())
-        self._intake.closed.wait(max(0.0, min(delay, left)))
+        self._queue.closed.wait(max(0.0, min(delay, left)))
 
     def _give_up(self, load: Load, why: str) -> None:
         """Refuse what is pending when the deadline passes; afterwards, what has had its one try."""
@@ -247,7 +247,7 @@ class Sender:
         if self._patience.gave_up:
             self._line.replace(load)
         else:
-            entries = self._intake.empty()
+            entries = self._queue.empty()
             self._line.clear()
         self._patience.gave_up = True
         for entry in entries:
@@ -258,8 +258,8 @@ class Sender:
 
     def _accepted(self, entries: Sequence[Entry]) -> None:
         self._on_accepted(list(entries))
-        self._intake.settle(entries)
+        self._queue.settle(entries)
 
     def _refused(self, entry: Entry, why: str) -> None:
         self._on_refused(entry, why)
-        self._intake.settle([entry])
+        self._queue.settle([entry])
