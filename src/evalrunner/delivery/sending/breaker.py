@@ -69,9 +69,9 @@ class Patience:
         return self.deadline if self._since is None else self._since + self.deadline - now
 
     def limit(self, now: float, since: float | None = None) -> float:
-        """Return the seconds that a request may last; `since` is when a load of its own deadline first failed.
+        """Return the seconds that a request may last; `since` is when a batch of its own deadline first failed.
 
-        After the deadline every load gets one whole try: a short one could never end an outage on a slow line.
+        After the deadline every batch gets one whole try: a short one could never end an outage on a slow line.
         """
         if since is not None:
             return max(SHORTEST_TRY, since + self.deadline - now)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from evalrunner.delivery.sending.retry import Verdict, classify
-from evalrunner.delivery.sending.schedule import Load
+from evalrunner.delivery.sending.schedule import Batch
 from evalrunner.delivery.sending.transport import Answer
 from evalrunner.delivery.spool.record import closing
 from evalrunner.errors import TransportError
@@ -42,25 +42,25 @@ class Reply:
         """Whether it may be the fault of what was sent; 401 and 429 never are."""
         return self.verdict in (Verdict.TRANSIENT, Verdict.UNAVAILABLE)
 
-    def refusal(self, load: Load) -> str:
-        """Say of a load's next operation why it will never be taken."""
-        what = f"{load.op.kind} {load.op.id} ({load.op.length:,} bytes)"
+    def refusal(self, batch: Batch) -> str:
+        """Say of a batch's next operation why it will never be taken."""
+        what = f"{batch.op.kind} {batch.op.id} ({batch.op.length:,} bytes)"
         if self.verdict is Verdict.TOO_LARGE:
             return f"413: {what} is too large"
         return f"{what}: {self.text}"
 
 
 class Exchange:
-    """Posts loads that share a boundary."""
+    """Posts batches that share a boundary."""
 
     def __init__(self, transport: Transport, boundary: str, *, compress: bool) -> None:
         self._transport, self._boundary, self._compress = transport, boundary, compress
         self._closing = closing(boundary)
 
-    def post(self, load: Load, bodies: list[bytes], limit: float) -> Reply:
-        """Send the bodies of a load's records, or the one operation whose turn it is, for `limit` seconds."""
-        if load.at is not None:
-            bodies = [bodies[0][load.op.offset : load.op.offset + load.op.length]]
+    def post(self, batch: Batch, bodies: list[bytes], limit: float) -> Reply:
+        """Send the bodies of a batch's records, or the one operation whose turn it is, for `limit` seconds."""
+        if batch.at is not None:
+            bodies = [bodies[0][batch.op.offset : batch.op.offset + batch.op.length]]
         body = b"".join([*bodies, self._closing])
         try:
             answer = self._transport.post_multipart(

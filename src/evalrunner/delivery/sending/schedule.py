@@ -1,6 +1,6 @@
-"""Loads, and whose turn it is: what one request carries, how it is divided, when it lets others pass.
+"""Batches, and whose turn it is: what one request carries, how it is divided, when it lets others pass.
 
-    records ──> Load ──> Line: head, others behind it ──turn──> one request
+    records ──> Batch ──> Schedule: head, others behind it ──turn──> one request
                  ▲                                             │ fails IN_PLACE times
                  │                                             ▼
                  │        it is a suspect: its turns alternate with one of the others, tried once
@@ -27,16 +27,16 @@ from evalrunner.delivery.sending.retry import Verdict
 from evalrunner.delivery.spool.record import Op
 from evalrunner.delivery.spool.writer import Entry
 
-#: Failures in a row after which a load lets others have a turn, and is sent in smaller pieces if it can be: a
+#: Failures in a row after which a batch lets others have a turn, and is sent in smaller pieces if it can be: a
 #: proxy may cut what is too large for it without an answer, and a line may be too slow for it.
 IN_PLACE = 3
-#: How likely its failures in a row may be mere chance, where the service fails at others too, for a load to be
+#: How likely its failures in a row may be mere chance, where the service fails at others too, for a batch to be
 #: guilty.
 CHANCE = 0.01
 
 
 @dataclass(eq=False)
-class Load:
+class Batch:
     """Records that travel in one request, or one record whose operations travel one by one.
 
     Attributes:
@@ -104,27 +104,27 @@ class Load:
         """
         return self.suspect and answered > self.answered and failing**self.failures < CHANCE
 
-    def pieces(self, verdict: Verdict) -> list[Load]:
+    def pieces(self, verdict: Verdict) -> list[Batch]:
         """Divide it: one by one where it must be known which record was taken, else into halves."""
         if len(self.entries) == 1:
-            return [Load(self.entries, at=0, since=self.since, suspect=self.suspect, piece=self.piece)]
+            return [Batch(self.entries, at=0, since=self.since, suspect=self.suspect, piece=self.piece)]
         if verdict is Verdict.CONFLICT:
-            return [Load([entry]) for entry in self.entries]
+            return [Batch([entry]) for entry in self.entries]
         return self.cut(len(self.entries) // 2)
 
-    def cut(self, at: int) -> list[Load]:
+    def cut(self, at: int) -> list[Batch]:
         """Divide it before its record `at`."""
         parts = self.entries[:at], self.entries[at:]
-        return [Load(part, since=self.since, suspect=self.suspect, piece=self.piece) for part in parts]
+        return [Batch(part, since=self.since, suspect=self.suspect, piece=self.piece) for part in parts]
 
-    def without(self, at: int) -> list[Load]:
+    def without(self, at: int) -> list[Batch]:
         """Take its record `at` out; return the rest and, as somebody new, that one."""
         entries = list(self.entries)
-        one = Load([entries.pop(at)], since=self.since)
+        one = Batch([entries.pop(at)], since=self.since)
         self.entries, self.reshaped = entries, True
         return [self, one]
 
-    def apart(self, answered: int) -> list[Load]:
+    def apart(self, answered: int) -> list[Batch]:
         """Divide a guilty one: its first record alone may be taken, even where each half has a culprit."""
         if len(self.entries) < 3:
             parts = self.pieces(Verdict.TRANSIENT)
@@ -142,14 +142,14 @@ class Load:
         return self.at < len(self.entries[0].header.ops)
 
 
-class Line:
-    """The loads that are under way, in order, and those that have stepped aside."""
+class Schedule:
+    """The batches that are under way, in order, and those that have stepped aside."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self.ready: list[Load] = []
-        self.aside: list[Load] = []
-        self._last: Load | None = None  # of those in the line
+        self.ready: list[Batch] = []
+        self.aside: list[Batch] = []
+        self._last: Batch | None = None  # of those in the line
         self._called = False  # the last turn was that of one aside
         self._most = 0  # operations that the service has taken in one request
 
@@ -161,30 +161,30 @@ class Line:
 
     @property
     def alone(self) -> bool:
-        """Whether there is one load only."""
+        """Whether there is one batch only."""
         return len(self.ready) == 1
 
     @property
     def next_due(self) -> float | None:
         """When the first of those aside is to be tried again."""
-        return min((load.due for load in self.aside), default=None)
+        return min((batch.due for batch in self.aside), default=None)
 
     def add(self, entries: Sequence[Entry]) -> bool:
-        """Put a load at the end, if there is anything in it; return whether there is."""
+        """Put a batch at the end, if there is anything in it; return whether there is."""
         if entries:
-            self.ready.append(Load(entries))
+            self.ready.append(Batch(entries))
         return bool(entries)
 
-    def take_turn(self, now: float) -> Load | None:
-        """Return the load to send now, which stays in the line; None if there is none."""
-        due = [load for load in self.aside if load.due <= now]
+    def take_turn(self, now: float) -> Batch | None:
+        """Return the batch to send now, which stays in the line; None if there is none."""
+        due = [batch for batch in self.aside if batch.due <= now]
         self._called = bool(due) and not (
             self.ready and self._called
         )  # many of these must not hold up the line
         if self._called:
-            return min(due, key=lambda load: load.due)
+            return min(due, key=lambda batch: batch.due)
         if len(self.ready) > 1 and self._lets_pass():
-            self._last = min(self.ready[1:], key=lambda load: load.failures + load.piece)
+            self._last = min(self.ready[1:], key=lambda batch: batch.failures + batch.piece)
         else:
             self._last = self.ready[0] if self.ready else None
         return self._last
@@ -192,55 +192,55 @@ class Line:
     def _lets_pass(self) -> bool:
         return bool(self.ready) and self.ready[0] is self._last and self.ready[0].suspect
 
-    def replace(self, load: Load, pieces: Sequence[Load] = ()) -> None:
-        """Put pieces where a load was; none, and it is done with."""
-        if load in self.aside:
-            self.aside.remove(load)
+    def replace(self, batch: Batch, pieces: Sequence[Batch] = ()) -> None:
+        """Put pieces where a batch was; none, and it is done with."""
+        if batch in self.aside:
+            self.aside.remove(batch)
             self.ready[:0] = pieces
         else:
-            at = self.ready.index(load)
+            at = self.ready.index(batch)
             self.ready[at : at + 1] = pieces
 
     def pick(self) -> None:
-        """Take a record out of the largest load, so that there is somebody new.
+        """Take a record out of the largest batch, so that there is somebody new.
 
         Any one: those that the service fails at may lie side by side.
         """
-        load = max(self.ready, key=lambda load: len(load.entries))
-        if len(load.entries) > 1:
-            self.replace(load, load.without(self._rng.randrange(len(load.entries))))
+        batch = max(self.ready, key=lambda batch: len(batch.entries))
+        if len(batch.entries) > 1:
+            self.replace(batch, batch.without(self._rng.randrange(len(batch.entries))))
 
-    def taken(self, load: Load) -> None:
-        """Be done with a load that the service has taken."""
-        self.replace(load)
-        self._most = max(self._most, load.ops)
-        if load.acquitted:
+    def taken(self, batch: Batch) -> None:
+        """Be done with a batch that the service has taken."""
+        self.replace(batch)
+        self._most = max(self._most, batch.ops)
+        if batch.acquitted:
             self._join()
 
     def _join(self) -> None:
         """Join neighbours that were divided on suspicion alone, to as many operations as have been taken before."""
         joined = self.ready[:1]
-        for load in self.ready[1:]:
+        for batch in self.ready[1:]:
             last = joined[-1]
-            if last.may_be_joined and load.may_be_joined and last.ops + load.ops <= self._most:
-                since = min((one.since for one in (last, load) if one.since is not None), default=None)
-                joined[-1] = Load([*last.entries, *load.entries], since=since)
+            if last.may_be_joined and batch.may_be_joined and last.ops + batch.ops <= self._most:
+                since = min((one.since for one in (last, batch) if one.since is not None), default=None)
+                joined[-1] = Batch([*last.entries, *batch.entries], since=since)
             else:
-                joined.append(load)
+                joined.append(batch)
         self.ready[:] = joined
 
-    def step_aside(self, load: Load) -> None:
-        """Let everybody else pass a load."""
-        if load not in self.aside:
-            self.ready.remove(load)
-            self.aside.append(load)
-            load.failures = 1
+    def step_aside(self, batch: Batch) -> None:
+        """Let everybody else pass a batch."""
+        if batch not in self.aside:
+            self.ready.remove(batch)
+            self.aside.append(batch)
+            batch.failures = 1
 
     def drop(self, entries: Sequence[Entry]) -> None:
-        """Forget the loads of some records."""
+        """Forget the batches of some records."""
         gone = {entry.seq for entry in entries}
-        for loads in (self.ready, self.aside):
-            loads[:] = [load for load in loads if not gone.intersection(e.seq for e in load.entries)]
+        for batches in (self.ready, self.aside):
+            batches[:] = [batch for batch in batches if not gone.intersection(e.seq for e in batch.entries)]
 
     def clear(self) -> None:
         """Forget everything."""

@@ -2,7 +2,7 @@
 
 One piece of code, wherever records are sent from: the worker's own spool, a dead worker's, a resumed run's.
 
-    offer ─> SendQueue ─> Line ─turn─> POST ─┬─ 2xx ──────────────> accepted
+    offer ─> SendQueue ─> Schedule ─turn─> POST ─┬─ 2xx ──────────────> accepted
                         ▲                 ├─ 409 ──> record by record ──> op by op; 409 to one op alone = accepted
                         │                 ├─ 413 ──> halves ──> op by op; one op alone = refused
                         │                 ├─ 400 and the like ──> halves; one record alone = refused
@@ -30,7 +30,7 @@ from evalrunner.delivery.sending.breaker import Notes, Patience
 from evalrunner.delivery.sending.exchange import Exchange, Reply, Transport
 from evalrunner.delivery.sending.queue import SendQueue
 from evalrunner.delivery.sending.retry import Verdict, next_delay
-from evalrunner.delivery.sending.schedule import IN_PLACE, Line, Load
+from evalrunner.delivery.sending.schedule import IN_PLACE, Batch, Schedule
 from evalrunner.delivery.spool.writer import Entry
 
 #: What this process, and not a record, is short of: descriptors, memory.
@@ -77,7 +77,7 @@ class Sender:
         self._rng = rng or random.Random()  # noqa: S311  (scatters delays, guards nothing)
         self._notes = Notes(on_note, clock)
         self._queue = SendQueue(clock, max_bytes=max_batch_bytes, max_ops=max_batch_ops, linger=linger)
-        self._line = Line(self._rng)
+        self._schedule = Schedule(self._rng)
         self._exchange = Exchange(transport, boundary, compress=compress)
         self._patience = Patience(deadline)
         self._thread = threading.Thread(target=self._run, name="evalrunner-sender", daemon=True)
@@ -115,120 +115,124 @@ class Sender:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while load := self._next():
-            entries = load.entries
+        while batch := self._next():
+            entries = batch.entries
             try:
-                self._send(load)
+                self._send(batch)
             except Exception as error:  # a callback's, or ours: these records fail, the others must not
-                self._line.drop(entries)
+                self._schedule.drop(entries)
                 for entry in entries:
                     if self._queue.holds(entry):
                         self._refused(entry, f"{type(error).__name__} while sending: {error}")
 
-    def _next(self) -> Load | None:
+    def _next(self) -> Batch | None:
         """Sleep until there is something to send; None means stop."""
         while not self._queue.closed.is_set():
-            if not self._line.ready:
-                self._line.add(self._queue.batch())
-            elif self._line.wants_company and not self._line.add(self._queue.company(self._line.alone)):
-                self._line.pick()
-            if load := self._line.take_turn(self._clock.monotonic()):
-                return load
-            self._queue.wait(self._line.next_due)
+            if not self._schedule.ready:
+                self._schedule.add(self._queue.batch())
+            elif self._schedule.wants_company and not self._schedule.add(
+                self._queue.company(self._schedule.alone)
+            ):
+                self._schedule.pick()
+            if batch := self._schedule.take_turn(self._clock.monotonic()):
+                return batch
+            self._queue.wait(self._schedule.next_due)
         return None
 
-    def _send(self, load: Load) -> None:
-        """Send a load once, and judge what came of it."""
-        if empty := [entry for entry in load.entries if not entry.header.ops]:
-            load.entries = [entry for entry in load.entries if entry.header.ops]
+    def _send(self, batch: Batch) -> None:
+        """Send a batch once, and judge what came of it."""
+        if empty := [entry for entry in batch.entries if not entry.header.ops]:
+            batch.entries = [entry for entry in batch.entries if entry.header.ops]
             self._accepted(empty)
         began = self._clock.monotonic()
         try:
-            bodies = self._bodies(load)
+            bodies = self._bodies(batch)
         except OSError as error:
-            self._failed(load, Reply(Verdict.THROTTLED, f"the spool cannot be read now: {error}"), began)
+            self._failed(batch, Reply(Verdict.THROTTLED, f"the spool cannot be read now: {error}"), began)
             return
         if not bodies:
-            self._line.replace(load)
+            self._schedule.replace(batch)
             return
-        own = load.since if load in self._line.aside else None
-        reply = self._exchange.post(load, bodies, self._patience.limit(began, own))
-        if not load.suspect and not load.failures:
+        own = batch.since if batch in self._schedule.aside else None
+        reply = self._exchange.post(batch, bodies, self._patience.limit(began, own))
+        if not batch.suspect and not batch.failures:
             self._patience.sample(reply.final)
         if not reply.final:
-            self._failed(load, reply, began)
+            self._failed(batch, reply, began)
             return
-        self._patience.succeeded(again=load.acquitted)
-        if not self._line.aside:
+        self._patience.succeeded(again=batch.acquitted)
+        if not self._schedule.aside:
             self._notes.say("")
-        self._judge(load, reply)
+        self._judge(batch, reply)
 
-    def _bodies(self, load: Load) -> list[bytes]:
+    def _bodies(self, batch: Batch) -> list[bytes]:
         bodies, readable = [], []
-        for at, entry in enumerate(load.entries):
+        for at, entry in enumerate(batch.entries):
             try:
                 bodies.append(self._read_body(entry))
                 readable.append(entry)
             except Exception as error:  # a spool that cannot be read any more: one record's loss, by name
                 if isinstance(error, OSError) and error.errno in _SHORT:
                     # This process has none left, which says nothing of the record. Those refused just now are done.
-                    load.entries = [*readable, *load.entries[at:]]
+                    batch.entries = [*readable, *batch.entries[at:]]
                     raise
                 self._refused(entry, f"cannot be read from the spool: {error}")
-        load.entries = readable
+        batch.entries = readable
         return bodies
 
-    def _judge(self, load: Load, reply: Reply) -> None:
-        if load.at is None and reply.verdict is Verdict.ACCEPTED:
-            self._line.taken(load)
-            self._accepted(load.entries)
-        elif load.at is None and reply.verdict is Verdict.REFUSED and len(load.entries) == 1:
-            self._line.replace(load)
-            self._refused(load.entries[0], reply.text)
-        elif load.divisible:
-            self._line.replace(load, load.pieces(reply.verdict))
+    def _judge(self, batch: Batch, reply: Reply) -> None:
+        if batch.at is None and reply.verdict is Verdict.ACCEPTED:
+            self._schedule.taken(batch)
+            self._accepted(batch.entries)
+        elif batch.at is None and reply.verdict is Verdict.REFUSED and len(batch.entries) == 1:
+            self._schedule.replace(batch)
+            self._refused(batch.entries[0], reply.text)
+        elif batch.divisible:
+            self._schedule.replace(batch, batch.pieces(reply.verdict))
         else:
-            self._judge_op(load, reply)
+            self._judge_op(batch, reply)
 
-    def _judge_op(self, load: Load, reply: Reply) -> None:
+    def _judge_op(self, batch: Batch, reply: Reply) -> None:
         # 409 to a request that carried this one operation: it had been taken before.
         if reply.verdict not in (Verdict.ACCEPTED, Verdict.CONFLICT):
-            load.refusals.append(reply.refusal(load))
-        more = load.advance()
-        self._line.replace(load, [load] if more else [])
-        if not more and load.refusals:
-            self._refused(load.entries[0], "; ".join(load.refusals))
+            batch.refusals.append(reply.refusal(batch))
+        more = batch.advance()
+        self._schedule.replace(batch, [batch] if more else [])
+        if not more and batch.refusals:
+            self._refused(batch.entries[0], "; ".join(batch.refusals))
         elif not more:
-            self._accepted(load.entries)
+            self._accepted(batch.entries)
 
-    def _failed(self, load: Load, reply: Reply, began: float) -> None:
+    def _failed(self, batch: Batch, reply: Reply, began: float) -> None:
         if reply.blames_the_load:
-            load.failed(began, self._patience.answered)
-            if load in self._line.aside or load.is_guilty(self._patience.answered, self._patience.failing):
-                self._set_apart(load, reply)
+            batch.failed(began, self._patience.answered)
+            if batch in self._schedule.aside or batch.is_guilty(
+                self._patience.answered, self._patience.failing
+            ):
+                self._set_apart(batch, reply)
                 return
         self._patience.failed(began)
         if self._patience.left(self._clock.monotonic()) <= 0:
-            self._give_up(load, reply.text)
+            self._give_up(batch, reply.text)
             return
-        if reply.verdict is Verdict.TRANSIENT and load.divisible and load.failures >= IN_PLACE:
-            self._line.replace(load, load.pieces(reply.verdict))
+        if reply.verdict is Verdict.TRANSIENT and batch.divisible and batch.failures >= IN_PLACE:
+            self._schedule.replace(batch, batch.pieces(reply.verdict))
         self._back_off(reply)
 
-    def _set_apart(self, load: Load, reply: Reply) -> None:
+    def _set_apart(self, batch: Batch, reply: Reply) -> None:
         """Divide what the service fails at while it takes others, or let the others pass it."""
-        if load.divisible:
-            self._line.replace(load, load.apart(self._patience.answered))
+        if batch.divisible:
+            self._schedule.replace(batch, batch.apart(self._patience.answered))
             return
         now = self._clock.monotonic()
-        left = self._patience.deadline - (now - (now if load.since is None else load.since))
+        left = self._patience.deadline - (now - (now if batch.since is None else batch.since))
         if left <= 0:
-            self._line.replace(load)
-            self._refused(load.entries[0], self._patience.too_late(reply.text))
+            self._schedule.replace(batch)
+            self._refused(batch.entries[0], self._patience.too_late(reply.text))
             return
-        self._line.step_aside(load)
-        delay = min(left, next_delay(load.failures, reply.retry_after, self._rng))
-        load.due = now + delay
+        self._schedule.step_aside(batch)
+        delay = min(left, next_delay(batch.failures, reply.retry_after, self._rng))
+        batch.due = now + delay
         self._notes.say(reply.text, f"; sending this one record again in {max(1, round(delay))} s")
 
     def _back_off(self, reply: Reply) -> None:
@@ -241,14 +245,14 @@ class Sender:
         left = self._patience.left(self._clock.monotonic())
         self._queue.closed.wait(max(0.0, min(delay, left)))
 
-    def _give_up(self, load: Load, why: str) -> None:
+    def _give_up(self, batch: Batch, why: str) -> None:
         """Refuse what is pending when the deadline passes; afterwards, what has had its one try."""
-        entries = load.entries
+        entries = batch.entries
         if self._patience.gave_up:
-            self._line.replace(load)
+            self._schedule.replace(batch)
         else:
             entries = self._queue.empty()
-            self._line.clear()
+            self._schedule.clear()
         self._patience.gave_up = True
         for entry in entries:
             if entry.header.ops:
