@@ -16,7 +16,7 @@ SAMPLE = 20
 NOTE_INTERVAL = 1.0
 
 
-class Patience:
+class Breaker:
     """Failures in a row, whatever was sent.
 
     Args:

@@ -26,7 +26,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from evalrunner.clock import SYSTEM, Clock
-from evalrunner.delivery.sending.breaker import Notes, Patience
+from evalrunner.delivery.sending.breaker import Breaker, Notes
 from evalrunner.delivery.sending.exchange import Exchange, Reply, Transport
 from evalrunner.delivery.sending.queue import SendQueue
 from evalrunner.delivery.sending.retry import Verdict, next_delay
@@ -79,7 +79,7 @@ class Sender:
         self._queue = SendQueue(clock, max_bytes=max_batch_bytes, max_ops=max_batch_ops, linger=linger)
         self._schedule = Schedule(self._rng)
         self._exchange = Exchange(transport, boundary, compress=compress)
-        self._patience = Patience(deadline)
+        self._breaker = Breaker(deadline)
         self._thread = threading.Thread(target=self._run, name="evalrunner-sender", daemon=True)
         self._thread.start()
 
@@ -154,13 +154,13 @@ class Sender:
             self._schedule.replace(batch)
             return
         own = batch.since if batch in self._schedule.aside else None
-        reply = self._exchange.post(batch, bodies, self._patience.limit(began, own))
+        reply = self._exchange.post(batch, bodies, self._breaker.limit(began, own))
         if not batch.suspect and not batch.failures:
-            self._patience.sample(reply.final)
+            self._breaker.sample(reply.final)
         if not reply.final:
             self._failed(batch, reply, began)
             return
-        self._patience.succeeded(again=batch.acquitted)
+        self._breaker.succeeded(again=batch.acquitted)
         if not self._schedule.aside:
             self._notes.say("")
         self._judge(batch, reply)
@@ -205,14 +205,14 @@ class Sender:
 
     def _failed(self, batch: Batch, reply: Reply, began: float) -> None:
         if reply.blames_the_load:
-            batch.failed(began, self._patience.answered)
+            batch.failed(began, self._breaker.answered)
             if batch in self._schedule.aside or batch.is_guilty(
-                self._patience.answered, self._patience.failing
+                self._breaker.answered, self._breaker.failing
             ):
                 self._set_apart(batch, reply)
                 return
-        self._patience.failed(began)
-        if self._patience.left(self._clock.monotonic()) <= 0:
+        self._breaker.failed(began)
+        if self._breaker.left(self._clock.monotonic()) <= 0:
             self._give_up(batch, reply.text)
             return
         if reply.verdict is Verdict.TRANSIENT and batch.divisible and batch.failures >= IN_PLACE:
@@ -222,13 +222,13 @@ class Sender:
     def _set_apart(self, batch: Batch, reply: Reply) -> None:
         """Divide what the service fails at while it takes others, or let the others pass it."""
         if batch.divisible:
-            self._schedule.replace(batch, batch.apart(self._patience.answered))
+            self._schedule.replace(batch, batch.apart(self._breaker.answered))
             return
         now = self._clock.monotonic()
-        left = self._patience.deadline - (now - (now if batch.since is None else batch.since))
+        left = self._breaker.deadline - (now - (now if batch.since is None else batch.since))
         if left <= 0:
             self._schedule.replace(batch)
-            self._refused(batch.entries[0], self._patience.too_late(reply.text))
+            self._refused(batch.entries[0], self._breaker.too_late(reply.text))
             return
         self._schedule.step_aside(batch)
         delay = min(left, next_delay(batch.failures, reply.retry_after, self._rng))
@@ -240,23 +240,23 @@ class Sender:
             delay = self._probe_interval
             self._notes.say(reply.text, f"; traces are kept, and one try is made every {delay:g} s")
         else:
-            delay = next_delay(self._patience.failures, reply.retry_after, self._rng)
+            delay = next_delay(self._breaker.failures, reply.retry_after, self._rng)
             self._notes.say(reply.text, f"; sending again in {max(1, round(delay))} s")
-        left = self._patience.left(self._clock.monotonic())
+        left = self._breaker.left(self._clock.monotonic())
         self._queue.closed.wait(max(0.0, min(delay, left)))
 
     def _give_up(self, batch: Batch, why: str) -> None:
         """Refuse what is pending when the deadline passes; afterwards, what has had its one try."""
         entries = batch.entries
-        if self._patience.gave_up:
+        if self._breaker.gave_up:
             self._schedule.replace(batch)
         else:
             entries = self._queue.empty()
             self._schedule.clear()
-        self._patience.gave_up = True
+        self._breaker.gave_up = True
         for entry in entries:
             if entry.header.ops:
-                self._refused(entry, self._patience.too_late(why))
+                self._refused(entry, self._breaker.too_late(why))
             else:  # nothing of it is undelivered
                 self._accepted([entry])
 
