@@ -13,7 +13,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 
-class Guard:
+class Deadline:
     """Breaks this thread's connection when its time is up.
 
     A socket's timeout starts anew with every byte, so that a server which sends one byte in ten seconds would
@@ -27,14 +27,14 @@ class Guard:
         self._timer = threading.Timer(seconds, self._expire)
         self._timer.daemon = True
 
-    def __enter__(self) -> Guard:
-        _current.guard = self
+    def __enter__(self) -> Deadline:
+        _current.deadline = self
         self._timer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
-        _current.guard = None
+        _current.deadline = None
         self._drop()
 
     def watch(self, connection: socket.socket) -> None:
@@ -63,7 +63,7 @@ class Guard:
 
 
 class _Current(threading.local):
-    guard: Guard | None = None
+    guard: Deadline | None = None
 
 
 _current = _Current()
@@ -74,13 +74,13 @@ class _Guarded(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         connection = super()._new_conn()
-        if _current.guard is not None:
-            _current.guard.watch(connection)
+        if _current.deadline is not None:
+            _current.deadline.watch(connection)
         return connection
 
     def putrequest(self, *args: Any, **kwargs: Any) -> None:
-        if _current.guard is not None and self.sock is not None:
-            _current.guard.watch(self.sock)
+        if _current.deadline is not None and self.sock is not None:
+            _current.deadline.watch(self.sock)
         super().putrequest(*args, **kwargs)
 
 

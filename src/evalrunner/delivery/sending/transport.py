@@ -20,7 +20,7 @@ import zstandard
 
 from evalrunner import __version__
 from evalrunner.clock import SYSTEM
-from evalrunner.delivery.sending.deadline import Adapter, Guard
+from evalrunner.delivery.sending.deadline import Adapter, Deadline
 from evalrunner.delivery.sending.retry import parse_retry_after
 from evalrunner.errors import ServiceError, TransportError
 
@@ -96,7 +96,7 @@ class HttpTransport:
             body = self._local.compressor.compress(body)
             headers["Content-Encoding"] = "zstd"
         limit = min(limit, self._timeout + len(body) / SLOWEST_LINE)
-        with Guard(limit) as guard:
+        with Deadline(limit) as guard:
             try:
                 response = self._session().post(
                     self._url,
