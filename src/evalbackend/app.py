@@ -20,7 +20,7 @@ from evalbackend.http import openapi
 from evalbackend.http.gate import Gate
 from evalbackend.http.presign import Signer
 from evalbackend.http.read_only import only_reads
-from evalbackend.http.state import NOWHERE, Deps, answer, names_nothing
+from evalbackend.http.state import NOWHERE, AppState, answer, names_nothing
 from evalbackend.prices import prices_for
 from evalbackend.routes import (
     admin,
@@ -101,7 +101,7 @@ def create_app(
     store = ReadOnlyStore(store_path) if read_only else Store(store_path)
     plan = faults or FaultPlan()
     plan.arm()
-    parts = Deps(store, Signer(store.url_secret), plan, {**FLAGS, **(flags or {})}, table)
+    parts = AppState(store, Signer(store.url_secret), plan, {**FLAGS, **(flags or {})}, table)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -111,7 +111,7 @@ def create_app(
         app.state.site.close()
         store.close()
 
-    gate = Middleware(Gate, deps=parts, token=token, admin_token=admin_token, hosts=allowed_hosts)
+    gate = Middleware(Gate, state=parts, token=token, admin_token=admin_token, hosts=allowed_hosts)
     mounted = [*_MODULES, *([admin] if admin_token else [])]
     routes: list[BaseRoute] = [route for module in mounted for route in module.routes]
     app = Starlette(
@@ -121,7 +121,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
-    app.state.deps = parts
+    app.state.state = parts
     app.state.site = web.Site(store, token)
     return app
 

@@ -85,7 +85,7 @@ def serve(
         asyncio.run(_Server(config, url, limits, ready, stop).serve(sockets=[listener]))
     finally:
         listener.close()
-        app.state.deps.store.close()  # again, for the case that it never came to an orderly shutdown
+        app.state.state.store.close()  # again, for the case that it never came to an orderly shutdown
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from evalbackend import web
 from evalbackend.faults import Rule
 from evalbackend.http.body import ROOM, Room
-from evalbackend.http.state import Deps
+from evalbackend.http.state import AppState
 
 # The SDK mounts its calls here and there, by endpoint and by age of the call.
 _PREFIXES = ("/v1/api/v1", "/v1/api", "/api/v1", "/api", "/v1")  # the generated client appends to /v1
@@ -28,10 +28,16 @@ class Gate:
     """ASGI middleware; everything that it turns away is answered in JSON."""
 
     def __init__(
-        self, app: ASGIApp, *, deps: Deps, token: str, admin_token: str | None, hosts: tuple[str, ...] | None
+        self,
+        app: ASGIApp,
+        *,
+        state: AppState,
+        token: str,
+        admin_token: str | None,
+        hosts: tuple[str, ...] | None,
     ) -> None:
         self._app = app
-        self._deps = deps
+        self._state = state
         self._token = token.encode()
         self._admin = admin_token.encode() if admin_token else None
         self._hosts = hosts
@@ -49,7 +55,7 @@ class Gate:
             await answered(send, *refusal)
             return
         admin = scope["path"].startswith(ADMIN)
-        rule = None if admin else self._deps.faults.strike(scope["method"], scope["path"])
+        rule = None if admin else self._state.faults.strike(scope["method"], scope["path"])
         room = scope[ROOM] = Room(self._places)
         try:
             if rule is None:

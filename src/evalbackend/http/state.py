@@ -22,7 +22,7 @@ from evalbackend.wire.values import is_uuid, json_object, load_json, uuid_text
 
 
 @dataclass(slots=True)
-class Deps:
+class AppState:
     """The open store, the signer of addresses, the plan of faults now in force, the flags of /info, the prices."""
 
     store: OpenStore
@@ -34,9 +34,9 @@ class Deps:
     tasks: set[asyncio.Task[None]] = field(default_factory=set)  # what is to happen later
 
 
-def deps(request: Request) -> Deps:
+def state(request: Request) -> AppState:
     """Return the application's parts."""
-    found: Deps = request.app.state.deps
+    found: AppState = request.app.state.state
     return found
 
 
@@ -61,7 +61,7 @@ def base_of(request: Request) -> str:
 
 def signer_of(request: Request) -> Signer:
     """Return the signer, whose addresses this client can fetch as they stand."""
-    return replace(deps(request).signer, base=base_of(request))
+    return replace(state(request).signer, base=base_of(request))
 
 
 def answer(value: Any, status: int = 200) -> Response:

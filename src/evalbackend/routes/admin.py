@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from evalbackend.errors import ConfigError, HttpError
 from evalbackend.faults import FaultPlan
-from evalbackend.http.state import answer, body_object, deps
+from evalbackend.http.state import answer, body_object, state
 from evalbackend.store.truth import truth
 from evalbackend.wire.flags import changed
 
@@ -20,26 +20,26 @@ async def _arm(request: Request) -> Response:
     except ConfigError as error:
         raise HttpError(422, str(error)) from error
     plan.arm()
-    deps(request).faults = plan
+    state(request).faults = plan
     return answer(plan.report())
 
 
 async def _switch(request: Request) -> Response:
     """Change the flags of /info, of which each client reads once what they are."""
-    parts = deps(request)
+    parts = state(request)
     parts.flags = changed(parts.flags, await body_object(request))
     return answer(parts.flags)
 
 
 async def _report(request: Request) -> Response:
-    return answer(deps(request).faults.report())
+    return answer(state(request).faults.report())
 
 
 async def _truth(request: Request) -> Response:
     session = request.query_params.get("session")
     if not session:
         raise HttpError(422, "session must name a session, by id or name")
-    return answer(await deps(request).store.read(lambda connection: truth(connection, session)))
+    return answer(await state(request).store.read(lambda connection: truth(connection, session)))
 
 
 routes = [

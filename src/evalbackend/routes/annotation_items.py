@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from evalbackend.errors import HttpError
-from evalbackend.http.state import answer, body_object, deps, path_id
+from evalbackend.http.state import answer, body_object, path_id, state
 from evalbackend.store import queue_items as store
 from evalbackend.store.queue_runs import set_status
 from evalbackend.wire.v2_query import page_size
@@ -21,7 +21,7 @@ async def _add(request: Request) -> Response:
     if not isinstance(told, list) or not all(isinstance(one, dict) for one in told):
         raise HttpError(422, "items must be a list of objects")
     items = [_item(one) for one in told]
-    return answer({"items": await deps(request).store.write(lambda c: store.add_items(c, queue_id, items))})
+    return answer({"items": await state(request).store.write(lambda c: store.add_items(c, queue_id, items))})
 
 
 def _item(told: dict[str, Any]) -> store.NewItem:
@@ -50,23 +50,23 @@ async def _list(request: Request) -> Response:
         told.get("cursor"),
         direction == "backward",
     )
-    return answer(await deps(request).store.read(lambda c: store.list_items(c, query)))
+    return answer(await state(request).store.read(lambda c: store.list_items(c, query)))
 
 
 async def _count(request: Request) -> Response:
     told = dict(request.query_params)
     query = store.item_query(path_id(request), told.get("status", ""), told)
-    return answer(await deps(request).store.read(lambda c: store.count_items(c, query)))
+    return answer(await state(request).store.read(lambda c: store.count_items(c, query)))
 
 
 async def _placement(request: Request) -> Response:
     queue_id, item_id = path_id(request), path_id(request, "item")
-    return answer(await deps(request).store.read(lambda c: store.placement(c, queue_id, item_id)))
+    return answer(await state(request).store.read(lambda c: store.placement(c, queue_id, item_id)))
 
 
 async def _update(request: Request) -> Response:
     queue_id, item_id, body = path_id(request), path_id(request, "item"), await body_object(request)
-    return answer(await deps(request).store.write(lambda c: store.update_item(c, queue_id, item_id, body)))
+    return answer(await state(request).store.write(lambda c: store.update_item(c, queue_id, item_id, body)))
 
 
 async def _delete(request: Request) -> Response:
@@ -74,7 +74,7 @@ async def _delete(request: Request) -> Response:
     if not isinstance(told, list):
         raise HttpError(422, "item_ids must be a list of ids")
     ids = [uuid_text(one, "item_ids") for one in told]
-    await deps(request).store.write(lambda c: store.delete_items(c, queue_id, ids))
+    await state(request).store.write(lambda c: store.delete_items(c, queue_id, ids))
     return answer({"message": "Items removed from the queue"})
 
 
@@ -84,7 +84,7 @@ async def _status(request: Request) -> Response:
     if status not in (None, "viewed", "completed"):
         raise HttpError(422, "status must be viewed, completed or null")
     added = optional_time(body.get("override_added_at"), "override_added_at")
-    await deps(request).store.write(lambda c: set_status(c, item_id, body))
+    await state(request).store.write(lambda c: set_status(c, item_id, body))
     told = {"queue_item_id": item_id, "status": status, "override_added_at": added}
     return answer({**told, "is_archived": status == "completed"})
 

@@ -14,12 +14,12 @@ from evalbackend.http.state import (
     answer,
     body_json,
     body_object,
-    deps,
     path_id,
     query_flag,
     query_ids,
     query_page,
     signer_of,
+    state,
 )
 from evalbackend.store import queue_bulk, queue_runs, queues
 from evalbackend.store.runs_read import RunReader
@@ -36,7 +36,7 @@ async def _create(request: Request) -> Response:
         queue_bulk.populate(connection, queue_id, sessions, experiments=False)
         return queue_id
 
-    queue_id, opened = await deps(request).store.write(write), deps(request).store
+    queue_id, opened = await state(request).store.write(write), state(request).store
     made = await opened.read(lambda c: queues.read_queue(c, opened.tenant_id, queue_id))
     return answer(queues.briefly(made))
 
@@ -54,12 +54,12 @@ async def _populate(request: Request) -> Response:
     if not sessions:
         raise HttpError(422, "session_ids must be a list of ids, and not empty")
     some = sessions
-    await deps(request).store.write(lambda c: queue_bulk.populate(c, queue_id, some, experiments=True))
+    await state(request).store.write(lambda c: queue_bulk.populate(c, queue_id, some, experiments=True))
     return answer({"message": "Runs added to the queue"})
 
 
 async def _export(request: Request) -> Response:
-    queue_id, body, parts = path_id(request), await body_object(request), deps(request)
+    queue_id, body, parts = path_id(request), await body_object(request), state(request)
     runs = await parts.store.read(
         lambda c: queue_bulk.export(RunReader(c, parts.store.tenant_id, signer_of(request)), queue_id, body)
     )
@@ -67,7 +67,7 @@ async def _export(request: Request) -> Response:
 
 
 async def _of_run(request: Request) -> Response:
-    run_id, opened = path_id(request), deps(request).store
+    run_id, opened = path_id(request), state(request).store
     return answer(await opened.read(lambda c: queues.queues_of_run(c, opened.tenant_id, run_id)))
 
 
@@ -77,7 +77,7 @@ async def _remove_some(request: Request) -> Response:
     everything = body.get("delete_all", False)
     if not isinstance(everything, bool) or everything == bool(runs):
         raise HttpError(422, "either run_ids, or delete_all as true, must be given")
-    await deps(request).store.write(
+    await state(request).store.write(
         lambda c: queue_bulk.remove_runs(c, queue_id, None if everything else runs, spared)
     )
     return answer({"message": "Runs removed from the queue"})
@@ -85,7 +85,7 @@ async def _remove_some(request: Request) -> Response:
 
 async def _list(request: Request) -> Response:
     limit, offset = query_page(request)
-    opened, params = deps(request).store, request.query_params
+    opened, params = state(request).store, request.query_params
     query = SessionQuery(limit=limit, offset=offset)
     query.any_of("id", query_ids(request, "ids"))
     query.contains("name", params.get("name_contains"))
@@ -104,18 +104,18 @@ async def _read(request: Request) -> Response:
 
 async def _update(request: Request) -> Response:
     queue_id, body = path_id(request), await body_object(request)
-    await deps(request).store.write(lambda c: queues.update_queue(c, queue_id, body))
+    await state(request).store.write(lambda c: queues.update_queue(c, queue_id, body))
     return await _shown(request, queue_id)
 
 
 async def _delete(request: Request) -> Response:
     queue_id = path_id(request)
-    await deps(request).store.write(lambda c: queues.delete_queue(c, queue_id))
+    await state(request).store.write(lambda c: queues.delete_queue(c, queue_id))
     return answer({"message": "Annotation queue deleted"})
 
 
 async def _shown(request: Request, queue_id: str) -> Response:
-    opened = deps(request).store
+    opened = state(request).store
     return answer(await opened.read(lambda c: queues.read_queue(c, opened.tenant_id, queue_id)))
 
 
@@ -125,7 +125,7 @@ async def _add(request: Request) -> Response:
     if not isinstance(told, list):
         raise HttpError(422, "the body must be a list of runs")
     runs = [_added(one) for one in told]
-    return answer(await deps(request).store.write(lambda c: queue_runs.add_runs(c, queue_id, runs)))
+    return answer(await state(request).store.write(lambda c: queue_runs.add_runs(c, queue_id, runs)))
 
 
 def _added(told: Any) -> queue_runs.Added:
@@ -152,7 +152,7 @@ async def _run(request: Request) -> Response:
 
 
 async def _page(request: Request, status: str | None, limit: int, offset: int) -> list[dict[str, Any]]:
-    queue_id, parts = path_id(request), deps(request)
+    queue_id, parts = path_id(request), state(request)
 
     def read(connection: sqlite3.Connection) -> list[dict[str, Any]]:
         reader = RunReader(connection, parts.store.tenant_id, signer_of(request))
@@ -175,24 +175,24 @@ async def _archived(request: Request) -> Response:
 
 async def _counted(request: Request, status: str | None) -> Response:
     queue_id = path_id(request)
-    return answer(await deps(request).store.read(lambda c: queue_runs.count(c, queue_id, status)))
+    return answer(await state(request).store.read(lambda c: queue_runs.count(c, queue_id, status)))
 
 
 async def _remove(request: Request) -> Response:
     queue_id, which = path_id(request), path_id(request, "run")
-    await deps(request).store.write(lambda c: queue_runs.remove_run(c, queue_id, which))
+    await state(request).store.write(lambda c: queue_runs.remove_run(c, queue_id, which))
     return answer({"message": "Run removed from the queue"})
 
 
 async def _move(request: Request) -> Response:
     queue_id, which, body = path_id(request), path_id(request, "run"), await body_object(request)
-    await deps(request).store.write(lambda c: queue_runs.move_run(c, queue_id, which, body))
+    await state(request).store.write(lambda c: queue_runs.move_run(c, queue_id, which, body))
     return answer({"message": "Run updated"})
 
 
 async def _status(request: Request) -> Response:
     place, body = path_id(request), await body_object(request)
-    await deps(request).store.write(lambda c: queue_runs.set_status(c, place, body))
+    await state(request).store.write(lambda c: queue_runs.set_status(c, place, body))
     return answer({"message": "Status updated"})
 
 

@@ -6,17 +6,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from evalbackend.http.state import answer, body_object, deps, path_id, query_ids, query_page
+from evalbackend.http.state import answer, body_object, path_id, query_ids, query_page, state
 from evalbackend.store import comparative as store
 
 
 async def _create(request: Request) -> Response:
     body = await body_object(request)
-    return await _shown(request, await deps(request).store.write(lambda c: store.create_comparative(c, body)))
+    return await _shown(
+        request, await state(request).store.write(lambda c: store.create_comparative(c, body))
+    )
 
 
 async def _list(request: Request) -> Response:
-    dataset_id, opened, params = path_id(request), deps(request).store, request.query_params
+    dataset_id, opened, params = path_id(request), state(request).store, request.query_params
     (limit, offset), ids = query_page(request), query_ids(request, "id")
     page = await opened.read(
         lambda c: store.list_comparative(
@@ -39,12 +41,12 @@ async def _read(request: Request) -> Response:
 
 async def _delete(request: Request) -> Response:
     comparative_id = path_id(request)
-    await deps(request).store.write(lambda c: store.delete_comparative(c, comparative_id))
+    await state(request).store.write(lambda c: store.delete_comparative(c, comparative_id))
     return answer({"message": "Comparative experiment deleted"})
 
 
 async def _shown(request: Request, comparative_id: str) -> Response:
-    opened = deps(request).store
+    opened = state(request).store
     return answer(await opened.read(lambda c: store.read_comparative(c, opened.tenant_id, comparative_id)))
 
 

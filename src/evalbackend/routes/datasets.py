@@ -13,12 +13,12 @@ from evalbackend.errors import HttpError
 from evalbackend.http.state import (
     answer,
     body_object,
-    deps,
     path_id,
     query_document,
     query_ids,
     query_page,
     signer_of,
+    state,
 )
 from evalbackend.store import datasets as store
 from evalbackend.store.comparative import require_comparative
@@ -30,7 +30,7 @@ from evalbackend.wire.values import optional_count, optional_uuid, uuid_text
 
 async def _create(request: Request) -> Response:
     body = await body_object(request)
-    return await _shown(request, await deps(request).store.write(lambda c: store.create_dataset(c, body)))
+    return await _shown(request, await state(request).store.write(lambda c: store.create_dataset(c, body)))
 
 
 async def _list(request: Request) -> Response:
@@ -44,7 +44,7 @@ async def _list(request: Request) -> Response:
         query.add("name = ?", name)
     if (metadata := query_document(request, "metadata")) is not None:
         query.add("json_contains(metadata, ?)", metadata)
-    opened = deps(request).store
+    opened = state(request).store
     return answer(await opened.read(lambda c: store.list_datasets(c, opened.tenant_id, query)))
 
 
@@ -54,24 +54,24 @@ async def _read(request: Request) -> Response:
 
 async def _update(request: Request) -> Response:
     dataset_id, body = path_id(request), await body_object(request)
-    await deps(request).store.write(lambda c: store.update_dataset(c, dataset_id, body))
+    await state(request).store.write(lambda c: store.update_dataset(c, dataset_id, body))
     return await _shown(request, dataset_id)
 
 
 async def _delete(request: Request) -> Response:
     dataset_id = path_id(request)
-    await deps(request).store.write(lambda c: store.delete_dataset(c, dataset_id))
+    await state(request).store.write(lambda c: store.delete_dataset(c, dataset_id))
     return answer({"message": "Dataset deleted"})
 
 
 async def _shown(request: Request, dataset_id: str) -> Response:
-    opened = deps(request).store
+    opened = state(request).store
     return answer(await opened.read(lambda c: store.read_dataset(c, opened.tenant_id, dataset_id)))
 
 
 async def _results(request: Request) -> Response:
     """What get_experiment_results reads: examples with their runs."""
-    asked, parts = _asked(path_id(request), await body_object(request)), deps(request)
+    asked, parts = _asked(path_id(request), await body_object(request)), state(request)
     signer = signer_of(request)
 
     def read(connection: sqlite3.Connection) -> list[Any]:

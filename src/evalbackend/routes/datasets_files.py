@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from evalbackend.http.body import read_body
 from evalbackend.http.multipart import boundary_of
-from evalbackend.http.state import answer, deps, path_id
+from evalbackend.http.state import answer, path_id, state
 from evalbackend.store.datasets import create_dataset, read_dataset, require_dataset
 from evalbackend.store.examples_write import create_examples
 from evalbackend.wire.csv_form import decode_form, examples
@@ -20,7 +20,7 @@ from evalbackend.wire.finetune import chat
 
 async def _upload(request: Request) -> Response:
     form = decode_form(await read_body(request), boundary_of(request.headers.get("content-type", "")))
-    writes, opened = examples(form), deps(request).store
+    writes, opened = examples(form), state(request).store
 
     def write(connection: sqlite3.Connection) -> str:
         dataset_id = create_dataset(connection, form.dataset())
@@ -46,7 +46,7 @@ async def _openai(request: Request) -> Response:
             for inputs, outputs in rows
         ]
 
-    lines = await deps(request).store.read(read)
+    lines = await state(request).store.read(read)
     return Response(b"\n".join(lines), media_type="application/jsonl")
 
 

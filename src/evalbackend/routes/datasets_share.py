@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from evalbackend.http.state import answer, deps, path_id, query_ids, query_page, signer_of
+from evalbackend.http.state import answer, path_id, query_ids, query_page, signer_of, state
 from evalbackend.store import dataset_shares as store
 from evalbackend.store.datasets import read_dataset
 from evalbackend.store.examples_read import ExampleQuery, ExampleReader
@@ -18,29 +18,29 @@ from evalbackend.store.sessions import SessionQuery, list_sessions
 
 async def _share(request: Request) -> Response:
     dataset_id = path_id(request)
-    return answer(await deps(request).store.write(lambda c: store.share_dataset(c, dataset_id)))
+    return answer(await state(request).store.write(lambda c: store.share_dataset(c, dataset_id)))
 
 
 async def _read(request: Request) -> Response:
     dataset_id = path_id(request)
-    return answer(await deps(request).store.read(lambda c: store.read_share(c, dataset_id)))
+    return answer(await state(request).store.read(lambda c: store.read_share(c, dataset_id)))
 
 
 async def _unshare(request: Request) -> Response:
     dataset_id = path_id(request)
-    await deps(request).store.write(lambda c: store.unshare_dataset(c, dataset_id))
+    await state(request).store.write(lambda c: store.unshare_dataset(c, dataset_id))
     return answer({"message": "Dataset unshared"})
 
 
 async def _public_dataset(request: Request) -> Response:
-    token, opened = path_id(request, "token"), deps(request).store
+    token, opened = path_id(request, "token"), state(request).store
     return answer(
         await opened.read(lambda c: read_dataset(c, opened.tenant_id, store.shared_dataset(c, token)))
     )
 
 
 async def _public_examples(request: Request) -> Response:
-    token, parts, params = path_id(request, "token"), deps(request), request.query_params
+    token, parts, params = path_id(request, "token"), state(request), request.query_params
     ids, (limit, offset) = query_ids(request, "id"), query_page(request)
 
     def read(connection: sqlite3.Connection) -> list[dict[str, Any]]:
@@ -55,7 +55,7 @@ async def _public_examples(request: Request) -> Response:
 
 
 async def _public_sessions(request: Request) -> Response:
-    token, opened, params = path_id(request, "token"), deps(request).store, request.query_params
+    token, opened, params = path_id(request, "token"), state(request).store, request.query_params
     limit, offset = query_page(request)
     query = SessionQuery(limit=limit, offset=offset)
     query.any_of("id", query_ids(request, "id"))

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from evalbackend.errors import HttpError
-from evalbackend.http.state import answer, body_object, deps, path_id, query_page
+from evalbackend.http.state import answer, body_object, path_id, query_page, state
 from evalbackend.store import examples_splits, versions
 from evalbackend.store.datasets import require_dataset
 from evalbackend.wire.values import time_text, uuid_text
@@ -23,7 +23,7 @@ async def _list(request: Request) -> Response:
         require_dataset(connection, dataset_id)
         return versions.list_versions(connection, dataset_id, search, limit, offset)
 
-    return answer(await deps(request).store.read(read))
+    return answer(await state(request).store.read(read))
 
 
 async def _read(request: Request) -> Response:
@@ -32,7 +32,7 @@ async def _read(request: Request) -> Response:
     if (when is None) == (tag is None):
         raise HttpError(422, "exactly one of as_of and tag must be given")
     wanted = time_text(when, "as_of") if when not in (None, versions.LATEST) else when or tag or ""
-    return answer(await deps(request).store.read(lambda c: versions.read_version(c, dataset_id, wanted)))
+    return answer(await state(request).store.read(lambda c: versions.read_version(c, dataset_id, wanted)))
 
 
 async def _diff(request: Request) -> Response:
@@ -45,7 +45,7 @@ async def _diff(request: Request) -> Response:
         require_dataset(connection, dataset_id)
         return versions.diff(connection, dataset_id, before, after)
 
-    return answer(await deps(request).store.read(read))
+    return answer(await state(request).store.read(read))
 
 
 async def _tag(request: Request) -> Response:
@@ -53,7 +53,7 @@ async def _tag(request: Request) -> Response:
     tag, told = body.get("tag"), body.get("as_of")
     if not isinstance(tag, str):
         raise HttpError(422, "tag must be a string")
-    opened = deps(request).store
+    opened = state(request).store
     when = told
     if told == versions.LATEST:
         when = (await opened.read(lambda c: versions.read_version(c, dataset_id, versions.LATEST)))["as_of"]
@@ -63,7 +63,7 @@ async def _tag(request: Request) -> Response:
 
 async def _splits(request: Request) -> Response:
     dataset_id, when = path_id(request), request.query_params.get("as_of")
-    return answer(await deps(request).store.read(lambda c: examples_splits.list_splits(c, dataset_id, when)))
+    return answer(await state(request).store.read(lambda c: examples_splits.list_splits(c, dataset_id, when)))
 
 
 async def _split(request: Request) -> Response:
@@ -74,7 +74,7 @@ async def _split(request: Request) -> Response:
     if not isinstance(told, list) or not isinstance(remove, bool):
         raise HttpError(422, "examples must be a list of ids, and remove true or false")
     ids = [uuid_text(one, "examples") for one in told]
-    opened = deps(request).store
+    opened = state(request).store
     await opened.write(lambda c: examples_splits.change_split(c, dataset_id, name, ids, remove))
     return answer(await opened.read(lambda c: examples_splits.list_splits(c, dataset_id, None)))
 

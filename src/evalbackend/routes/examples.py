@@ -16,13 +16,13 @@ from evalbackend.http.state import (
     answer,
     body_json,
     body_object,
-    deps,
     path_id,
     query_document,
     query_flag,
     query_ids,
     query_page,
     signer_of,
+    state,
 )
 from evalbackend.store import examples_write as store
 from evalbackend.store.blobs import read_blob
@@ -35,20 +35,20 @@ from evalbackend.wire.values import uuid_text
 
 async def _upload(request: Request) -> Response:
     dataset_id, writes = await _decoded(request)
-    kept, opened = await _kept(request, dataset_id, writes), deps(request).store
+    kept, opened = await _kept(request, dataset_id, writes), state(request).store
     stamp = await opened.write(lambda c: store.create_examples(c, dataset_id, writes, kept))
     return _written(writes, stamp, 201)
 
 
 async def _change(request: Request) -> Response:
     dataset_id, writes = await _decoded(request)
-    kept, opened = await _kept(request, dataset_id, writes), deps(request).store
+    kept, opened = await _kept(request, dataset_id, writes), state(request).store
     stamp = await opened.write(lambda c: store.update_examples(c, dataset_id, writes, kept))
     return _written(writes, stamp, 200)
 
 
 async def _kept(request: Request, dataset_id: str, writes: list[ExampleWrite]) -> Checked:
-    return await checked(deps(request).store, ((dataset_id, write) for write in writes))
+    return await checked(state(request).store, ((dataset_id, write) for write in writes))
 
 
 async def _decoded(request: Request) -> tuple[str, list[ExampleWrite]]:
@@ -74,7 +74,7 @@ async def _create_bulk(request: Request) -> Response:
 
 async def _created(request: Request, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Write examples that come as JSON, all or none, and read them back."""
-    parts = deps(request)
+    parts = state(request)
     by_dataset: dict[str, list[ExampleWrite]] = {}
     for document in documents:
         by_dataset.setdefault(uuid_text(document.get("dataset_id"), "dataset_id"), []).append(
@@ -89,12 +89,12 @@ async def _created(request: Request, documents: list[dict[str, Any]]) -> list[di
 
 
 def _reader(request: Request, connection: sqlite3.Connection) -> ExampleReader:
-    parts = deps(request)
+    parts = state(request)
     return ExampleReader(connection, parts.store.tenant_id, signer_of(request), parts.bookmarks)
 
 
 async def _list(request: Request) -> Response:
-    params, parts = request.query_params, deps(request)
+    params, parts = request.query_params, state(request)
     query = ExampleQuery()
     query.limit, query.offset = query_page(request)
     query.among(query_ids(request, "dataset"), query_ids(request, "id"))
@@ -108,12 +108,12 @@ async def _list(request: Request) -> Response:
 
 
 async def _read(request: Request) -> Response:
-    parts, example_id, when = deps(request), path_id(request), request.query_params.get("as_of")
+    parts, example_id, when = state(request), path_id(request), request.query_params.get("as_of")
     return answer(await parts.store.read(lambda c: _reader(request, c).one(example_id, when)))
 
 
 async def _attachment(request: Request) -> Response:
-    params, parts, sha = request.query_params, deps(request), request.path_params["sha"]
+    params, parts, sha = request.query_params, state(request), request.path_params["sha"]
     mime = params.get("mime", "")
     parts.signer.check(sha, mime, params.get("expires", ""), params.get("signature", ""))
     data = await parts.store.read(lambda c: read_blob(c, sha))

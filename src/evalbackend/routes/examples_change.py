@@ -12,7 +12,7 @@ from starlette.routing import Route
 from evalbackend.errors import HttpError
 from evalbackend.http.body import read_body
 from evalbackend.http.multipart import boundary_of
-from evalbackend.http.state import answer, body_json, body_object, deps, path_id, query_ids
+from evalbackend.http.state import answer, body_json, body_object, path_id, query_ids, state
 from evalbackend.store import examples_delete
 from evalbackend.store.checking import checked
 from evalbackend.store.examples_write import dataset_of, update_examples, upsert_examples
@@ -44,7 +44,7 @@ async def _updated(request: Request, documents: list[dict[str, Any]]) -> dict[st
         for document in documents
     ]
 
-    kept = await checked(deps(request).store, told)
+    kept = await checked(state(request).store, told)
 
     def write(connection: sqlite3.Connection) -> str | None:
         grouped: dict[str, list[ExampleWrite]] = {}
@@ -54,7 +54,7 @@ async def _updated(request: Request, documents: list[dict[str, Any]]) -> dict[st
             (update_examples(connection, key, some, kept) for key, some in grouped.items()), default=None
         )
 
-    stamp = await deps(request).store.write(write)
+    stamp = await state(request).store.write(write)
     ids = [one.id for _, one in told]
     return {"count": len(ids), "example_ids": ids, "as_of": stamp}
 
@@ -67,8 +67,8 @@ async def _upsert(request: Request) -> Response:
         if one.dataset_id is None:
             raise HttpError(422, f"example {one.id} has no dataset_id")
         grouped.setdefault(one.dataset_id, []).append(one)
-    kept = await checked(deps(request).store, ((one.dataset_id, one) for one in writes))
-    stamp = await deps(request).store.write(
+    kept = await checked(state(request).store, ((one.dataset_id, one) for one in writes))
+    stamp = await state(request).store.write(
         lambda c: max((upsert_examples(c, key, some, kept) for key, some in grouped.items()), default=None)
     )
     ids = [one.id for one in writes]
@@ -77,7 +77,7 @@ async def _upsert(request: Request) -> Response:
 
 async def _delete(request: Request) -> Response:
     example_id = path_id(request)
-    await deps(request).store.write(lambda c: examples_delete.end_examples(c, [example_id]))
+    await state(request).store.write(lambda c: examples_delete.end_examples(c, [example_id]))
     return answer({"message": "Example deleted"})
 
 
@@ -89,7 +89,7 @@ async def _delete_from(request: Request) -> Response:
             raise HttpError(404, f"example {example_id} is not in dataset {dataset_id}")
         examples_delete.end_examples(connection, [example_id])
 
-    await deps(request).store.write(write)
+    await state(request).store.write(write)
     return Response(status_code=204)
 
 
@@ -97,7 +97,7 @@ async def _delete_some(request: Request) -> Response:
     ids = query_ids(request, "example_ids")
     if not ids:
         raise HttpError(422, "example_ids must be given")
-    await deps(request).store.write(lambda c: examples_delete.end_examples(c, ids))
+    await state(request).store.write(lambda c: examples_delete.end_examples(c, ids))
     return answer({"message": f"{len(ids)} examples deleted"})
 
 
@@ -108,7 +108,7 @@ async def _delete_hard(request: Request) -> Response:
         raise HttpError(422, "example_ids must be a list of ids, and hard_delete true or false")
     ids = [uuid_text(one, "example_ids") for one in told]
     delete = examples_delete.erase_examples if hard else examples_delete.end_examples
-    await deps(request).store.write(lambda c: delete(c, ids))
+    await state(request).store.write(lambda c: delete(c, ids))
     return answer({"count": len(ids), "example_ids": ids})
 
 

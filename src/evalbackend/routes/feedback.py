@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from evalbackend.errors import HttpError
-from evalbackend.http.state import answer, body_object, deps, path_id, query_ids, query_page
+from evalbackend.http.state import answer, body_object, path_id, query_ids, query_page, state
 from evalbackend.store import feedback as store
 from evalbackend.wire.feedback import feedback_row
 from evalbackend.wire.ingest import Batch
@@ -17,7 +17,7 @@ _CHANGEABLE = ("score", "value", "comment", "correction")
 
 
 async def _create(request: Request) -> Response:
-    row, parts = feedback_row(await body_object(request)), deps(request)
+    row, parts = feedback_row(await body_object(request)), state(request)
     batch = Batch(feedback=[row])
     parts.faults.drop_forgotten(request.method, request.scope["path"], batch)
     await parts.store.write(lambda connection: store.upsert_feedback(connection, batch.feedback))
@@ -31,7 +31,7 @@ async def _list(request: Request) -> Response:
     level = request.query_params.get("level")
     if level not in (None, "run", "session"):
         raise HttpError(422, f"level is run or session, not {level!r}")
-    page = await deps(request).store.read(
+    page = await state(request).store.read(
         lambda connection: store.list_feedback(
             connection,
             runs=runs,
@@ -48,20 +48,20 @@ async def _list(request: Request) -> Response:
 
 async def _read(request: Request) -> Response:
     feedback_id = path_id(request)
-    body = await deps(request).store.read(lambda connection: store.read_feedback(connection, feedback_id))
+    body = await state(request).store.read(lambda connection: store.read_feedback(connection, feedback_id))
     return answer(orjson.Fragment(body))
 
 
 async def _update(request: Request) -> Response:
     feedback_id, told = path_id(request), await body_object(request)
     change = {name: told[name] for name in _CHANGEABLE if told.get(name) is not None}
-    body = await deps(request).store.write(lambda c: store.update_feedback(c, feedback_id, change))
+    body = await state(request).store.write(lambda c: store.update_feedback(c, feedback_id, change))
     return answer(orjson.Fragment(body))
 
 
 async def _delete(request: Request) -> Response:
     feedback_id = path_id(request)
-    await deps(request).store.write(lambda connection: store.delete_feedback(connection, feedback_id))
+    await state(request).store.write(lambda connection: store.delete_feedback(connection, feedback_id))
     return answer({"message": "Feedback deleted"})
 
 

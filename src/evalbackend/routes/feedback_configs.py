@@ -6,22 +6,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from evalbackend.http.state import answer, body_object, deps, query_page
+from evalbackend.http.state import answer, body_object, query_page, state
 from evalbackend.store import feedback_configs as store
 
 
 async def _create(request: Request) -> Response:
     body = await body_object(request)
-    return await _shown(request, await deps(request).store.write(lambda c: store.create_config(c, body)))
+    return await _shown(request, await state(request).store.write(lambda c: store.create_config(c, body)))
 
 
 async def _update(request: Request) -> Response:
-    body, opened = await body_object(request), deps(request).store
+    body, opened = await body_object(request), state(request).store
     return await _shown(request, await opened.write(lambda c: store.update_config(c, opened.tenant_id, body)))
 
 
 async def _list(request: Request) -> Response:
-    opened, params = deps(request).store, request.query_params
+    opened, params = state(request).store, request.query_params
     limit, offset = query_page(request)
     keys, part = params.getlist("key"), params.get("name_contains")
     return answer(
@@ -30,7 +30,7 @@ async def _list(request: Request) -> Response:
 
 
 async def _delete(request: Request) -> Response:
-    opened, config_id = deps(request).store, request.query_params.get("id")
+    opened, config_id = state(request).store, request.query_params.get("id")
     if config_id is not None:
         key = await opened.read(lambda c: store.key_of(c, opened.tenant_id, config_id))
     else:
@@ -40,7 +40,7 @@ async def _delete(request: Request) -> Response:
 
 
 async def _shown(request: Request, key: str) -> Response:
-    opened = deps(request).store
+    opened = state(request).store
     return answer(await opened.read(lambda c: store.read_config(c, opened.tenant_id, key)))
 
 

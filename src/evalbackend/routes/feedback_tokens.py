@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from evalbackend.errors import HttpError
-from evalbackend.http.state import answer, base_of, body_json, body_object, deps, path_id, query_page
+from evalbackend.http.state import answer, base_of, body_json, body_object, path_id, query_page, state
 from evalbackend.store import feedback_tokens as store
 from evalbackend.store.feedback import upsert_feedback
 from evalbackend.store.feedback_configs import config_key, create_config
@@ -36,7 +36,7 @@ async def _create(request: Request) -> Response:
                 create_config(connection, one)
         return store.create_tokens(connection, wanted)
 
-    made = [_addressed(request, token) for token in await deps(request).store.write(work)]
+    made = [_addressed(request, token) for token in await state(request).store.write(work)]
     return answer(made if several else made[0])
 
 
@@ -67,7 +67,7 @@ def _expiry(document: dict[str, Any]) -> str:
 async def _list(request: Request) -> Response:
     run_id = uuid_text(request.query_params.get("run_id"), "run_id")
     limit, offset = query_page(request)
-    page = await deps(request).store.read(lambda c: store.list_tokens(c, run_id, limit, offset))
+    page = await state(request).store.read(lambda c: store.list_tokens(c, run_id, limit, offset))
     return answer([_addressed(request, token) for token in page])
 
 
@@ -88,7 +88,7 @@ async def _use(request: Request) -> Response:
         upsert_feedback(connection, [row])
         return row.body
 
-    return answer(orjson.Fragment(await deps(request).store.write(work)))
+    return answer(orjson.Fragment(await state(request).store.write(work)))
 
 
 def _given(told: dict[str, Any]) -> dict[str, Any]:

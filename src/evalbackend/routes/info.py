@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from evalbackend.http.state import answer, deps
+from evalbackend.http.state import answer, state
 
 # All six keys of batch_ingest_config are needed: with some of them, the SDK's sending thread dies and
 # no run is ever sent. The version decides that feedback rides with the runs, and that nothing warns.
@@ -25,7 +25,7 @@ INFO = {
 
 
 async def _info(request: Request) -> Response:
-    return answer({**INFO, "instance_flags": deps(request).flags})
+    return answer({**INFO, "instance_flags": state(request).flags})
 
 
 routes = [Route("/info", _info, methods=["GET"])]

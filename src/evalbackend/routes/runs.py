@@ -13,7 +13,7 @@ from starlette.routing import Route
 from evalbackend.errors import HttpError
 from evalbackend.http.body import aside, read_body
 from evalbackend.http.multipart import boundary_of
-from evalbackend.http.state import Deps, answer, body_object, deps, path_id, signer_of
+from evalbackend.http.state import AppState, answer, body_object, path_id, signer_of, state
 from evalbackend.store.delete import delete_traces
 from evalbackend.store.runs_late import hold_back, not_received, show
 from evalbackend.store.runs_limit import MOST
@@ -31,7 +31,7 @@ _INLINE = 256 * 2**10  # larger bodies are decoded off the event loop
 async def _multipart(request: Request) -> Response:
     boundary = boundary_of(request.headers.get("content-type", ""))
     body = await read_body(request)
-    rule = deps(request).faults.strike_body(request.method, request.scope["path"], body)
+    rule = state(request).faults.strike_body(request.method, request.scope["path"], body)
     if rule is not None:
         raise HttpError(rule.status, "a fault of the plan")
     if len(body) > _INLINE:
@@ -64,7 +64,7 @@ async def _update(request: Request) -> Response:
 
 
 async def _take(request: Request, batch: Batch, **told: str) -> Response:
-    parts = deps(request)
+    parts = state(request)
     whole = parts.faults.conflict_mode == "batch"
     parts.faults.refuse_outside_window(batch)
     parts.faults.drop_forgotten(request.method, request.scope["path"], batch)
@@ -97,13 +97,13 @@ def _require_all(written: Written) -> None:
         raise HttpError(409, "payload already received")
 
 
-async def _show_later(parts: Deps, runs: list[str], seconds: float) -> None:
+async def _show_later(parts: AppState, runs: list[str], seconds: float) -> None:
     await asyncio.sleep(seconds)
     await parts.store.write(lambda connection: show(connection, runs))
 
 
 async def _query(request: Request) -> Response:
-    parts = deps(request)
+    parts = state(request)
     require_older_reads(parts.flags)
     query = read_query(await body_object(request))
     return answer(
@@ -112,12 +112,12 @@ async def _query(request: Request) -> Response:
 
 
 async def _stats(request: Request) -> Response:
-    parts, query = deps(request), read_query(await body_object(request))
+    parts, query = state(request), read_query(await body_object(request))
     return answer(await parts.store.read(lambda connection: runs_stats(connection, query)))
 
 
 async def _read(request: Request) -> Response:
-    parts, run_id = deps(request), path_id(request)
+    parts, run_id = state(request), path_id(request)
     require_older_reads(parts.flags)
     return answer(
         await parts.store.read(lambda c: RunReader(c, parts.store.tenant_id, signer_of(request)).one(run_id))
@@ -131,7 +131,7 @@ async def _delete(request: Request) -> Response:
     if not isinstance(traces, list) or not 0 < len(traces) <= 1000:
         raise HttpError(422, "trace_ids must be a list of 1 to 1000 ids")
     ids = [uuid_text(trace, "trace_ids") for trace in traces]
-    await deps(request).store.write(lambda connection: delete_traces(connection, session_id, ids))
+    await state(request).store.write(lambda connection: delete_traces(connection, session_id, ids))
     return answer({"message": "Runs deleted"}, 202)
 
 

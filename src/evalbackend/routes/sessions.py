@@ -9,12 +9,12 @@ from starlette.routing import Route
 from evalbackend.http.state import (
     answer,
     body_object,
-    deps,
     path_id,
     query_document,
     query_flag,
     query_ids,
     query_page,
+    state,
 )
 from evalbackend.store import sessions as store
 from evalbackend.store.sessions import SessionQuery
@@ -24,7 +24,7 @@ from evalbackend.wire.values import time_text
 async def _create(request: Request) -> Response:
     body = await body_object(request)
     upsert = bool(query_flag(request, "upsert"))
-    session_id = await deps(request).store.write(lambda c: store.create_session(c, body, upsert))
+    session_id = await state(request).store.write(lambda c: store.create_session(c, body, upsert))
     return await _shown(request, session_id, stats=False)
 
 
@@ -39,7 +39,7 @@ async def _list(request: Request) -> Response:
     if (version := params.get("dataset_version")) is not None:
         query.add("json_extract(extra, '$.metadata.dataset_version') = ?", version)
     stats = bool(query_flag(request, "include_stats"))
-    opened = deps(request).store
+    opened = state(request).store
     return answer(await opened.read(lambda c: store.list_sessions(c, opened.tenant_id, query, stats)))
 
 
@@ -60,18 +60,18 @@ async def _read(request: Request) -> Response:
 
 async def _update(request: Request) -> Response:
     session_id, body = path_id(request), await body_object(request)
-    await deps(request).store.write(lambda c: store.update_session(c, session_id, body))
+    await state(request).store.write(lambda c: store.update_session(c, session_id, body))
     return await _shown(request, session_id, stats=False)
 
 
 async def _delete(request: Request) -> Response:
     session_id = path_id(request)
-    await deps(request).store.write(lambda c: store.delete_session(c, session_id))
+    await state(request).store.write(lambda c: store.delete_session(c, session_id))
     return answer({"message": "Session deleted"})
 
 
 async def _shown(request: Request, session_id: str, stats: bool) -> Response:
-    opened = deps(request).store
+    opened = state(request).store
     return answer(await opened.read(lambda c: store.read_session(c, opened.tenant_id, session_id, stats)))
 
 

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from evalbackend.errors import HttpError
-from evalbackend.http.state import NOWHERE, answer, body_object, deps, path_id, query_ids, signer_of
+from evalbackend.http.state import NOWHERE, answer, body_object, path_id, query_ids, signer_of, state
 from evalbackend.routes.v2_runs import query_selects, read, shape_from
 from evalbackend.store import run_shares as store
 from evalbackend.store.functions import marks
@@ -28,18 +28,18 @@ T = TypeVar("T")
 async def _share(request: Request) -> Response:
     run_id, body = path_id(request), await body_object(request)
     token = optional_uuid(body.get("share_token"), "share_token")
-    return answer(await deps(request).store.write(lambda c: store.share_run(c, run_id, token)))
+    return answer(await state(request).store.write(lambda c: store.share_run(c, run_id, token)))
 
 
 async def _shared(request: Request) -> Response:
     run_id = path_id(request)
-    token = await deps(request).store.read(lambda c: store.shared_under(c, run_id))
+    token = await state(request).store.read(lambda c: store.shared_under(c, run_id))
     return answer(None if token is None else {"run_id": run_id, "share_token": token})
 
 
 async def _unshare(request: Request) -> Response:
     run_id = path_id(request)
-    await deps(request).store.write(lambda c: store.unshare_run(c, run_id))
+    await state(request).store.write(lambda c: store.unshare_run(c, run_id))
     return answer({"message": "Run unshared"})
 
 
@@ -50,12 +50,12 @@ async def _share_trace(request: Request) -> Response:
         uuid_text(body.get("trace_id"), "trace_id"),
         uuid_text(body.get("session_id"), "session_id"),
     )
-    return answer(await deps(request).store.write(lambda c: store.share_trace(c, trace, session)))
+    return answer(await state(request).store.write(lambda c: store.share_trace(c, trace, session)))
 
 
 async def _unshare_trace(request: Request) -> Response:
     trace_id = path_id(request)
-    await deps(request).store.write(lambda c: store.unshare_run(c, trace_id))
+    await state(request).store.write(lambda c: store.unshare_run(c, trace_id))
     return Response(status_code=204)
 
 
@@ -73,12 +73,12 @@ async def _public_run(request: Request) -> Response:
 async def _public_page(request: Request) -> Response:
     """The address that the SDK makes of a share token: to the run's page, by way of the sign-in."""
     token = path_id(request, "token")
-    root, _ = await deps(request).store.read(lambda c: store.shared_run(c, token))
+    root, _ = await state(request).store.read(lambda c: store.shared_run(c, token))
     return RedirectResponse(f"/login?next=/ui/runs/{root}", 303)
 
 
 async def _read(request: Request, work: Callable[[RunReader], T]) -> T:
-    opened, signer = deps(request).store, signer_of(request)
+    opened, signer = state(request).store, signer_of(request)
     return await opened.read(lambda c: work(RunReader(c, opened.tenant_id, signer)))
 
 

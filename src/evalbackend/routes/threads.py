@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from evalbackend.errors import HttpError
 from evalbackend.filtering.runs import THREAD_ID
-from evalbackend.http.state import answer, deps
+from evalbackend.http.state import answer, state
 from evalbackend.store.threads import Roots, roots_of
 from evalbackend.wire.flags import require_older_reads
 from evalbackend.wire.v2_query import project_of
@@ -25,7 +25,7 @@ async def _preview(request: Request) -> Response:
 
     So langsmith-fetch reads it (fetchers.py, fetch_thread). Of the other previews nobody has told the form.
     """
-    parts = deps(request)
+    parts = state(request)
     require_older_reads(parts.flags)
     asked = request.query_params.getlist("select") or [_SHOWN]
     if asked != [_SHOWN]:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from evalbackend.errors import HttpError
-from evalbackend.http.state import answer, answer_page, base_of, body_object, deps, path_id, signer_of
+from evalbackend.http.state import answer, answer_page, base_of, body_object, path_id, signer_of, state
 from evalbackend.store import v2_read as store
 from evalbackend.store.comparative import require_comparative
 from evalbackend.store.examples_read import ExampleReader
@@ -45,7 +45,7 @@ def query_selects(request: Request) -> list[str]:
 
 async def read(request: Request, work: Callable[[RunReader], T], subtrees: bool = False) -> T:
     """Run `work` with a reader of runs, which shows usage with that of descendants if `subtrees`."""
-    opened, signer = deps(request).store, signer_of(request)
+    opened, signer = state(request).store, signer_of(request)
     return await opened.read(
         lambda c: work(
             RunReader(c, opened.tenant_id, signer, subtrees=subtrees, first_tokens=subtrees, naive=False)
@@ -71,7 +71,7 @@ async def _one(request: Request) -> Response:
 async def _url(request: Request) -> Response:
     run_id, told = path_id(request), dict(request.query_params)
     project, trace = project_of(told), project_of(told, "trace_id")
-    place = f"{base_of(request)}/o/{deps(request).store.tenant_id}/projects/p/{project}/r/{run_id}"
+    place = f"{base_of(request)}/o/{state(request).store.tenant_id}/projects/p/{project}/r/{run_id}"
     return answer({"url": f"{place}?trace_id={trace}"})
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from evalbackend.http.state import deps
+from evalbackend.http.state import state
 from evalbackend.store.scope import read_scope
 from evalbackend.store.standing import Standing
 from evalbackend.web import listing, trace
@@ -27,7 +27,7 @@ async def datasets(request: Request) -> Response:
     def read(connection: sqlite3.Connection) -> tuple[list[dict[str, Any]], int, list[dict[str, Any]]]:
         return *listing.datasets(connection, search, number), listing.projects(connection)
 
-    found, total, projects = await deps(request).store.read(read)
+    found, total, projects = await state(request).store.read(read)
     pages = Pages(number, listing.PAGE, total)
     return page(request, "datasets.html", datasets=found, projects=projects, pages=pages, search=search)
 
@@ -35,7 +35,7 @@ async def datasets(request: Request) -> Response:
 async def dataset(request: Request) -> Response:
     """A dataset: its experiments, then its examples."""
     dataset_id, search, number = wanted(request), words(request, "q"), page_number(request)
-    among, store, standings = page_number(request, "e"), deps(request).store, site(request).standings
+    among, store, standings = page_number(request, "e"), state(request).store, site(request).standings
     commits = store.commits
 
     def read(connection: sqlite3.Connection) -> dict[str, Any]:
@@ -58,7 +58,7 @@ async def dataset(request: Request) -> Response:
 
 async def example(request: Request) -> Response:
     """An example with its linked runs; `experiment` narrows them, and shows the version it saw."""
-    example_id, parts = wanted(request), deps(request)
+    example_id, parts = wanted(request), state(request)
     session = optional_uuid(request.query_params.get("experiment") or None, "experiment")
 
     def read(connection: sqlite3.Connection) -> dict[str, Any]:
@@ -85,7 +85,7 @@ async def project(request: Request) -> Response:
         found, total = listing.roots(connection, session, number)
         return {"scope": scope, "runs": found, "pages": Pages(number, listing.PAGE, total)}
 
-    found = await deps(request).store.read(read)
+    found = await state(request).store.read(read)
     if found["scope"].dataset_id is not None:
         return RedirectResponse(f"/ui/experiments/{session}", 303, HEADERS)
     return page(request, "project.html", **found)

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from evalbackend.http.state import deps
+from evalbackend.http.state import state
 from evalbackend.store.scope import Scope
 from evalbackend.web import compare as comparing
 from evalbackend.web import judges, listing, overview, scores, table
@@ -28,7 +28,7 @@ async def experiment(request: Request) -> Response:
     scope = await site(request).digested(lambda digests: digests.scope(session))
     if scope.dataset_id is None:
         return RedirectResponse(f"/ui/projects/{session}", 303, HEADERS)
-    store = deps(request).store
+    store = state(request).store
     found = await store.read(lambda c: table.search(c, scope, view.search)) if view.search else None
     shown = await site(request).digested(lambda digests: _summed(digests, session, view, found))
 
@@ -100,7 +100,7 @@ async def holes(request: Request) -> Response:
         return {"scope": scope, "overview": told, "group": group, "pages": Pages(number, _HOLES, group.count)}
 
     shown = await site(request).digested(summed)
-    asks = await deps(request).store.read(lambda connection: _asks(connection, [shown["group"]]))
+    asks = await state(request).store.read(lambda connection: _asks(connection, [shown["group"]]))
     return page(request, "holes.html", **shown, asks=asks)
 
 
@@ -132,7 +132,7 @@ async def compare(request: Request) -> Response:
         wanted_id = shown["b"].dataset_id
         return listing.name_of(connection, wanted_id) if wanted_id else ""
 
-    name = await deps(request).store.read(read)
+    name = await state(request).store.read(read)
     return page(request, "compare.html", **shown, dataset=name, show=show, shows=comparing.SHOWS)
 
 

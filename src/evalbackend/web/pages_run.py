@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from evalbackend.errors import HttpError
-from evalbackend.http.state import deps
+from evalbackend.http.state import state
 from evalbackend.store.scope import Scope, read_scope
 from evalbackend.web import text, trace
 from evalbackend.web.paging import wanted
@@ -21,7 +21,7 @@ _PARTS = ("inputs", "outputs", "error", "extra", "events", "serialized")
 
 async def run(request: Request) -> Response:
     """A trace as tree and timeline, and the run that is looked at."""
-    run_id, parts = wanted(request), deps(request)
+    run_id, parts = wanted(request), state(request)
 
     def read(connection: sqlite3.Connection) -> dict[str, Any]:
         shown = trace.read_run(connection, run_id)
@@ -61,7 +61,7 @@ async def part(request: Request) -> Response:
         whole = text.plain(raw) if isinstance(raw, str) else text.whole(raw)
         return trace.read_run(connection, run_id), whole
 
-    shown, body = await deps(request).store.read(read)
+    shown, body = await state(request).store.read(read)
     return page(request, "part.html", run=shown, part=name, body=body)
 
 

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import Response
 
-from evalbackend.http.state import deps
+from evalbackend.http.state import state
 from evalbackend.web import text
 from evalbackend.web.advice import Advice
 
@@ -55,7 +55,7 @@ _TEMPLATES = _environment()
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
     """Return a page."""
-    advice = Advice(deps(request).store.path)
+    advice = Advice(state(request).store.path)
     body = _TEMPLATES.get_template(template).render(path=request.url.path, advice=advice, **values)
     return Response(body, status, HEADERS, media_type="text/html")
 
