@@ -48,7 +48,7 @@ from evalrunner.supervisor.shell.loop import Supervisor
 from evalrunner.supervisor.shell.loose import LooseBook
 from evalrunner.supervisor.shell.pool import WorkerPool
 from evalrunner.supervisor.shell.progress import Observer
-from evalrunner.supervisor.shell.reclaim import Shelf
+from evalrunner.supervisor.shell.reclaim import Reclaimer
 from evalrunner.supervisor.shell.relay import Relay
 from evalrunner.supervisor.shell.signals import counted_signals, interrupting_signals
 from evalrunner.supervisor.shell.snapshots import ProgressCounter
@@ -251,7 +251,7 @@ class _Session:
             confirmer=self._confirmer(),
             watch=self._watch,
             error_runs=self._error_runs(folder.spool / f"graves-{session:04d}.spool", events.put),
-            loose=LooseBook(ledger, session), shelf=Shelf(folder.spool, keep=config.worker.live),
+            loose=LooseBook(ledger, session), reclaimer=Reclaimer(folder.spool, keep=config.worker.live),
             observer=observer, clock=clock, info=info, events=events,
             notes=self._notes,
         )  # fmt: skip

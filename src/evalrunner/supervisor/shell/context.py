@@ -17,7 +17,7 @@ from evalrunner.supervisor.shell.error_runs import ErrorRuns
 from evalrunner.supervisor.shell.loose import LooseBook
 from evalrunner.supervisor.shell.pool import WorkerPool
 from evalrunner.supervisor.shell.progress import Observer
-from evalrunner.supervisor.shell.reclaim import Shelf
+from evalrunner.supervisor.shell.reclaim import Reclaimer
 from evalrunner.supervisor.shell.relay import Relay
 from evalrunner.supervisor.shell.watch import Watch
 
@@ -49,7 +49,7 @@ class RunContext:
     watch: Watch
     error_runs: ErrorRuns
     loose: LooseBook
-    shelf: Shelf
+    reclaimer: Reclaimer
     observer: Observer
     clock: Clock
     info: dict[str, Any]

@@ -86,13 +86,13 @@ class Executor:
 
     def _let_go(self, writes: Iterable[ev.Write]) -> None:
         """Remove the segments that these writes, committed now, make superfluous."""
-        shelf = self._p.shelf
+        reclaimer = self._p.reclaimer
         for write in writes:
             if write.made is not None and write.worker is not None:
-                shelf.need(write.worker, write.made.segment, write.item)
+                reclaimer.need(write.worker, write.made.segment, write.item)
             elif write.state is ItemState.VISIBLE:
-                shelf.release(write.item)
-        shelf.let_go()
+                reclaimer.release(write.item)
+        reclaimer.let_go()
 
     def _wanted(self, item: int) -> Wanted:
         runs, feedback = self._p.ledger.ids_of(item)

@@ -140,9 +140,9 @@ class Supervisor:
             self._p.pool.handles[number].hear(message)
             self._p.loose.note(stem_of(self._p.pool.handles[number].spool), message.loose)
             for made in message.produced:
-                self._p.shelf.heard_of(number, made.segment, made.seq)
+                self._p.reclaimer.heard_of(number, made.segment, made.seq)
             for one in message.loose:
-                self._p.shelf.heard_of(number, one.segment, one.seq, loose=True)
+                self._p.reclaimer.heard_of(number, one.segment, one.seq, loose=True)
             self._p.notes[f"worker {number}"] = message.note
             self._take(ev.Reported(number, message))
         elif isinstance(message, Ready):

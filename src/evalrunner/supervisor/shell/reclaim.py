@@ -53,7 +53,7 @@ class _Spool:
         return not (one.kept or one.gone or one.needed_for)
 
 
-class Shelf:
+class Reclaimer:
     """The segments of all workers of a run.
 
     Args:
