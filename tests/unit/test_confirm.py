@@ -16,7 +16,7 @@ from langsmith.utils import LangSmithAPIError, LangSmithConnectionError
 from evalrunner.clock import SYSTEM
 from evalrunner.supervisor.core.events import Event, Seen
 from evalrunner.supervisor.shell.confirm import PASS, Confirmer, Wanted
-from evalrunner.supervisor.shell.confirm_queue import FIRST, FIRST_WAIT, LONGEST_WAIT, Line
+from evalrunner.supervisor.shell.confirm_queue import FIRST, FIRST_WAIT, LONGEST_WAIT, ConfirmQueue
 from evalrunner.supervisor.shell.look import look
 from evalrunner.verify.readback import ReadBack, Score
 
@@ -219,7 +219,7 @@ def test_a_look_asks_for_scores_of_children_only_where_some_are_missing() -> Non
 
 
 def test_what_did_not_come_back_waits_longer_each_time_and_goes_first_for_a_while() -> None:
-    line = Line()
+    line = ConfirmQueue()
     line.add([1, 2])
     now = 0.0
     for wait in (FIRST_WAIT, 2 * FIRST_WAIT, 4 * FIRST_WAIT, 8 * FIRST_WAIT, LONGEST_WAIT, LONGEST_WAIT):
@@ -227,7 +227,7 @@ def test_what_did_not_come_back_waits_longer_each_time_and_goes_first_for_a_whil
         line.again([1, 2], now)
         assert line.ready(now + wait - 0.01) == 0
         now += wait
-    young, new = Line(), 0.0
+    young, new = ConfirmQueue(), 0.0
     for tries in range(1, 5):
         young.add([1])
         young.take(1, lambda _: True, new)
@@ -238,7 +238,7 @@ def test_what_did_not_come_back_waits_longer_each_time_and_goes_first_for_a_whil
 
 
 def test_one_that_is_asked_for_alone_is_taken_alone() -> None:
-    line = Line()
+    line = ConfirmQueue()
     line.add([1, 2, 3])
     line.take(3, lambda _: True, 0.0)
     line.again([1, 2, 3], 0.0, alone=[2])
@@ -248,7 +248,7 @@ def test_one_that_is_asked_for_alone_is_taken_alone() -> None:
 @settings(max_examples=60)
 @given(st.data())
 def test_nobody_is_lost_and_nobody_stands_twice(data: Any) -> None:
-    line, now, expected = Line(), 0.0, set[int]()
+    line, now, expected = ConfirmQueue(), 0.0, set[int]()
     for number in range(data.draw(st.integers(1, 30))):
         what = data.draw(st.sampled_from(("add", "take", "drop", "wait")))
         if what == "add":

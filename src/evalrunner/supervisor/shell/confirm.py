@@ -12,7 +12,7 @@ from collections.abc import Callable
 from evalrunner.clock import Clock
 from evalrunner.service.client import words
 from evalrunner.supervisor.core.events import Event, Missed, Seen
-from evalrunner.supervisor.shell.confirm_queue import Line
+from evalrunner.supervisor.shell.confirm_queue import ConfirmQueue
 from evalrunner.supervisor.shell.look import Found, Wanted, look
 from evalrunner.verify.readback import IDS, ReadBack, Score
 
@@ -49,7 +49,7 @@ class Confirmer:
         self._clock = clock
         self._unseen = unseen
         self._wanted: dict[int, Wanted] = {}
-        self._line = Line()
+        self._queue = ConfirmQueue()
         self._holes: dict[int, str] = {}
         self._trouble = ""
         self._scores: dict[int, tuple[Score, ...]] = {}
@@ -65,7 +65,7 @@ class Confirmer:
         """Ask for these too."""
         with self._wake:
             self._wanted.update(items)
-            self._line.add(items)
+            self._queue.add(items)
             self._wake.notify()
 
     def forget(self, item: int) -> None:
@@ -118,11 +118,11 @@ class Confirmer:
             self._wake.wait_for(self._enough, timeout=PAUSE)
             if self._stopping:
                 return None
-            taken = self._line.take(PASS, self._wanted.__contains__, self._clock.monotonic())
+            taken = self._queue.take(PASS, self._wanted.__contains__, self._clock.monotonic())
             return {item: self._wanted[item] for item in taken}
 
     def _enough(self) -> bool:
-        ready = self._line.ready(self._clock.monotonic())
+        ready = self._queue.ready(self._clock.monotonic())
         return self._stopping or ready >= PASS or (self._hurry and ready > 0)
 
     def _pass(self, batch: dict[int, Wanted]) -> None:
@@ -162,12 +162,12 @@ class Confirmer:
                     self._scores[item] = self._one_of_equals(found.seen[item])
             left = [item for item in meant if item in found.holes]
             self._holes.update((item, found.holes[item]) for item in left)
-            self._line.again(left, self._clock.monotonic(), alone=found.unreadable.intersection(left))
+            self._queue.again(left, self._clock.monotonic(), alone=found.unreadable.intersection(left))
 
     def _remove(self, item: int) -> None:
         self._wanted.pop(item, None)
         self._holes.pop(item, None)
-        self._line.drop(item)
+        self._queue.drop(item)
 
     def _one_of_equals(self, scores: tuple[Score, ...]) -> tuple[Score, ...]:
         """Return equal scores as one object: most of a hundred thousand are a few numbers under a few keys."""

@@ -17,7 +17,7 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 5.0
 FIRST = 2
 
 
-class Line:
+class ConfirmQueue:
     """Items that wait to be asked for, each once."""
 
     def __init__(self) -> None:
