@@ -19,8 +19,8 @@ test: lint browser ## the gates, then every test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-again: setup browser ## the tests 20 times beside a busy neighbour, and in 20 orders (hours)
-	@$(BIN)/python scripts/again.py --times 20 tests/browser tests/process tests/e2e
-	@$(BIN)/python scripts/again.py --seeds 1-20 tests/unit tests/contract
+	@$(BIN)/python scripts/again.py --times 20 tests/browser tests/process tests/e2e tests/smoke
+	@$(BIN)/python scripts/again.py --seeds 1-20 tests/unit tests/contract tests/evalbackend/unit tests/evalbackend/contract
 
 test-sdk: setup ## what depends on the SDK, with another version of it: make test-sdk SDK=0.14.17
 	@sh scripts/test_sdk.sh

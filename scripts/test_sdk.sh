@@ -18,4 +18,4 @@ if ! [ "$("$venv/bin/python" -c 'import langsmith; print(langsmith.__version__)'
         --constraint "$venv/constraints.txt" "langsmith==$SDK" --editable '.[dev]'
 fi
 # shellcheck disable=SC2086 # several paths
-exec "$venv/bin/python" -m pytest -n 2 --dist loadfile ${TESTS:-tests/contract tests/acceptance tests/e2e}
+exec "$venv/bin/python" -m pytest -n 2 --dist loadfile ${TESTS:-tests/contract tests/evalbackend/contract tests/evalbackend/acceptance tests/e2e}

@@ -12,7 +12,7 @@ import threading
 import time
 from pathlib import Path
 
-from scripts.chaos.rig import Command, backend_in
+from tests.support.rig import Command, backend_in
 
 WORKLOAD = Path(__file__).resolve().parents[1] / "chaos" / "workload.py"
 

@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from scripts import wire  # noqa: E402
-from scripts.chaos.rig import Backend  # noqa: E402
+from tests.support.rig import Backend  # noqa: E402
 
 RUNS = 5  # per request
 LONGEST = 0.25  # seconds of load before the kill, at most

@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 from scripts import wire  # noqa: E402
 from scripts.chaos.backend_kills import integrity  # noqa: E402
 from scripts.chaos.fuzz_values import MARK, Schema, dumped, form, json_values, mostly, value_of  # noqa: E402
-from scripts.chaos.rig import Backend  # noqa: E402
+from tests.support.rig import Backend  # noqa: E402
 
 
 class Request(NamedTuple):

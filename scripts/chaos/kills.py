@@ -26,7 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from scripts.chaos.rig import (  # noqa: E402
+from tests.support.rig import (  # noqa: E402
     Backend,
     Command,
     ExecutionLog,

@@ -29,7 +29,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from scripts.chaos.rig import (  # noqa: E402
+from tests.support.rig import (  # noqa: E402
     Backend,
     Command,
     ExecutionLog,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,10 +17,8 @@ from typing import Any
 
 import pytest
 
-sys.path.append(str(Path(__file__).parent.parent / "contract"))
-from backend_fixtures import TOKEN, Backend, body, eventually, post, running  # type: ignore[import-not-found]
-
 from evalbackend.web.door import sign_in_path
+from tests.support.backend import TOKEN, Backend, body, eventually, post, running
 
 CHROMIUM = os.environ.get("EVALRUNNER_CHROMIUM") or shutil.which("chromium")
 try:

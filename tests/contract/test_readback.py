@@ -7,7 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from backend_fixtures import (  # type: ignore[import-not-found]
+from langsmith import Client
+
+from evalrunner.service.pages import PAGE
+from evalrunner.verify.readback import ReadBack, RootRun
+from tests.support.backend import (
     Backend,
     Process,
     body,
@@ -17,10 +21,6 @@ from backend_fixtures import (  # type: ignore[import-not-found]
     post,
     run_id,
 )
-from langsmith import Client
-
-from evalrunner.service.pages import PAGE
-from evalrunner.verify.readback import ReadBack, RootRun
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ class Shown:
         self.reader = ReadBack(client, str(self.project.id), newer=newer)
 
     def post(self, run: str, **fields: Any) -> bytes:
-        return bytes(post(run, self.project.name, **fields))
+        return post(run, str(self.project.name), **fields)
 
     def child(self, run: str, root: str) -> bytes:
         order = f"20260102T030405000006Z{root}.20260102T030405000007Z{run}"

@@ -10,7 +10,6 @@ from typing import Any
 
 import orjson
 import pytest
-from backend_fixtures import TOKEN, Backend, Process  # type: ignore[import-not-found]
 from langsmith import Client, aevaluate, traceable
 from langsmith.evaluation import EvaluationResult, EvaluationResults
 from langsmith.schemas import Dataset, Run, TracerSession
@@ -18,6 +17,7 @@ from langsmith.schemas import Dataset, Run, TracerSession
 from evalrunner.delivery.capture.sdk import RecordingClient, mark_traceable
 from evalrunner.delivery.capture.traces import CURRENT, Operation, TraceBook
 from evalrunner.protocol.ids import failure_id, feedback_id
+from tests.support.backend import TOKEN, Backend, Process
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(path) for path in (HERE, HERE / "corpus", HERE.parents[1]) if str(path) not in sys.path]
+sys.path[:0] = [str(path) for path in (HERE, HERE / "corpus") if str(path) not in sys.path]
 
 from langsmith.env import get_langchain_env_var_metadata  # noqa: E402
 from stage import Stage  # type: ignore[import-not-found]  # noqa: E402
 
-from scripts.chaos.rig import backend_in  # noqa: E402
+from tests.support.rig import backend_in  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from evalrunner.api import execute
 from evalrunner.config import RunConfig, TargetSpec, WorkerConfig
 from evalrunner.report.receipt import Receipt
 from evalrunner.supervisor.shell.progress import Silent
-from scripts.chaos.rig import Backend
+from tests.support.rig import Backend
 
 METADATA = {"who": "me", "model": {"name": "m"}}
 Found = list[tuple[str, Any, Any]]

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))  # the chaos programmes share their rig with the tests
-
-from evalrunner.api import execute  # noqa: E402
-from evalrunner.config import RunConfig, TargetSpec, WorkerConfig  # noqa: E402
-from evalrunner.report.receipt import Receipt  # noqa: E402
-from evalrunner.supervisor.shell.progress import Silent  # noqa: E402
-from scripts.chaos.rig import Backend, ExecutionLog, Finished, backend_in, evalrunner  # noqa: E402
+from evalrunner.api import execute
+from evalrunner.config import RunConfig, TargetSpec, WorkerConfig
+from evalrunner.report.receipt import Receipt
+from evalrunner.supervisor.shell.progress import Silent
+from tests.support.rig import Backend, ExecutionLog, Finished, backend_in, evalrunner
 
 TARGETS = Path(__file__).resolve().parent / "targets"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from evalrunner.report.receipt import Receipt
-from scripts.chaos.rig import Backend, Command, ExecutionLog, Finished, wait_until
+from tests.support.rig import Backend, Command, ExecutionLog, Finished, wait_until
 
 SUBJECT = """
 import os

@@ -20,7 +20,7 @@ from langsmith import Client
 from langsmith.schemas import Feedback, Run, TracerSession
 
 from evalrunner.connect.embedded import Embedded
-from scripts.chaos.rig import Backend, Command, Finished, backend_in, clean_environment, wait_until
+from tests.support.rig import Backend, Command, Finished, backend_in, clean_environment, wait_until
 
 #: The SDK's older reads serve both sides.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -11,7 +11,7 @@ import pytest
 from langsmith import Client, aevaluate
 
 from evalrunner.report.receipt import Receipt
-from scripts.chaos.rig import Backend, ExecutionLog, Finished, assert_whole, read_experiment, wait_until
+from tests.support.rig import Backend, ExecutionLog, Finished, assert_whole, read_experiment, wait_until
 
 Run = Callable[..., Receipt]
 TARGETS = Path(__file__).resolve().parent / "targets"

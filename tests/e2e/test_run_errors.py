@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evalrunner.report.receipt import Receipt
-from scripts.chaos.rig import Backend, ExecutionLog, Finished, assert_whole, read_experiment
+from tests.support.rig import Backend, ExecutionLog, Finished, assert_whole, read_experiment
 
 Run = Callable[..., Receipt]
 TARGETS = Path(__file__).resolve().parent / "targets"

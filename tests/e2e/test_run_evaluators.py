@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 
 from evalrunner.report.receipt import EvaluatorEntry, Receipt
-from scripts.chaos.rig import Backend, ExecutionLog, assert_whole
+from tests.support.rig import Backend, ExecutionLog, assert_whole
 
 Run = Callable[..., Receipt]
 COUNT = 9

@@ -9,8 +9,8 @@ from typing import Any
 from evalrunner.cli.commands.report import load
 from evalrunner.report.receipt import EvaluatorEntry, Receipt
 from evalrunner.report.text import plain
-from scripts.chaos.rig import Backend, assert_whole, read_experiment
 from tests.e2e.targets import judging
+from tests.support.rig import Backend, assert_whole, read_experiment
 
 Run = Callable[..., Receipt]
 COUNT = 6

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from evalrunner.report.receipt import Receipt
-from scripts.chaos.rig import Backend, read_experiment, wait_until
+from tests.support.rig import Backend, read_experiment, wait_until
 
 Run = Callable[..., Receipt]
 SENDING = "POST /runs/multipart"

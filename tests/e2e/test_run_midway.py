@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from langsmith.schemas import Dataset
 
-from scripts.chaos.rig import (
+from tests.support.rig import (
     Backend,
     Command,
     ExecutionLog,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.chaos.rig import Backend, ExecutionLog, assert_whole, backend_in, evalrunner
+from tests.support.rig import Backend, ExecutionLog, assert_whole, backend_in, evalrunner
 
 TARGETS = Path(__file__).resolve().parent / "targets"
 WHAT = (

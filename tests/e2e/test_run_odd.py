@@ -12,7 +12,7 @@ import pytest
 from evalrunner.errors import RunFolderError, TargetError
 from evalrunner.protocol.values import NESTING
 from evalrunner.report.receipt import Receipt
-from scripts.chaos.rig import Backend, read_experiment
+from tests.support.rig import Backend, read_experiment
 
 Run = Callable[..., Receipt]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from evalrunner.report.receipt import Receipt
-from scripts.chaos.rig import Backend, ExecutionLog, Finished, assert_whole
+from tests.support.rig import Backend, ExecutionLog, Finished, assert_whole
 
 TARGETS = Path(__file__).resolve().parent / "targets"
 LOUD = ("--target", f"{TARGETS}/troubles.py:loud", "--evaluator", f"{TARGETS}/judges.py:right")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from scripts.chaos.rig import Backend, assert_whole
+from tests.support.rig import Backend, assert_whole
 
 SCRIPT = Path(__file__).resolve().parent / "targets" / "script.py"
 

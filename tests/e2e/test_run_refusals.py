@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from evalrunner.exit_codes import ExitCode
-from scripts.chaos.rig import Backend, Command, ExecutionLog, Finished, wait_until
+from tests.support.rig import Backend, Command, ExecutionLog, Finished, wait_until
 
 Cli = Callable[..., Finished]
 TARGETS = Path(__file__).resolve().parent / "targets"

@@ -13,7 +13,7 @@ from langsmith import Client, aevaluate
 
 import evalrunner
 from evalrunner.report.receipt import EvaluatorEntry, Receipt
-from scripts.chaos.rig import Backend, Finished, Reading, assert_whole, read_experiment, wait_until
+from tests.support.rig import Backend, Finished, Reading, assert_whole, read_experiment, wait_until
 
 Run = Callable[..., Receipt]
 COUNT = 6

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evalrunner.report.receipt import Receipt
-from scripts.chaos.rig import Backend, ExecutionLog, Finished, assert_whole, clean_environment, evalrunner
+from tests.support.rig import Backend, ExecutionLog, Finished, assert_whole, clean_environment, evalrunner
 
 Run = Callable[..., Receipt]
 

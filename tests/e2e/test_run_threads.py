@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from evalrunner.report.receipt import Receipt
-from scripts.chaos.rig import Backend, ExecutionLog, assert_whole
+from tests.support.rig import Backend, ExecutionLog, assert_whole
 
 Run = Callable[..., Receipt]
 

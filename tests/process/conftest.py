@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))  # the chaos programmes share their rig with the tests
-
-from scripts.chaos.rig import Backend, Command, ExecutionLog, alive, backend_in, wait_until  # noqa: E402
+from tests.support.rig import Backend, Command, ExecutionLog, alive, backend_in, wait_until
 
 TARGETS = Path(__file__).resolve().parent / "targets"
-WORKLOAD = ROOT / "scripts" / "chaos" / "workload.py"
+WORKLOAD = Path(__file__).resolve().parents[2] / "scripts" / "chaos" / "workload.py"
 
 
 @pytest.fixture(scope="session")

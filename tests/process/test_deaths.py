@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.chaos.rig import (
+from tests.support.rig import (
     Backend,
     Command,
     ExecutionLog,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evalrunner.delivery.spool.writer import read
-from scripts.chaos.rig import (
+from tests.support.rig import (
     Backend,
     Command,
     ExecutionLog,

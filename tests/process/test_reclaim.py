@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.chaos.rig import Backend, Command, ExecutionLog, alive, read_experiment, wait_until
+from tests.support.rig import Backend, Command, ExecutionLog, alive, read_experiment, wait_until
 
 Start = Callable[..., Command]
 

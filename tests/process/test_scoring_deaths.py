@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts.chaos.rig import Backend, Command, ExecutionLog, Reading, alive, read_experiment, wait_until
+from tests.support.rig import Backend, Command, ExecutionLog, Reading, alive, read_experiment, wait_until
 
 TARGETS = Path(__file__).resolve().parent / "targets"
 Start = Callable[..., Command]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.chaos.rig import Backend, Command, ExecutionLog, backend_in, read_experiment
+from tests.support.rig import Backend, Command, ExecutionLog, backend_in, read_experiment
 
 Start = Callable[..., Command]
 COUNT = 20
