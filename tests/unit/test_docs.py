@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import typer.main
 
+from evalrunner import __version__
 from evalrunner.cli.main import build
 from evalrunner.cli.settings.kinds import SWITCH
 from evalrunner.cli.settings.options import OPTIONS
@@ -156,7 +157,4 @@ def test_constraints_hold_names_and_versions_and_no_address() -> None:
 
 
 def test_the_changelog_knows_this_version() -> None:
-    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    version = re.search(r'^version = "(.+)"$', project, re.MULTILINE)
-    assert version
-    assert f"## [{version.group(1)}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
