@@ -1,10 +1,12 @@
 # evalrunner: everything a clone needs, with nothing but make and a Python >= 3.10.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-sdk test-again browser lint bench-loss bench-overhead bench-memory bench-growth bench-backend bench-pages chaos clean
+.PHONY: help setup demo check test test-sdk test-again browser lint package bench-loss bench-overhead bench-memory bench-growth bench-backend bench-pages chaos clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
+# Contracts that start no process of ours and wait for no clock.
+QUICK := tests/contract/test_sdk_names.py tests/contract/test_engines_room.py
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -14,6 +16,9 @@ setup: ## make .venv with the tested versions (PYTHON=... chooses the interprete
 
 demo: setup ## run the quickstart with 4 workers, kill one on purpose, see that nothing was lost
 	@$(BIN)/python scripts/demo.py
+
+check: lint ## for the hand on the keyboard, under two minutes: the gates, tests/unit and the quick contracts
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit $(QUICK)
 
 test: lint browser ## the gates, then every test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -33,6 +38,9 @@ lint: setup ## style, format, types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+
+package: setup ## sdist and wheel in dist/, the wheel tried in a fresh venv
+	@$(BIN)/python scripts/package.py
 
 bench-loss: setup ## the article's recipe and evalrunner under the same faults: what is lost
 	@$(BIN)/python scripts/bench/loss.py

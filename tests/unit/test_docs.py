@@ -146,6 +146,17 @@ def test_every_target_of_make_is_described() -> None:
     assert set(re.findall(r"(?:`| {4})make ([a-z-]+)", README)) <= described
 
 
+def test_before_a_commit_the_gates_of_make_lint_are_run_and_nothing_is_downloaded() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    lint = re.search(r"^lint:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
+    assert lint
+    gates = lint.group(1).replace("\t@$(BIN)/", ".venv/bin/").splitlines()
+    assert re.findall(r"entry: (.*)", hooks) == [*gates, "make check"]
+    assert set(re.findall(r"repo: (.*)", hooks)) == {"local"}
+    assert "://" not in hooks
+
+
 def test_constraints_hold_names_and_versions_and_no_address() -> None:
     pattern = r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+( ; python_version (<|>=) '3\.11')?"
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
