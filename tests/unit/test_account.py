@@ -19,12 +19,11 @@ from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem, Ready
 from evalrunner.report.account import account
 from evalrunner.report.receipt import EvaluatorErrors, Receipt
-from evalrunner.supervisor.session import Outcome
+from evalrunner.supervisor.outcome import Outcome, Summary
 from evalrunner.supervisor.setup.dataset import Reading
-from evalrunner.supervisor.setup.experiment import Scope
 from evalrunner.supervisor.setup.folder import RunFolder
 from evalrunner.supervisor.setup.plan import Plan
-from evalrunner.supervisor.summarise import Summary
+from evalrunner.supervisor.setup.scope import Scope
 from evalrunner.verify.readback import ReadBack, RootRun, Score
 
 S = ItemState

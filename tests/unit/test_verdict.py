@@ -11,7 +11,7 @@ import pytest
 from evalrunner.config import RunConfig, TargetSpec
 from evalrunner.report.receipt import EvaluatorErrors, ItemEntry
 from evalrunner.report.verdict import Exit, Verdict, judge
-from evalrunner.supervisor.session import Outcome
+from evalrunner.supervisor.outcome import Outcome
 
 
 @dataclass

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from evalrunner.report.lines import Line, labelled
-from evalrunner.supervisor.session import Outcome
+from evalrunner.supervisor.outcome import Outcome
 from evalrunner.supervisor.setup.plan import RETRIED
 
 #: One item, several items.

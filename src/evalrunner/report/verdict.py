@@ -10,7 +10,7 @@ from enum import IntEnum
 from evalrunner.advice import anew, go_on
 from evalrunner.report.loose import loose_sentence
 from evalrunner.report.receipt import EvaluatorErrors, ItemEntry, LooseBooks
-from evalrunner.supervisor.session import Outcome
+from evalrunner.supervisor.outcome import Outcome
 
 _OPEN = ("not run", "not scored", "not delivered", "not visible")
 #: Evaluators that the sentence names.

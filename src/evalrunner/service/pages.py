@@ -1,13 +1,12 @@
 """Runs of an experiment, page by page, in whichever generation of reads the service answers.
 
 `POST /runs/query` (the older generation, which the SDK deprecates "after Jan 31, 2027") or
-`POST /api/v2/runs/query`. Which one is the SDK's own rule (langsmith/_internal/_v2_migration_utils.py:27): the
-newer one only where `/info` says that the older one is gone.
+`POST /api/v2/runs/query`; which one, service/capabilities.py tells.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -22,12 +21,6 @@ ATTEMPTS = 3
 #: The newer generation looks back one day only, unless it is told where to begin; the SDK says this too
 #: (client.py:5376). It ends at the server's present, and a worker's clock may be ahead of that.
 _BEGINNING, _AHEAD = "2000-01-01T00:00:00+00:00", timedelta(days=1)
-
-
-def only_newer_reads(info: Mapping[str, Any]) -> bool:
-    """Tell from GET /info whether the older generation of reads is gone."""
-    flags = info.get("instance_flags") or {}
-    return bool(flags.get("sdb_query_enabled", False)) and not flags.get("ch_query_enabled", True)
 
 
 def query_runs(

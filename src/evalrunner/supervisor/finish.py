@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from langsmith import Client
 from langsmith.utils import LangSmithConnectionError
@@ -21,13 +20,11 @@ from evalrunner.service import client as service
 from evalrunner.service.answers import strange
 from evalrunner.service.preflight import cause, host
 from evalrunner.supervisor.core.events import DatasetGone, ExperimentGone, Renamed
+from evalrunner.supervisor.outcome import Outcome
 from evalrunner.supervisor.setup.experiment import Judges, Keys, write_facts
 from evalrunner.supervisor.setup.scores import given_keys, remove, untrue
 from evalrunner.supervisor.shell.context import RunContext
 from evalrunner.supervisor.summarise import summarise
-
-if TYPE_CHECKING:
-    from evalrunner.supervisor.session import Outcome
 
 
 def finish(

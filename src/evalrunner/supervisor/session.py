@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,9 @@ from evalrunner.config import Endpoint, RunConfig
 from evalrunner.delivery.sending.transport import HttpTransport
 from evalrunner.engines.local import LocalEngine
 from evalrunner.errors import RunBroken, RunFolderError, ServiceError, TargetError, UsageError
-from evalrunner.ledger.ledger import ItemRow, Ledger
-from evalrunner.protocol.messages import Ready
+from evalrunner.ledger.ledger import Ledger
 from evalrunner.service import client as service
-from evalrunner.service.capabilities import takes_multipart, takes_zstd
-from evalrunner.service.pages import only_newer_reads
+from evalrunner.service.capabilities import only_newer_reads, takes_multipart, takes_zstd
 from evalrunner.service.preflight import cause
 from evalrunner.shortage import Shortage, shortage
 from evalrunner.supervisor.core.events import Event, LooseNews
@@ -35,12 +33,14 @@ from evalrunner.supervisor.core.items import Item
 from evalrunner.supervisor.core.policy import Policy
 from evalrunner.supervisor.core.state import SupervisorState
 from evalrunner.supervisor.finish import finish
+from evalrunner.supervisor.outcome import Outcome
 from evalrunner.supervisor.recover import recover
 from evalrunner.supervisor.setup.check import preflight
-from evalrunner.supervisor.setup.dataset import Reading, nothing, read_examples
-from evalrunner.supervisor.setup.experiment import Scope, create, find_scope
+from evalrunner.supervisor.setup.dataset import nothing, read_examples
+from evalrunner.supervisor.setup.experiment import create
 from evalrunner.supervisor.setup.folder import RunFolder
 from evalrunner.supervisor.setup.plan import Plan, make_plan, write_plan
+from evalrunner.supervisor.setup.scope import Scope, find_scope
 from evalrunner.supervisor.shell.confirm import Confirmer
 from evalrunner.supervisor.shell.context import RunContext
 from evalrunner.supervisor.shell.error_runs import ErrorRuns
@@ -53,50 +53,10 @@ from evalrunner.supervisor.shell.relay import Relay
 from evalrunner.supervisor.shell.signals import counted_signals, interrupting_signals
 from evalrunner.supervisor.shell.snapshots import ProgressCounter
 from evalrunner.supervisor.shell.watch import Watch
-from evalrunner.supervisor.summarise import Summary
-from evalrunner.verify.readback import ReadBack, Score
+from evalrunner.verify.readback import ReadBack
 
 #: Every item has a row in the ledger and a place in memory.
 MOST_ITEMS = 5_000_000
-
-
-@dataclass
-class Outcome:
-    """What is known when the run has ended; the receipt is computed from it.
-
-    Attributes:
-        session: number of this run of the command in the ledger.
-        stopped: the user asked for an end.
-        seconds: what took how long.
-        checked: what target and evaluators were found to be, of a plan.
-        silence: why the service is asked nothing any more, or "".
-        gone: that the experiment was deleted while the run went on, or "".
-        scores: of every item that came back during this run with scores, those of its root run, without ids.
-    """
-
-    config: RunConfig
-    scope: Scope
-    reading: Reading
-    plan: Plan
-    ledger: Ledger
-    folder: RunFolder
-    readback: ReadBack
-    session: int
-    stopped: bool = False
-    restarts: int = 0
-    summary: Summary = field(default_factory=Summary)
-    seconds: dict[str, float] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    checked: Ready | None = None
-    silence: str = ""
-    gone: str = ""
-    scores: dict[int, tuple[Score, ...]] = field(default_factory=dict)
-
-    def planned(self) -> list[ItemRow]:
-        """Return the ledger's rows of the plan, in the dataset's order."""
-        plan = self.plan
-        keys = {*plan.complete, *plan.missing, *plan.unsent, *plan.unreadable, *plan.score}
-        return [row for row in self.ledger.items() if (row.example_id, row.repetition) in keys]
 
 
 @contextlib.contextmanager

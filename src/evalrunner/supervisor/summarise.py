@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
 
 from langsmith import Client
 from multiprocess.connection import wait
@@ -12,22 +10,10 @@ from multiprocess.connection import wait
 from evalrunner.engines.base import Engine, WorkerProcess
 from evalrunner.protocol.messages import Summarise, Summarised
 from evalrunner.protocol.worker import WorkerOrder, exit_reason
+from evalrunner.supervisor.outcome import Summary
 from evalrunner.supervisor.setup.environment import worker_environment
 from evalrunner.supervisor.shell.context import RunContext
 from evalrunner.verify.readback import ReadBack
-
-
-@dataclass
-class Summary:
-    """What the summary evaluators came to.
-
-    Attributes:
-        scores: key -> {"score", "value", "comment", "visible"}.
-        errors: evaluator -> what went wrong, one line.
-    """
-
-    scores: dict[str, dict[str, Any]] = field(default_factory=dict)
-    errors: dict[str, str] = field(default_factory=dict)
 
 
 def summarise(

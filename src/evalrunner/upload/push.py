@@ -24,9 +24,8 @@ from evalrunner.clock import SYSTEM
 from evalrunner.config import Endpoint
 from evalrunner.delivery.sending.transport import HttpTransport
 from evalrunner.errors import ServiceError
-from evalrunner.service.capabilities import takes_multipart, takes_zstd
+from evalrunner.service.capabilities import only_newer_reads, takes_multipart, takes_zstd
 from evalrunner.service.client import check, find_experiment, make_client, told
-from evalrunner.service.pages import only_newer_reads
 from evalrunner.service.preflight import host
 from evalrunner.upload import place
 from evalrunner.upload.confirm import Confirmation, open_runs

@@ -1,4 +1,4 @@
-"""The shared experiment: found or made once, described once, and written by nobody else.
+"""The shared experiment: made once, described once, and written by nobody else.
 
 What the plan covered (splits, limit, repetitions) stands in the experiment's metadata under `evalrunner`, so
 that the bare command, run again anywhere, means the same plan.
@@ -7,106 +7,21 @@ that the bare command, run again anywhere, means the same plan.
 from __future__ import annotations
 
 import contextlib
-import secrets
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import timezone
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import UUID, uuid4
 
 from langsmith import Client
-from langsmith.schemas import TracerSession
 from langsmith.utils import LangSmithConflictError
 
 from evalrunner import __version__
 from evalrunner.config import RunConfig
-from evalrunner.errors import UsageError
 from evalrunner.service import client as service
 from evalrunner.supervisor.setup.dataset import Reading
+from evalrunner.supervisor.setup.scope import FACTS, Scope, positive
 
-#: Key of our facts in the experiment's metadata.
-FACTS = "evalrunner"
 _OURS = (FACTS, "num_repetitions", "dataset_version", "dataset_splits")
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Which experiment, and which part of which dataset.
-
-    Attributes:
-        session: the experiment, or None while it is still to be made.
-        experiment_id, name: of the experiment, made or to be made.
-        epoch: the experiment's start; part of every run id, so it must read back unchanged.
-        as_of: the pinned version, or None for the newest.
-        salt: of this folder's run ids; see protocol.ids.
-    """
-
-    session: TracerSession | None
-    experiment_id: UUID
-    name: str
-    epoch: datetime
-    dataset_id: UUID
-    dataset_name: str
-    repetitions: int
-    splits: tuple[str, ...]
-    limit: int | None
-    as_of: str | None
-    metadata: dict[str, Any] = field(default_factory=dict)
-    salt: str = ""
-
-
-def find_scope(client: Client, config: RunConfig) -> Scope:
-    """Find out what the run is about.
-
-    Raises:
-        ServiceError: experiment or dataset are not known, or the experiment has no dataset.
-    """
-    if config.experiment is not None:
-        return _existing(client, config, config.experiment)
-    if config.dataset is None:
-        raise UsageError("give --experiment (an existing one) or --dataset (for a new one)")
-    dataset = service.find_dataset(client, config.dataset)
-    prefix = config.prefix or dataset.name
-    return Scope(
-        session=None,
-        experiment_id=uuid4(),
-        name=f"{prefix}-{secrets.token_hex(4)}",
-        epoch=datetime.now(timezone.utc).replace(microsecond=0),
-        dataset_id=dataset.id,
-        dataset_name=dataset.name,
-        repetitions=config.repetitions or 1,
-        splits=config.splits,
-        limit=config.limit,
-        as_of=config.as_of,
-        metadata=dict(config.metadata),
-    )
-
-
-def _existing(client: Client, config: RunConfig, named: str) -> Scope:
-    session = service.find_experiment(client, named)
-    dataset = service.find_dataset(client, str(session.reference_dataset_id))
-    metadata = dict(session.metadata or {})
-    facts = metadata.get(FACTS) if isinstance(metadata.get(FACTS), dict) else {}
-    assert isinstance(facts, dict)
-    start = session.start_time
-    return Scope(
-        session=session,
-        experiment_id=session.id,
-        name=str(session.name),
-        epoch=start if start.tzinfo else start.replace(tzinfo=timezone.utc),
-        dataset_id=dataset.id,
-        dataset_name=dataset.name,
-        repetitions=config.repetitions or _number(metadata.get("num_repetitions")) or 1,
-        splits=config.splits or tuple(facts.get("splits") or ()),
-        limit=config.limit or _number(facts.get("limit")),
-        # Only a version that we wrote covers the whole dataset: each shard of a plain aevaluate writes its own.
-        as_of=config.as_of or (metadata.get("dataset_version") if facts else None),
-        metadata={**metadata, **config.metadata},
-    )
-
-
-def _number(value: Any) -> int | None:
-    return value if isinstance(value, int) and value > 0 else None
 
 
 Keys = dict[str, list[str]]
@@ -139,7 +54,7 @@ def describe(scope: Scope, reading: Reading, judges: Judges) -> dict[str, Any]:
         "limit": scope.limit if scope.session is None else None,
         "examples": len(reading.ids),
     }
-    repetitions = max(scope.repetitions, _number(scope.metadata.get("num_repetitions")) or 1)
+    repetitions = max(scope.repetitions, positive(scope.metadata.get("num_repetitions")) or 1)
     return {
         **scope.metadata,
         "num_repetitions": repetitions,

@@ -18,7 +18,7 @@ from langsmith.utils import LangSmithNotFoundError
 
 from evalrunner.ledger.ledger import ItemRow, Ledger
 from evalrunner.protocol.evaluated import Evaluated
-from evalrunner.supervisor.setup.experiment import FACTS, Scope
+from evalrunner.supervisor.setup.scope import FACTS, Scope
 from evalrunner.verify.apart import read_scores
 from evalrunner.verify.lacking import Scoring, scoring
 from evalrunner.verify.readback import ReadBack, RootRun, Score

@@ -10,8 +10,8 @@ from evalrunner.clock import Clock
 from evalrunner.config import Endpoint, RunConfig
 from evalrunner.ledger.ledger import Ledger
 from evalrunner.supervisor.core.events import DatasetGone, Event, ExperimentGone, Renamed
-from evalrunner.supervisor.setup.experiment import Scope
 from evalrunner.supervisor.setup.folder import RunFolder
+from evalrunner.supervisor.setup.scope import Scope
 from evalrunner.supervisor.shell.confirm import Confirmer
 from evalrunner.supervisor.shell.error_runs import ErrorRuns
 from evalrunner.supervisor.shell.loose import LooseBook

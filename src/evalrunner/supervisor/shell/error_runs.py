@@ -24,7 +24,7 @@ from evalrunner.protocol.ids import root_run_id
 from evalrunner.protocol.loose import LooseState
 from evalrunner.protocol.messages import ProducedItem
 from evalrunner.supervisor.core.events import ErrorRunWritten, Event, LooseNews, SentOn, WriteErrorRun
-from evalrunner.supervisor.setup.experiment import Scope
+from evalrunner.supervisor.setup.scope import Scope
 
 
 class ErrorRuns:

@@ -23,7 +23,7 @@ from evalrunner.protocol.messages import Ack, Leaving, Message, Ready, Report, S
 from evalrunner.protocol.worker import WorkerState
 from evalrunner.supervisor.core import events as ev
 from evalrunner.supervisor.core.state import SupervisorState
-from evalrunner.supervisor.setup.experiment import Scope
+from evalrunner.supervisor.setup.scope import Scope
 from evalrunner.supervisor.shell.context import RunContext
 from evalrunner.supervisor.shell.executor import Executor
 from evalrunner.supervisor.shell.open_runs import open_runs

@@ -14,7 +14,7 @@ from langsmith import Client
 from langsmith.utils import LangSmithNotFoundError
 
 from evalrunner.supervisor.core.events import DatasetGone, Event, ExperimentGone, Renamed
-from evalrunner.supervisor.setup.experiment import Scope
+from evalrunner.supervisor.setup.scope import Scope
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,100 @@
+"""Which experiment a run is about, and which part of which dataset: found before anything is made or executed."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+from uuid import UUID, uuid4
+
+from langsmith import Client
+from langsmith.schemas import TracerSession
+
+from evalrunner.config import RunConfig
+from evalrunner.errors import UsageError
+from evalrunner.service import client as service
+
+#: Key of our facts in the experiment's metadata.
+FACTS = "evalrunner"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which experiment, and which part of which dataset.
+
+    Attributes:
+        session: the experiment, or None while it is still to be made.
+        experiment_id, name: of the experiment, made or to be made.
+        epoch: the experiment's start; part of every run id, so it must read back unchanged.
+        as_of: the pinned version, or None for the newest.
+        salt: of this folder's run ids; see protocol.ids.
+    """
+
+    session: TracerSession | None
+    experiment_id: UUID
+    name: str
+    epoch: datetime
+    dataset_id: UUID
+    dataset_name: str
+    repetitions: int
+    splits: tuple[str, ...]
+    limit: int | None
+    as_of: str | None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    salt: str = ""
+
+
+def find_scope(client: Client, config: RunConfig) -> Scope:
+    """Find out what the run is about.
+
+    Raises:
+        ServiceError: experiment or dataset are not known, or the experiment has no dataset.
+    """
+    if config.experiment is not None:
+        return _existing(client, config, config.experiment)
+    if config.dataset is None:
+        raise UsageError("give --experiment (an existing one) or --dataset (for a new one)")
+    dataset = service.find_dataset(client, config.dataset)
+    prefix = config.prefix or dataset.name
+    return Scope(
+        session=None,
+        experiment_id=uuid4(),
+        name=f"{prefix}-{secrets.token_hex(4)}",
+        epoch=datetime.now(timezone.utc).replace(microsecond=0),
+        dataset_id=dataset.id,
+        dataset_name=dataset.name,
+        repetitions=config.repetitions or 1,
+        splits=config.splits,
+        limit=config.limit,
+        as_of=config.as_of,
+        metadata=dict(config.metadata),
+    )
+
+
+def _existing(client: Client, config: RunConfig, named: str) -> Scope:
+    session = service.find_experiment(client, named)
+    dataset = service.find_dataset(client, str(session.reference_dataset_id))
+    metadata = dict(session.metadata or {})
+    facts = metadata.get(FACTS) if isinstance(metadata.get(FACTS), dict) else {}
+    assert isinstance(facts, dict)
+    start = session.start_time
+    return Scope(
+        session=session,
+        experiment_id=session.id,
+        name=str(session.name),
+        epoch=start if start.tzinfo else start.replace(tzinfo=timezone.utc),
+        dataset_id=dataset.id,
+        dataset_name=dataset.name,
+        repetitions=config.repetitions or positive(metadata.get("num_repetitions")) or 1,
+        splits=config.splits or tuple(facts.get("splits") or ()),
+        limit=config.limit or positive(facts.get("limit")),
+        # Only a version that we wrote covers the whole dataset: each shard of a plain aevaluate writes its own.
+        as_of=config.as_of or (metadata.get("dataset_version") if facts else None),
+        metadata={**metadata, **config.metadata},
+    )
+
+
+def positive(value: Any) -> int | None:
+    """Return a whole number above 0 as it stands in metadata, or None for whatever else stands there."""
+    return value if isinstance(value, int) and value > 0 else None
