@@ -22,7 +22,9 @@ from evalrunner.config import Endpoint
 from evalrunner.connect.embedded import Embedded
 from evalrunner.connect.endpoint import configured, resolve
 from evalrunner.errors import ConfigError, ServiceError
-from evalrunner.service.client import check, find_dataset, find_experiment, make_client, told
+from evalrunner.service.client import find_dataset, find_experiment, make_client
+from evalrunner.service.errors import told
+from evalrunner.service.preflight import check
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from evalrunner.report.loose import loose_books
 from evalrunner.report.planned import planned
 from evalrunner.report.receipt import Books, EvaluatorErrors, ItemEntry, Receipt, WorkerEntry
 from evalrunner.report.verdict import judge
-from evalrunner.service.client import words
+from evalrunner.service.errors import words
 from evalrunner.supervisor.outcome import Outcome
 from evalrunner.supervisor.setup.plan import read_assignment
 from evalrunner.verify.apart import read_scores

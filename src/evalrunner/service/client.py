@@ -1,4 +1,4 @@
-"""The first words with LangSmith: a client for it, whether it is there, and whether it knows what was named.
+"""The first words with LangSmith: a client for it, and whether it knows what was named.
 
 Each failure is one sentence.
 """
@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from difflib import get_close_matches
 from itertools import islice
 from typing import TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
-import requests
 from langsmith import Client
 from langsmith import utils as sdk
 from langsmith.schemas import Dataset, TracerSession
@@ -22,19 +21,8 @@ from urllib3 import BaseHTTPResponse, Retry
 
 from evalrunner.config import Endpoint
 from evalrunner.errors import ServiceError
-from evalrunner.service.answers import refuse_strange, strange
-from evalrunner.service.preflight import cause, check, host
-
-__all__ = [
-    "check",
-    "failure",
-    "find_dataset",
-    "find_experiment",
-    "look_for_dataset",
-    "make_client",
-    "told",
-    "words",
-]
+from evalrunner.service.answers import refuse_strange
+from evalrunner.service.errors import first_line, host, told
 
 #: Names looked through when one is not known.
 _NAMES = 300
@@ -91,7 +79,7 @@ def make_client(endpoint: Endpoint, *, retries: int = 3) -> Client:
         )
     except sdk.LangSmithUserError as error:
         raise ServiceError(
-            f"the LangSmith SDK cannot be used as it is configured: {_first_line(error)}"
+            f"the LangSmith SDK cannot be used as it is configured: {first_line(error)}"
         ) from None
     client.session.hooks["response"].append(refuse_strange)
     return client
@@ -153,43 +141,6 @@ def look_for_dataset(client: Client, named: str) -> Dataset | None:
     )
 
 
-@contextlib.contextmanager
-def told(client: Client) -> Iterator[None]:
-    """Turn what the SDK raises into one sentence of ours.
-
-    Raises:
-        ServiceError: the call failed.
-    """
-    where = host(client.api_url)
-    try:
-        yield
-    except sdk.LangSmithAuthError:
-        raise ServiceError(f"LangSmith at {where} refuses the API key; check LANGSMITH_API_KEY") from None
-    except sdk.LangSmithRateLimitError:
-        raise ServiceError(f"LangSmith at {where} answers 429 (too many requests); try again later") from None
-    except (sdk.LangSmithError, requests.exceptions.RequestException) as error:
-        raise ServiceError(f"LangSmith at {where} {failure(error)}") from None
-
-
-def failure(error: BaseException) -> str:
-    """Say what LangSmith did: the SDK's own words put addresses before what was answered, and are long."""
-    if (odd := strange(error)) is not None:
-        return str(odd)
-    if isinstance(error, sdk.LangSmithConnectionError):
-        return f"cannot be reached: {cause(error)}"
-    answer = getattr(error.__context__, "response", None)
-    if not isinstance(answer, requests.Response):
-        return f"failed: {_first_line(error)}"
-    path = urlsplit(answer.url).path
-    return f"answers {answer.status_code} to {answer.request.method} {path}: {answer.text[:200]}"
-
-
-def words(error: BaseException) -> str:
-    """Say why a call failed, for a bracket or the end of a sentence; a fault of our own by its type alone."""
-    known = isinstance(error, sdk.LangSmithError) or strange(error) is not None
-    return f"LangSmith {failure(error)}" if known else type(error).__name__
-
-
 def _either(client: Client, named: str, by_id: Callable[[], T], by_name: Callable[[], T]) -> T | None:
     """Look something up by id if it reads as one, then by name: a name may look like an id."""
     for way in [by_id, by_name] if _is_id(named) else [by_name]:
@@ -225,7 +176,3 @@ def _near(named: str, names: list[str]) -> str:
         if names
         else "; there are none yet"
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).split("\n", 1)[0][:200]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import requests
 from langsmith import Client
@@ -18,7 +17,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from evalrunner.errors import ServiceError
-from evalrunner.service.answers import strange
+from evalrunner.service.errors import cause, host
 
 #: Seconds in which `check` has an answer or gives up; name resolution has no timeout of its own.
 PATIENCE = 5.0
@@ -102,30 +101,6 @@ def _refusal(response: requests.Response, path: str, where: str) -> str:
     if status == 404 and path == "/info":
         return f"{where} answers, but not as LangSmith does (404); is LANGSMITH_ENDPOINT its API address?"
     return f"LangSmith at {where} answers {status} now; nothing was executed, try again later"
-
-
-def cause(error: BaseException) -> str:
-    if (odd := strange(error)) is not None:
-        return str(odd)
-    text = str(error)
-    for sign, words in (
-        ("Connection refused", "connection refused"),
-        ("NameResolution", "its name is not known here"),
-        ("Failed to resolve", "its name is not known here"),
-        ("No route to host", "no route to host"),
-        ("Network is unreachable", "the network is unreachable"),
-        ("timed out", "it does not answer in time"),
-        ("reset by peer", "it closed the connection"),
-        ("without response", "it closed the connection"),
-    ):
-        if sign in text:
-            return words
-    return type(error).__name__
-
-
-def host(url: str) -> str:
-    """Name an endpoint for people, without what may stand before an @."""
-    return urlsplit(url).netloc.rpartition("@")[2] or url
 
 
 def _within(seconds: float, work: Callable[[], T]) -> T:

@@ -16,9 +16,9 @@ from evalrunner.errors import ServiceError, SpoolError
 from evalrunner.ledger.ledger import ItemRow, Ledger
 from evalrunner.protocol.lease import IN_SPOOL, ItemState
 from evalrunner.protocol.loose import LooseState
-from evalrunner.service import client as service
 from evalrunner.service.answers import strange
-from evalrunner.service.preflight import cause, host
+from evalrunner.service.errors import cause, host, words
+from evalrunner.service.preflight import check
 from evalrunner.supervisor.core.events import DatasetGone, ExperimentGone, Renamed
 from evalrunner.supervisor.outcome import Outcome
 from evalrunner.supervisor.setup.experiment import Judges, Keys, write_facts
@@ -90,7 +90,7 @@ def _look_for_strays(context: RunContext, client: Client, outcome: Outcome, rows
 def _silence(client: Client) -> str:
     """Say why the service need not be asked anything more, or "": each question could hang for minutes."""
     try:
-        service.check(client)
+        check(client)
     except ServiceError as error:
         return str(error).partition(";")[0]
     return ""
@@ -106,7 +106,7 @@ def _describe(context: RunContext, client: Client, outcome: Outcome) -> None:
         said = strange(error) or f"does not answer: {cause(error)}"
         why = outcome.silence = f"LangSmith at {host(client.api_url)} {said}"
     except Exception as error:
-        why = service.words(error)
+        why = words(error)
     if why:
         outcome.warnings.append(f"the experiment's metadata could not be written ({why})")
 

@@ -26,7 +26,8 @@ from evalrunner.errors import RunBroken, RunFolderError, ServiceError, TargetErr
 from evalrunner.ledger.ledger import Ledger
 from evalrunner.service import client as service
 from evalrunner.service.capabilities import only_newer_reads, takes_multipart, takes_zstd
-from evalrunner.service.preflight import cause
+from evalrunner.service.errors import cause, told
+from evalrunner.service.preflight import check
 from evalrunner.shortage import Shortage, shortage
 from evalrunner.supervisor.core.events import Event, LooseNews
 from evalrunner.supervisor.core.items import Item
@@ -72,12 +73,12 @@ def run_session(
     engine = LocalEngine(config.start_method)
     engine.warm_up()
     client = service.make_client(endpoint)
-    info: dict[str, Any] = service.check(client).model_dump(mode="json")
+    info: dict[str, Any] = check(client).model_dump(mode="json")
     if not takes_multipart(info):
         raise ServiceError(
             "this LangSmith does not take POST /runs/multipart, which evalrunner needs; update it"
         )
-    with service.told(client):
+    with told(client):
         scope = find_scope(client, config)
     with contextlib.ExitStack() as stack:
         folder = RunFolder(_folder(config, scope, stack, plan_only=plan_only))
@@ -236,7 +237,7 @@ class _Session:
     def plan(self) -> Outcome:
         """Read the dataset and the experiment; work out what is missing."""
         context = self._context
-        with service.told(self._client):
+        with told(self._client):
             reading = read_examples(
                 self._client,
                 context.ledger,
@@ -279,7 +280,7 @@ class _Session:
         """Recover, plan, execute, confirm, describe."""
         context = self._context
         if context.scope.session is not None:
-            with service.told(self._client):
+            with told(self._client):
                 recover(context, self._readback, self._stops)
             # What its last pass still finds must not be taken for an answer about this run's attempts.
             context.confirmer.stop()
@@ -342,7 +343,7 @@ class _Session:
     def _begin(self, outcome: Outcome, guessed: dict[str, list[str]]) -> Scope:
         scope = self._context.scope
         if scope.session is None:
-            with service.told(self._client):
+            with told(self._client):
                 scope = create(self._client, self._config, scope, outcome.reading, guessed)
         spec = self._config.spec
         with self._context.ledger.transaction():

@@ -17,7 +17,7 @@ from langsmith import utils as sdk
 
 from evalrunner.errors import ServiceError
 from evalrunner.protocol.ids import pushed_id
-from evalrunner.service.preflight import host
+from evalrunner.service.errors import host
 from evalrunner.upload.source import ASK, Source, examples, get, parts, rows
 from evalrunner.upload.transform import FACTS, example, same_example
 

@@ -25,8 +25,9 @@ from evalrunner.config import Endpoint
 from evalrunner.delivery.sending.transport import HttpTransport
 from evalrunner.errors import ServiceError
 from evalrunner.service.capabilities import only_newer_reads, takes_multipart, takes_zstd
-from evalrunner.service.client import check, find_experiment, make_client, told
-from evalrunner.service.preflight import host
+from evalrunner.service.client import find_experiment, make_client
+from evalrunner.service.errors import host, told
+from evalrunner.service.preflight import check
 from evalrunner.upload import place
 from evalrunner.upload.confirm import Confirmation, open_runs
 from evalrunner.upload.send import Dispatch

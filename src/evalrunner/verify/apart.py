@@ -19,7 +19,7 @@ from langsmith.utils import (
 )
 from requests import JSONDecodeError
 
-from evalrunner.service.client import failure
+from evalrunner.service.errors import failure
 from evalrunner.verify.readback import IDS, ReadBack, Score
 
 T = TypeVar("T")

@@ -14,7 +14,9 @@ from langsmith.schemas import Dataset
 from evalrunner.cli.files.examples import Row
 from evalrunner.config import Endpoint
 from evalrunner.errors import ServiceError
-from evalrunner.service.client import check, look_for_dataset, make_client, told
+from evalrunner.service.client import look_for_dataset, make_client
+from evalrunner.service.errors import told
+from evalrunner.service.preflight import check
 
 #: Examples per request, and ids per question: ids stand in the address, 40 bytes each.
 _BATCH = 100

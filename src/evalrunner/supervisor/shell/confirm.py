@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 
 from evalrunner.clock import Clock
-from evalrunner.service.client import words
+from evalrunner.service.errors import words
 from evalrunner.supervisor.core.events import Event, Missed, Seen
 from evalrunner.supervisor.shell.confirm_queue import ConfirmQueue
 from evalrunner.supervisor.shell.look import Found, Wanted, look
