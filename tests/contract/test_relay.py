@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from test_sender import Reply, Service  # type: ignore[import-not-found]
 
+from evalrunner.delivery.sending.spools import SpoolSender
 from evalrunner.delivery.sending.transport import HttpTransport
 from evalrunner.delivery.spool.record import Header, encode_parts
 from evalrunner.delivery.spool.writer import SpoolWriter
@@ -32,13 +33,13 @@ def events() -> queue.SimpleQueue[Event]:
 
 @pytest.fixture
 def relay(service: Service, events: queue.SimpleQueue[Event]) -> Iterator[Relay]:
-    one = Relay(
+    sender = SpoolSender(
         lambda: HttpTransport(service.url, "lsv2_pt_canary"),
         compress=False,
         deadline=20.0,
-        post=events.put,
         note=lambda _: None,
     )
+    one = Relay(sender, events.put)
     yield one
     one.stop()
 

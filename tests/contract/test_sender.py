@@ -22,6 +22,7 @@ from evalrunner.delivery.sending.transport import HttpTransport, is_loopback
 from evalrunner.delivery.spool.record import Header, closing, encode_parts
 from evalrunner.delivery.spool.writer import Entry
 from evalrunner.errors import ServiceError, SpoolError, TransportError
+from tests.support.listener import Hears
 
 BOUNDARY = "evalrunner-test"
 KEY = "lsv2_pt_canary"
@@ -176,15 +177,13 @@ class Desk:
         transport = HttpTransport(options.pop("url", service.url), KEY, timeout=options.pop("timeout", 10.0))
         options.setdefault("rng", Quick())
         options.setdefault("linger", 0.0)
-        self.sender = Sender(
-            transport,
-            options.pop("read_body", lambda entry: self.bodies[entry.seq]),
-            BOUNDARY,
-            on_accepted=options.pop("on_accepted", self.accept),
-            on_refused=lambda entry, why: self.refused.__setitem__(entry.seq, why),
-            on_note=self.note,
-            **options,
+        read_body = options.pop("read_body", lambda entry: self.bodies[entry.seq])
+        listener = Hears(
+            options.pop("on_accepted", self.accept),
+            lambda entry, why: self.refused.__setitem__(entry.seq, why),
+            self.note,
         )
+        self.sender = Sender(transport, read_body, BOUNDARY, listener, **options)
 
     def accept(self, entries: list[Entry]) -> None:
         with self.booked:
@@ -495,16 +494,16 @@ def test_a_success_in_between_starts_the_deadline_anew(service: Service, open_de
 
 
 class Steps:
-    """A clock that goes only when it is told to."""
+    """A clock that goes on by as much as it is told to, besides."""
 
     def __init__(self) -> None:
-        self.now = 1000.0
+        self.ahead = 1000.0
 
     def monotonic(self) -> float:
-        return self.now
+        return time.monotonic() + self.ahead
 
     def advance(self, seconds: float) -> None:
-        self.now += seconds
+        self.ahead += seconds
 
     def utcnow(self) -> Any:
         raise NotImplementedError

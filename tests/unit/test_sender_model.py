@@ -19,6 +19,7 @@ from evalrunner.delivery.sending.transport import Answer
 from evalrunner.delivery.spool.record import Header, Op
 from evalrunner.delivery.spool.writer import Entry
 from evalrunner.errors import TransportError
+from tests.support.listener import Hears
 
 #: What the service may do with a request, whoever sent it: a status, or no answer before or after the commit.
 MOODS: tuple[str | int, ...] = ("ok", "cut before", "cut after", "hang", 401, 408, 429, 500, 503)
@@ -118,9 +119,7 @@ class World:
             self.service,
             self._read,
             "b",
-            on_accepted=self._on_accepted,
-            on_refused=self._on_refused,
-            on_note=lambda text: None,
+            Hears(self._on_accepted, self._on_refused),
             clock=self.service.clock,
             max_batch_ops=self.most,
             linger=0.0,

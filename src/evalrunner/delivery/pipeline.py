@@ -8,6 +8,7 @@ leave a run on the server that nobody knows of, and its item would be executed a
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -16,10 +17,10 @@ from typing import Any
 import orjson
 
 from evalrunner.delivery.capture.traces import Operation
-from evalrunner.delivery.sending.sender import Sender
-from evalrunner.delivery.sending.transport import HttpTransport
+from evalrunner.delivery.listener import SpoolListener
+from evalrunner.delivery.sending.spools import Spool, SpoolSender
 from evalrunner.delivery.spool.record import Header, encode_parts
-from evalrunner.delivery.spool.writer import Entry, LastFile, SpoolWriter, segment_path
+from evalrunner.delivery.spool.writer import Entry, SpoolWriter
 from evalrunner.protocol.loose import About, LooseRecord, LooseState
 from evalrunner.protocol.messages import ProducedItem
 
@@ -29,14 +30,16 @@ SEGMENT = 2 << 20
 
 
 class DeliveryPipeline:
-    """Spool and sender of one process.
+    """A spool of this process's own, and the sender to which its records go once they are durable.
 
     Args:
         path: the spool file, created here.
         info: what the spool's head says about its writer.
-        transport: to the endpoint.
-        on_durable, on_accepted, on_refused, on_note: the books; called from the spool's and sender's threads.
-        on_error: the spool cannot be written any more; the process should end.
+        listener: the books; called from the spool's and the sender's threads.
+        new_sender: makes the sender for the boundary of the spool, or gives one that there is.
+
+    Attributes:
+        sender: to which durable records go. It may serve other spools too, so that it is not stopped here.
     """
 
     def __init__(
@@ -44,66 +47,64 @@ class DeliveryPipeline:
         path: Path,
         *,
         info: dict[str, Any],
-        transport: HttpTransport,
-        compress: bool,
-        deadline: float,
-        on_durable: Callable[[list[Entry]], None],
-        on_accepted: Callable[[list[Entry]], None],
-        on_refused: Callable[[Entry, str], None],
-        on_note: Callable[[str], None],
-        on_error: Callable[[Exception], None],
+        listener: SpoolListener,
+        new_sender: Callable[[str], SpoolSender],
     ) -> None:
-        self._on_durable = on_durable
-        self._path, self._last = path, LastFile()
+        self._listener = listener
+        self._lock = threading.Lock()
+        self._on_their_way = 0  # published, and not offered to the sender yet
         self._spool = SpoolWriter(
-            path, info=info, on_durable=self._durable, on_error=on_error, segment_bytes=SEGMENT
+            path, info=info, on_durable=self._durable, on_error=self._failed, segment_bytes=SEGMENT
         )
-        self.sender = Sender(
-            transport,
-            lambda entry: self._last.body(segment_path(path, entry.segment), entry),
-            self._spool.boundary,
-            on_accepted=on_accepted,
-            on_refused=on_refused,
-            on_note=on_note,
-            compress=compress,
-            # A request costs the worker and the server about a millisecond each: slow items share one.
-            linger=0.25,
-            deadline=deadline,
-        )
+        self._sent = Spool(path, self._spool.boundary, listener)
+        self.sender = new_sender(self._spool.boundary)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is published that the sender does not have yet."""
+        return self._on_their_way > 0
 
     def publish(self, item: int, token: int, meta: dict[str, Any], operations: list[Operation]) -> None:
         """Append an item's whole trace."""
         ops, body = encode_parts(self._spool.boundary, operations)
-        self._spool.append(Header(item, token, meta, ops), body)
+        self._append(Header(item, token, meta, ops), body)
 
     def publish_opening(self, item: int, token: int, operations: list[Operation]) -> None:
         """Append the posts with which runs of an item begin (live mode)."""
         ops, body = encode_parts(self._spool.boundary, operations)
-        self._spool.append(Header(None, None, {"opening": [item, token]}, ops), body)
+        self._append(Header(None, None, {"opening": [item, token]}, ops), body)
 
     def publish_loose(self, operations: list[Operation]) -> None:
         """Append operations that belong to no item."""
         ops, body = encode_parts(self._spool.boundary, operations)
-        self._spool.append(
-            Header(None, None, {"about": [asdict(about(one)) for one in operations]}, ops), body
-        )
-
-    def _durable(self, entries: list[Entry]) -> None:
-        self._on_durable(entries)
-        self.sender.offer(entries)
+        self._append(Header(None, None, {"about": [asdict(about(one)) for one in operations]}, ops), body)
 
     def drain(self, grace: float) -> int:
         """Sync the spool, send what is there, wait up to `grace` seconds; return how many are left unsent."""
         self._spool.sync(timeout=60)
         self.sender.flush()
         self.sender.wait_idle(grace)
-        return len(self.sender.undelivered())
+        return self.sender.pending
 
     def close(self) -> None:
-        """Stop sending and close the files; what is unsent stays in the spool."""
-        self.sender.stop()
+        """Make everything durable and close the spool; what is unsent stays in it."""
         self._spool.close()
-        self._last.close()
+
+    def _append(self, header: Header, body: bytes) -> None:
+        with self._lock:
+            self._on_their_way += 1
+        self._spool.append(header, body)
+
+    def _durable(self, entries: list[Entry]) -> None:
+        self._listener.durable(entries)
+        self.sender.offer(self._sent, entries)
+        with self._lock:
+            self._on_their_way -= len(entries)
+
+    def _failed(self, error: Exception) -> None:
+        self._listener.failed(error)
+        with self._lock:
+            self._on_their_way = 0  # it never will be
 
 
 def about(operation: Operation) -> About:

@@ -150,7 +150,7 @@ def _remove_untrue(client: Client, outcome: Outcome, rows: list[ItemRow]) -> Non
 def _let_go(context: RunContext) -> None:
     for path in context.folder.boards.glob("*.board"):
         path.unlink()
-    if context.relay.busy or context.error_runs.busy:
+    if context.error_runs.busy or context.relay.busy:
         return
     items = {row.item: row.token for row in context.ledger.items() if row.state in IN_SPOOL}
     loose = {

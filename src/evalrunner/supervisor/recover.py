@@ -108,7 +108,7 @@ def _send(context: RunContext, files: list[Path], skip: set[int], stop_asked: Ca
         context.error_runs.close_runs(open_runs(list(segments)), "evalrunner: its worker died")
     if sending:
         context.observer.line(f"sending on {sending} finished trace(s) of an earlier run")
-    while (context.relay.busy or context.error_runs.busy or not context.events.empty()) and not stop_asked():
+    while (context.error_runs.busy or context.relay.busy or not context.events.empty()) and not stop_asked():
         _take_event(context)
 
 

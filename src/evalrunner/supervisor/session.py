@@ -20,6 +20,7 @@ from requests import RequestException
 from evalrunner.advice import go_on
 from evalrunner.clock import SYSTEM, Clock
 from evalrunner.config import Endpoint, RunConfig
+from evalrunner.delivery.sending.spools import SpoolSender
 from evalrunner.delivery.sending.transport import HttpTransport
 from evalrunner.engines.local import LocalEngine
 from evalrunner.errors import RunBroken, RunFolderError, ServiceError, TargetError, UsageError
@@ -206,12 +207,13 @@ class _Session:
         scope = replace(scope, salt=ledger.get_meta("salt"))
         self._post, self._experiment_id = events.put, str(scope.experiment_id)
         self._watch = Watch(service.make_client(endpoint, retries=0), events.put)
+        sender = self._sender()
         self._context = RunContext(
             config, endpoint, folder, ledger, scope, session, WorkerPool(engine),
-            relay=self._relay(events.put),
+            relay=Relay(sender, events.put),
             confirmer=self._confirmer(),
             watch=self._watch,
-            error_runs=self._error_runs(folder.spool / f"graves-{session:04d}.spool", events.put),
+            error_runs=self._error_runs(folder.spool / f"graves-{session:04d}.spool", sender),
             loose=LooseBook(ledger, session), reclaimer=Reclaimer(folder.spool, keep=config.worker.live),
             observer=observer, clock=clock, info=info, events=events,
             notes=self._notes,
@@ -372,25 +374,17 @@ class _Session:
         note = self._noting("read-back")
         return Confirmer(reader, self._post, note, self._clock, unseen=self._watch.nudge)
 
-    def _relay(self, post: Callable[[Event], None]) -> Relay:
-        return Relay(
+    def _sender(self) -> SpoolSender:
+        return SpoolSender(
             self._transport,
             compress=self._compress,
             deadline=self._config.worker.delivery_deadline,
-            post=post,
-            note=self._noting("relay"),
+            note=self._noting("delivery"),
         )
 
-    def _error_runs(self, spool: Path, post: Callable[[Event], None]) -> ErrorRuns:
-        return ErrorRuns(
-            spool,
-            new_transport=self._transport,
-            compress=self._compress,
-            deadline=self._config.worker.delivery_deadline,
-            post=post,
-            note=self._noting("error runs"),
-            clock=self._clock,
-        )
+    def _error_runs(self, spool: Path, sender: SpoolSender) -> ErrorRuns:
+        note = self._noting("error runs")
+        return ErrorRuns(spool, sender, post=self._post, note=note, clock=self._clock)
 
     def _transport(self) -> HttpTransport:
         return HttpTransport(self._endpoint.url, self._endpoint.key, workspace=self._endpoint.workspace)
@@ -405,5 +399,5 @@ class _Session:
         """Stop every thread."""
         self._watch.stop()
         self._context.confirmer.stop()
-        self._context.relay.stop()
         self._context.error_runs.close()
+        self._context.relay.stop()

@@ -188,7 +188,7 @@ class _Errand:
         dispatch.finish()
         self._send_session_feedback(dispatch)
         confirmation = Confirmation(self._there, self._index, self.to, self._snapshot.ids, self.newer)
-        confirmation.wait(self.options.visible_deadline, dispatch.refused)
+        confirmation.wait(self.options.visible_deadline, dispatch.refusals)
         if not confirmation.trouble:
             accepted.take_back([*confirmation.runs, *confirmation.feedback])
         pushed = self._account(confirmation, dispatch)
@@ -208,7 +208,7 @@ class _Errand:
                     dispatch.sent["feedback"] += 1
         except (sdk.LangSmithError, requests.RequestException) as error:
             # What has arrived of them all the same is read back, and then it is no hole.
-            dispatch.refused.update((one["id"], f"not taken: {type(error).__name__}") for one in made)
+            dispatch.refusals.update((one["id"], f"not taken: {type(error).__name__}") for one in made)
 
     def _account(self, confirmation: Confirmation, dispatch: Dispatch) -> Pushed:
         index, snapshot = self._index, self._snapshot
@@ -229,7 +229,7 @@ class _Errand:
             pushed.warnings.append(
                 f"{dispatch.foreign} run(s) of these traces are left out: they are in another project, or new"
             )
-        self._add_holes(pushed, confirmation, dispatch.refused)
+        self._add_holes(pushed, confirmation, dispatch.refusals)
         return pushed
 
     def _add_holes(self, pushed: Pushed, confirmation: Confirmation, refused: dict[str, str]) -> None:

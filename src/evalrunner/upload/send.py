@@ -5,16 +5,14 @@ What lies in a spool of an earlier push is not built again; what the ledger has 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Container
-from pathlib import Path
 
 from evalrunner.clock import SYSTEM
 from evalrunner.delivery.capture.traces import Operation
-from evalrunner.delivery.sending.sender import Sender
+from evalrunner.delivery.sending.spools import Spool, SpoolSender
 from evalrunner.delivery.sending.transport import HttpTransport
 from evalrunner.delivery.spool.record import Header, encode_parts
-from evalrunner.delivery.spool.writer import Entry, SpoolWriter, read, read_body
+from evalrunner.delivery.spool.writer import Entry, SpoolWriter, read
 from evalrunner.errors import RunBroken, SpoolError
 from evalrunner.upload.source import Index, Source, Trace
 from evalrunner.upload.state import Accepted, PushFolder
@@ -33,7 +31,7 @@ class Dispatch:
 
     Attributes:
         sent: records, runs and scores that the destination accepted from this push.
-        refused: what it did not take: id -> why.
+        refusals: what it did not take: id -> why.
         foreign: how many runs of the traces are no part of what is pushed.
     """
 
@@ -47,13 +45,11 @@ class Dispatch:
         deadline: float,
         note: Callable[[str], None],
     ) -> None:
-        self._folder, self._accepted = folder, accepted
-        self._new_transport, self._compress = new_transport, compress
-        self._deadline, self._note = deadline, note
-        self._senders: list[tuple[Sender, int]] = []
+        self._folder, self._accepted, self._note = folder, accepted, note
+        self._sender = SpoolSender(new_transport, compress=compress, deadline=deadline, note=note)
         self.known = accepted.ids()
         self.sent: dict[str, int] = {"traces": 0, "runs": 0, "feedback": 0}
-        self.refused: dict[str, str] = {}
+        self.refusals: dict[str, str] = {}
         self.foreign = 0
         self._ended: set[str] = set()
 
@@ -65,7 +61,7 @@ class Dispatch:
             left = [one for one in spool.entries if not all(op.id in booked for op in one.header.ops)]
             self.known.update(op.id for one in spool.entries for op in one.header.ops)
             if left:
-                self._sender(path, spool.boundary).offer(left)
+                self._sender.offer(Spool(path, spool.boundary, self), left)
 
     def build(self, source: Source, index: Index, to: Rewriting, open_there: Container[str]) -> None:
         """Build and send what neither the ledger nor a spool knows, and the end of what has ended since.
@@ -87,8 +83,14 @@ class Dispatch:
 
     def _build(self, source: Source, index: Index, to: Rewriting, wanted: list[str]) -> None:
         path, troubles = self._folder.new_spool(), list[Exception]()
-        writer = SpoolWriter(path, info={}, on_durable=self._offer, on_error=troubles.append)
-        sender = self._sender(path, writer.boundary)
+        writer = SpoolWriter(
+            path,
+            info={},
+            # It makes nothing durable before the first record is appended, below.
+            on_durable=lambda entries: self._sender.offer(spool, entries),
+            on_error=troubles.append,
+        )
+        spool = Spool(path, writer.boundary, self)
         told = SYSTEM.monotonic()
         try:
             for number, trace in enumerate(source.traces(wanted, index.feedback)):
@@ -100,7 +102,7 @@ class Dispatch:
                 operations = self._operations(source, index, to, trace)
                 ops, body = encode_parts(writer.boundary, operations)
                 writer.append(Header(None, None, {"trace": trace.id}, ops), body)
-                self._breathe(writer, sender)
+                self._breathe(writer)
         finally:
             writer.close()
         if troubles:
@@ -128,51 +130,29 @@ class Dispatch:
         fresh = [row for row in rows if to.id(row["id"]) not in self.known]
         return made + [to.feedback_operation(row, trace.id) for row in fresh]
 
-    @staticmethod
-    def _breathe(writer: SpoolWriter, sender: Sender) -> None:
+    def _breathe(self, writer: SpoolWriter) -> None:
         """Let the sender catch up: headers of records are in memory until they are sent."""
-        if sender.pending > _AHEAD:
+        if self._sender.pending > _AHEAD:
             writer.sync(60)
-            sender.wait_idle(60)
-
-    def _offer(self, entries: list[Entry]) -> None:
-        """Send what has become durable in the newest spool."""
-        self._senders[-1][0].offer(entries)
-
-    def _sender(self, path: Path, boundary: str) -> Sender:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        sender = Sender(
-            self._new_transport(),
-            lambda entry: read_body(fd, entry),
-            boundary,
-            on_accepted=self._on_accepted,
-            on_refused=self._on_refused,
-            on_note=self._note,
-            compress=self._compress,
-            deadline=self._deadline,
-        )
-        self._senders.append((sender, fd))
-        return sender
+            self._sender.wait_idle(60)
 
     def finish(self) -> None:
         """Wait until every record was accepted or refused."""
-        for sender, _ in self._senders:
-            sender.flush()
-            sender.wait_idle()
+        self._sender.flush()
+        self._sender.wait_idle()
 
     def close(self) -> None:
         """Stop; what is unsent stays in its spool, and a request that hangs is not waited for."""
-        for sender, fd in self._senders:
-            if sender.stop(_FAREWELL):
-                os.close(fd)
-        self._senders.clear()
+        self._sender.stop(_FAREWELL)
 
-    def _on_accepted(self, entries: list[Entry]) -> None:
+    def accepted(self, entries: list[Entry]) -> None:
+        """Book what the destination has taken (`RecordListener`)."""
         ops = [op for entry in entries for op in entry.header.ops]
         self._accepted.add(op.id for op in ops)
         scores = sum(op.kind == "feedback" for op in ops)
         for name, count in (("traces", len(entries)), ("runs", len(ops) - scores), ("feedback", scores)):
             self.sent[name] += count
 
-    def _on_refused(self, entry: Entry, why: str) -> None:
-        self.refused.update((op.id, why) for op in entry.header.ops)
+    def refused(self, entry: Entry, reason: str) -> None:
+        """Remember what it has not, and why."""
+        self.refusals.update((op.id, reason) for op in entry.header.ops)

@@ -33,6 +33,7 @@ from evalrunner.delivery.capture.sdk import RecordingClient
 from evalrunner.delivery.capture.traces import TraceBook
 from evalrunner.delivery.inflight import InFlight
 from evalrunner.delivery.pipeline import DeliveryPipeline
+from evalrunner.delivery.sending.spools import SpoolSender
 from evalrunner.delivery.sending.transport import HttpTransport
 from evalrunner.errors import EvalrunnerError, text_of
 from evalrunner.protocol.messages import (
@@ -121,7 +122,7 @@ async def _work(
     send(Ready(os.getpid(), concurrency, {one.name: one.known_keys for one in evaluators}))
     begin = await inbox.begin()
     reporter = Reporter(send, inbox.starving)
-    context = _open_shop(order, inbox, begin, reporter, target, evaluators, concurrency, send)
+    context = _open_context(order, inbox, begin, reporter, target, evaluators, concurrency, send)
     early.open(context.pipeline.publish_loose)
     await asyncio.gather(*(Lane(number, context).run() for number in range(concurrency)))
     trouble = await _tear_down(stack)
@@ -192,7 +193,7 @@ def _said(error: BaseException) -> str:
         return text_of(error)
 
 
-def _open_shop(
+def _open_context(
     order: WorkerOrder,
     inbox: Inbox,
     begin: Begin,
@@ -203,7 +204,7 @@ def _open_shop(
     send: Send,
 ) -> WorkerContext:
     experiment = TracerSession(**begin.experiment)
-    pipeline = _open_outlet(order, begin, reporter, send)
+    pipeline = _open_pipeline(order, begin, reporter)
     book = TraceBook(
         pipeline.publish_loose,
         open_live=(lambda trace, posts: pipeline.publish_opening(trace.item, trace.token, posts))
@@ -247,20 +248,21 @@ def _open_shop(
     )
 
 
-def _open_outlet(order: WorkerOrder, begin: Begin, reporter: Reporter, send: Send) -> DeliveryPipeline:
-    return DeliveryPipeline(
-        Path(begin.spool),
-        info={"worker": order.worker_id, "pid": os.getpid(), "evalrunner": __version__},
-        transport=HttpTransport(order.endpoint.url, order.endpoint.key, workspace=order.endpoint.workspace),
-        compress=takes_zstd(begin.info),
-        deadline=order.config.delivery_deadline,
-        on_durable=reporter.produced,
-        on_accepted=reporter.accepted,
-        on_refused=reporter.refused,
-        on_note=reporter.note,
-        # fdatasync is never retried (fsyncgate): what was not synced is executed again by another worker.
-        on_error=lambda error: leave(send, f"its spool cannot be written: {error}"),
-    )
+def _open_pipeline(order: WorkerOrder, begin: Begin, reporter: Reporter) -> DeliveryPipeline:
+    def new_sender(boundary: str) -> SpoolSender:
+        url, key, workspace = order.endpoint.url, order.endpoint.key, order.endpoint.workspace
+        return SpoolSender(
+            lambda: HttpTransport(url, key, workspace=workspace),
+            compress=takes_zstd(begin.info),
+            deadline=order.config.delivery_deadline,
+            note=reporter.note,
+            # A request costs the worker and the server about a millisecond each: slow items share one.
+            linger=0.25,
+            boundary=boundary,
+        )
+
+    info = {"worker": order.worker_id, "pid": os.getpid(), "evalrunner": __version__}
+    return DeliveryPipeline(Path(begin.spool), info=info, listener=reporter, new_sender=new_sender)
 
 
 def _drain(
@@ -271,6 +273,7 @@ def _drain(
     endless = _endless(early.flush() + context.book.flush_loose())
     undelivered = context.pipeline.drain(order.config.grace)
     context.pipeline.close()
+    context.pipeline.sender.stop()
     reporter.close(outside, undelivered, "; ".join(filter(None, [trouble, endless])))
 
 

@@ -48,8 +48,8 @@ class Reporter:
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
         self._thread.start()
 
-    def produced(self, entries: list[Entry]) -> None:
-        """Note that these records are durable."""
+    def durable(self, entries: list[Entry]) -> None:
+        """Note that these records are durable (this and the next three: `SpoolListener`)."""
         items = [made for made in (produced_item(entry) for entry in entries) if made is not None]
         with self._wake:
             self._openings.promised(entries)
@@ -70,6 +70,13 @@ class Reporter:
             self._judge(self._openings.refused(entry, reason))
             self._take_loose([entry], LooseState.REFUSED, reason)
             self._wake.notify()
+
+    def failed(self, error: Exception) -> None:
+        """End the process: fdatasync is never retried (fsyncgate).
+
+        What was not synced is executed again by another worker.
+        """
+        leave(self._send, f"its spool cannot be written: {error}")
 
     def unspooled(self, kind: str, op_id: str, name: str, reason: str) -> None:
         """Note that something which had to be sent without a spool was not taken."""

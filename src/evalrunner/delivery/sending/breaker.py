@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
-
-from evalrunner.clock import Clock
 
 #: Seconds that a request gets at least, however near the deadline is.
 SHORTEST_TRY = 1.0
@@ -83,17 +80,16 @@ class Breaker:
 
 
 class Notes:
-    """Passes on a note when it says something new, and at most one a second of the same kind."""
+    """Lets a note through when it says something new, and at most one a second of the same kind."""
 
-    def __init__(self, on_note: Callable[[str], None], clock: Clock) -> None:
-        self._on_note, self._clock = on_note, clock
+    def __init__(self) -> None:
         self._kind = self._last = ""
         self._at = 0.0
 
-    def say(self, kind: str, rest: str = "") -> None:
-        """Say `kind` and `rest`; what differs in `rest` alone is of one kind."""
-        now, text = self._clock.monotonic(), kind + rest
+    def say(self, kind: str, rest: str, now: float) -> list[str]:
+        """Return `kind` and `rest` if it is to be said; what differs in `rest` alone is of one kind."""
+        text = kind + rest
         if text == self._last or (kind == self._kind and now - self._at < NOTE_INTERVAL):
-            return
+            return []
         self._kind, self._last, self._at = kind, text, now
-        self._on_note(text)
+        return [text]

@@ -1,10 +1,10 @@
-"""One request and what was made of it, in the sender's words."""
+"""One request: bytes out, a Reply back."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from evalrunner.delivery.sending.reply import Reply
 from evalrunner.delivery.sending.retry import Verdict, classify
 from evalrunner.delivery.sending.schedule import Batch
 from evalrunner.delivery.sending.transport import Answer
@@ -17,37 +17,6 @@ class Transport(Protocol):
 
     def post_multipart(self, body: bytes, boundary: str, *, compress: bool, limit: float) -> Answer:
         """Send one body; raise TransportError if no answer came within `limit` seconds."""
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What the service made of a request.
-
-    Attributes:
-        text: its words, for people, or why there are none.
-        retry_after: seconds that it asks to be left alone, or None.
-    """
-
-    verdict: Verdict
-    text: str
-    retry_after: float | None = None
-
-    @property
-    def final(self) -> bool:
-        """Whether the same bytes need not be sent again."""
-        return self.verdict in (Verdict.ACCEPTED, Verdict.CONFLICT, Verdict.TOO_LARGE, Verdict.REFUSED)
-
-    @property
-    def blames_the_load(self) -> bool:
-        """Whether it may be the fault of what was sent; 401 and 429 never are."""
-        return self.verdict in (Verdict.TRANSIENT, Verdict.UNAVAILABLE)
-
-    def refusal(self, batch: Batch) -> str:
-        """Say of a batch's next operation why it will never be taken."""
-        what = f"{batch.op.kind} {batch.op.id} ({batch.op.length:,} bytes)"
-        if self.verdict is Verdict.TOO_LARGE:
-            return f"413: {what} is too large"
-        return f"{what}: {self.text}"
 
 
 class Exchange:

@@ -1,18 +1,7 @@
 """The sender: takes durable records and sends them until the service has taken them, or never will.
 
-One piece of code, wherever records are sent from: the worker's own spool, a dead worker's, a resumed run's.
-
-    offer ─> SendQueue ─> Schedule ─turn─> POST ─┬─ 2xx ──────────────> accepted
-                        ▲                 ├─ 409 ──> record by record ──> op by op; 409 to one op alone = accepted
-                        │                 ├─ 413 ──> halves ──> op by op; one op alone = refused
-                        │                 ├─ 400 and the like ──> halves; one record alone = refused
-                        │                 └─ 429, 5xx, 401, no answer ──> wait, the same bytes again ─┐
-                        └─────────────────────────────────────────────────────────────────────────────┘
-                                     until `deadline` seconds have passed without any success: refused
-
-What the service fails at while it takes others (5xx for ever, say) is divided; what cannot be divided steps
-aside (schedule.py), is tried again at growing intervals, and is refused alone `deadline` seconds after it first
-failed.
+One piece of code, wherever records are sent from: the worker's own spool, a dead worker's, a resumed run's. What is
+sent when, and what an answer means, is the machine's to say (machine.py); here are its thread, its clock and its I/O.
 
 A record that is refused stays in its spool: it can be sent again by a later run. Only what is durable may be
 offered: a record that was sent and then lost by a power cut would be executed, and visible, twice.
@@ -26,11 +15,10 @@ import threading
 from collections.abc import Callable, Sequence
 
 from evalrunner.clock import SYSTEM, Clock
-from evalrunner.delivery.sending.breaker import Breaker, Notes
-from evalrunner.delivery.sending.exchange import Exchange, Reply, Transport
+from evalrunner.delivery.listener import DeliveryListener
+from evalrunner.delivery.sending.exchange import Exchange, Transport
+from evalrunner.delivery.sending.machine import Accepted, Note, Refused, Send, SendMachine, Told
 from evalrunner.delivery.sending.queue import SendQueue
-from evalrunner.delivery.sending.retry import Verdict, next_delay
-from evalrunner.delivery.sending.schedule import IN_PLACE, Batch, Schedule
 from evalrunner.delivery.spool.writer import Entry
 
 #: What this process, and not a record, is short of: descriptors, memory.
@@ -44,9 +32,7 @@ class Sender:
         read_body: returns a record's body; what it raises refuses the record, unless descriptors or memory are
             short: then it is sent later.
         boundary: of the spool.
-        on_accepted: called on the sender's thread with records that the service has taken.
-        on_refused: called likewise with a record that it has not, and why.
-        on_note: called likewise with a short sentence for humans, "" when there is nothing to say any more.
+        listener: hears, on the sender's thread, what becomes of each record.
         max_batch_bytes, max_batch_ops: of one request, unpacked; a single record may be larger.
         linger: seconds that the first record of a batch waits for company.
         deadline: seconds without any success after which everything pending is refused. Each later batch is
@@ -59,10 +45,8 @@ class Sender:
         transport: Transport,
         read_body: Callable[[Entry], bytes],
         boundary: str,
+        listener: DeliveryListener,
         *,
-        on_accepted: Callable[[list[Entry]], None],
-        on_refused: Callable[[Entry, str], None],
-        on_note: Callable[[str], None],
         clock: Clock = SYSTEM,
         compress: bool = True,
         max_batch_bytes: int = 4 << 20,
@@ -72,37 +56,50 @@ class Sender:
         probe_interval: float = 30.0,
         rng: random.Random | None = None,
     ) -> None:
-        self._read_body, self._on_accepted, self._on_refused = read_body, on_accepted, on_refused
-        self._clock, self._probe_interval = clock, probe_interval
-        self._rng = rng or random.Random()  # noqa: S311  (scatters delays, guards nothing)
-        self._notes = Notes(on_note, clock)
-        self._queue = SendQueue(clock, max_bytes=max_batch_bytes, max_ops=max_batch_ops, linger=linger)
-        self._schedule = Schedule(self._rng)
+        self._read_body, self._listener, self._clock = read_body, listener, clock
         self._exchange = Exchange(transport, boundary, compress=compress)
-        self._breaker = Breaker(deadline)
+        self._queue = SendQueue(max_bytes=max_batch_bytes, max_ops=max_batch_ops, linger=linger)
+        rng = rng or random.Random()  # noqa: S311  (scatters delays, guards nothing)
+        self._machine = SendMachine(self._queue, deadline=deadline, probe_interval=probe_interval, rng=rng)
+        self._closed = False
+        self._lock = threading.Lock()  # of the machine
+        self._work = threading.Condition(self._lock)  # the sender waits here
+        self._settled = threading.Condition(self._lock)  # wait_idle() waits here
         self._thread = threading.Thread(target=self._run, name="evalrunner-sender", daemon=True)
         self._thread.start()
 
     @property
     def pending(self) -> int:
         """Records offered and neither accepted nor refused."""
-        return self._queue.pending_count
+        with self._lock:
+            return len(self._queue.pending)
 
     def offer(self, entries: list[Entry]) -> None:
         """Take durable records to send. What is pending already is not taken twice."""
-        self._queue.offer(entries)
+        with self._lock:
+            self._queue.offer(entries, self._clock.monotonic())
+            self._work.notify()
 
     def flush(self) -> None:
         """Send what is there without waiting for company."""
-        self._queue.flush()
+        with self._lock:
+            self._queue.flush()
+            self._work.notify()
 
     def wait_idle(self, timeout: float | None = None) -> bool:
-        """Wait until every offered record has been accepted or refused; return whether that is so."""
-        return self._queue.wait_idle(timeout)
+        """Wait until every offered record has been accepted or refused, or the sender is stopped.
+
+        Returns:
+            Whether nothing is pending.
+        """
+        with self._lock:
+            self._settled.wait_for(lambda: not self._queue.pending or self._closed, timeout)
+            return not self._queue.pending
 
     def undelivered(self) -> list[Entry]:
         """Return the pending records in the order of the spool; refused ones are not among them."""
-        return self._queue.pending()
+        with self._lock:
+            return self._queue.in_order()
 
     def stop(self, timeout: float | None = 30.0) -> bool:
         """Stop sending; what is pending stays so.
@@ -110,160 +107,100 @@ class Sender:
         Returns:
             False if a request is still under way after `timeout` seconds: its records may yet be accepted.
         """
-        self._queue.close()
+        with self._lock:
+            self._closed = True
+            self._work.notify()
+            self._settled.notify_all()
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while batch := self._next():
-            entries = batch.entries
+        while step := self._next():
+            send, told = step
+            self._tell(told)
+            if send is None:
+                continue
+            entries = send.batch.entries
             try:
-                self._send(batch)
-            except Exception as error:  # a callback's, or ours: these records fail, the others must not
-                self._schedule.drop(entries)
-                for entry in entries:
-                    if self._queue.holds(entry):
-                        self._refused(entry, f"{type(error).__name__} while sending: {error}")
+                self._send(send)
+            except Exception as error:  # ours: these records fail, the others must not
+                self._fail(entries, error)
 
-    def _next(self) -> Batch | None:
-        """Sleep until there is something to send; None means stop."""
-        while not self._queue.closed.is_set():
-            if not self._schedule.ready:
-                self._schedule.add(self._queue.batch())
-            elif self._schedule.wants_company and not self._schedule.add(
-                self._queue.company(self._schedule.alone)
-            ):
-                self._schedule.pick()
-            if batch := self._schedule.take_turn(self._clock.monotonic()):
-                return batch
-            self._queue.wait(self._schedule.next_due)
+    def _next(self) -> tuple[Send | None, list[Told]] | None:
+        """Sleep until there is something to send or to tell; None means stop."""
+        with self._lock:
+            while not self._closed:
+                step, told = self._machine.next(self._clock.monotonic())
+                if isinstance(step, Send):
+                    return step, told
+                if told:
+                    return None, told
+                until = step.until
+                self._work.wait(None if until is None else max(0.0, until - self._clock.monotonic()))
         return None
 
-    def _send(self, batch: Batch) -> None:
-        """Send a batch once, and judge what came of it."""
-        if empty := [entry for entry in batch.entries if not entry.header.ops]:
-            batch.entries = [entry for entry in batch.entries if entry.header.ops]
-            self._accepted(empty)
-        began = self._clock.monotonic()
+    def _send(self, send: Send) -> None:
+        """Send a batch once, and take in what came of it."""
         try:
-            bodies = self._bodies(batch)
+            bodies = self._bodies(send)
         except OSError as error:
-            self._failed(batch, Reply(Verdict.THROTTLED, f"the spool cannot be read now: {error}"), began)
-            return
-        if not bodies:
-            self._schedule.replace(batch)
-            return
-        own = batch.since if batch in self._schedule.aside else None
-        reply = self._exchange.post(batch, bodies, self._breaker.limit(began, own))
-        if not batch.suspect and not batch.failures:
-            self._breaker.sample(reply.final)
-        if not reply.final:
-            self._failed(batch, reply, began)
-            return
-        self._breaker.succeeded(again=batch.acquitted)
-        if not self._schedule.aside:
-            self._notes.say("")
-        self._judge(batch, reply)
+            with self._lock:
+                told = self._machine.short(send, error, self._clock.monotonic())
+        else:
+            if not bodies:
+                return
+            reply = self._exchange.post(send.batch, bodies, send.limit)
+            with self._lock:
+                told = self._machine.answered(send, reply, self._clock.monotonic())
+        self._tell(told)
 
-    def _bodies(self, batch: Batch) -> list[bytes]:
-        bodies, readable = [], []
-        for at, entry in enumerate(batch.entries):
+    def _bodies(self, send: Send) -> list[bytes]:
+        """Read a batch; what cannot be read is refused by name, and is no part of it any more.
+
+        Raises:
+            OSError: this process is short of descriptors or memory, which says nothing of the record.
+        """
+        bodies = []
+        for entry in list(send.batch.entries):
             try:
                 bodies.append(self._read_body(entry))
-                readable.append(entry)
-            except Exception as error:  # a spool that cannot be read any more: one record's loss, by name
+            except Exception as error:
                 if isinstance(error, OSError) and error.errno in _SHORT:
-                    # This process has none left, which says nothing of the record. Those refused just now are done.
-                    batch.entries = [*readable, *batch.entries[at:]]
                     raise
-                self._refused(entry, f"cannot be read from the spool: {error}")
-        batch.entries = readable
+                with self._lock:
+                    told = self._machine.unreadable(send.batch, entry, error)
+                self._tell(told)
         return bodies
 
-    def _judge(self, batch: Batch, reply: Reply) -> None:
-        if batch.at is None and reply.verdict is Verdict.ACCEPTED:
-            self._schedule.taken(batch)
-            self._accepted(batch.entries)
-        elif batch.at is None and reply.verdict is Verdict.REFUSED and len(batch.entries) == 1:
-            self._schedule.replace(batch)
-            self._refused(batch.entries[0], reply.text)
-        elif batch.divisible:
-            self._schedule.replace(batch, batch.pieces(reply.verdict))
-        else:
-            self._judge_op(batch, reply)
+    def _tell(self, told: Sequence[Told]) -> None:
+        """Tell the listener; what it raises fails the records that it was told of, and no others."""
+        for one in told:
+            try:
+                self._tell_one(one)
+            except Exception as error:
+                self._fail(one.entries if isinstance(one, Accepted) else [], error)
 
-    def _judge_op(self, batch: Batch, reply: Reply) -> None:
-        # 409 to a request that carried this one operation: it had been taken before.
-        if reply.verdict not in (Verdict.ACCEPTED, Verdict.CONFLICT):
-            batch.refusals.append(reply.refusal(batch))
-        more = batch.advance()
-        self._schedule.replace(batch, [batch] if more else [])
-        if not more and batch.refusals:
-            self._refused(batch.entries[0], "; ".join(batch.refusals))
-        elif not more:
-            self._accepted(batch.entries)
+    def _tell_one(self, one: Told) -> None:
+        # Settled after it was told: who waits for idle sees true books.
+        if isinstance(one, Note):
+            self._listener.note(one.text)
+        elif isinstance(one, Accepted):
+            self._listener.accepted(one.entries)
+            self._settle(one.entries)
+        elif isinstance(one, Refused):
+            try:
+                self._listener.refused(one.entry, one.why)
+            finally:  # nobody would wait for it in vain
+                self._settle([one.entry])
 
-    def _failed(self, batch: Batch, reply: Reply, began: float) -> None:
-        if reply.blames_the_load:
-            batch.failed(began, self._breaker.answered)
-            if batch in self._schedule.aside or batch.is_guilty(
-                self._breaker.answered, self._breaker.failing
-            ):
-                self._set_apart(batch, reply)
-                return
-        self._breaker.failed(began)
-        if self._breaker.left(self._clock.monotonic()) <= 0:
-            self._give_up(batch, reply.text)
-            return
-        if reply.verdict is Verdict.TRANSIENT and batch.divisible and batch.failures >= IN_PLACE:
-            self._schedule.replace(batch, batch.pieces(reply.verdict))
-        self._back_off(reply)
+    def _fail(self, entries: Sequence[Entry], error: Exception) -> None:
+        with self._lock:
+            told = self._machine.broken(entries, error)
+        for one in told:
+            self._tell_one(one)
 
-    def _set_apart(self, batch: Batch, reply: Reply) -> None:
-        """Divide what the service fails at while it takes others, or let the others pass it."""
-        if batch.divisible:
-            self._schedule.replace(batch, batch.apart(self._breaker.answered))
-            return
-        now = self._clock.monotonic()
-        left = self._breaker.deadline - (now - (now if batch.since is None else batch.since))
-        if left <= 0:
-            self._schedule.replace(batch)
-            self._refused(batch.entries[0], self._breaker.too_late(reply.text))
-            return
-        self._schedule.step_aside(batch)
-        delay = min(left, next_delay(batch.failures, reply.retry_after, self._rng))
-        batch.due = now + delay
-        self._notes.say(reply.text, f"; sending this one record again in {max(1, round(delay))} s")
-
-    def _back_off(self, reply: Reply) -> None:
-        if reply.verdict is Verdict.UNAUTHORIZED:
-            delay = self._probe_interval
-            self._notes.say(reply.text, f"; traces are kept, and one try is made every {delay:g} s")
-        else:
-            delay = next_delay(self._breaker.failures, reply.retry_after, self._rng)
-            self._notes.say(reply.text, f"; sending again in {max(1, round(delay))} s")
-        left = self._breaker.left(self._clock.monotonic())
-        self._queue.closed.wait(max(0.0, min(delay, left)))
-
-    def _give_up(self, batch: Batch, why: str) -> None:
-        """Refuse what is pending when the deadline passes; afterwards, what has had its one try."""
-        entries = batch.entries
-        if self._breaker.gave_up:
-            self._schedule.replace(batch)
-        else:
-            entries = self._queue.empty()
-            self._schedule.clear()
-        self._breaker.gave_up = True
-        for entry in entries:
-            if entry.header.ops:
-                self._refused(entry, self._breaker.too_late(why))
-            else:  # nothing of it is undelivered
-                self._accepted([entry])
-
-    def _accepted(self, entries: Sequence[Entry]) -> None:
-        self._on_accepted(list(entries))
-        self._queue.settle(entries)
-
-    def _refused(self, entry: Entry, why: str) -> None:
-        self._on_refused(entry, why)
-        self._queue.settle([entry])
+    def _settle(self, entries: Sequence[Entry]) -> None:
+        with self._lock:
+            self._queue.settle(entries)
+            if not self._queue.pending:
+                self._settled.notify_all()

@@ -1,11 +1,10 @@
 """Error runs for items that no worker survived: complete, linked to their example, with the reason.
 
-They go the way of every trace: into a spool of the supervisor's own, and out through the sender.
+They go the way of every trace: into a spool of the supervisor's own, and out through its sender.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +15,7 @@ from evalrunner.clock import Clock
 from evalrunner.delivery.capture.runs import RunBuffer, error_run, failure
 from evalrunner.delivery.capture.traces import Operation
 from evalrunner.delivery.pipeline import DeliveryPipeline, loose_record, produced_item
-from evalrunner.delivery.sending.transport import HttpTransport
+from evalrunner.delivery.sending.spools import SpoolSender
 from evalrunner.delivery.spool.openings import is_loose, item_of
 from evalrunner.delivery.spool.writer import Entry, stem_of
 from evalrunner.protocol.evaluated import Evaluated
@@ -32,30 +31,25 @@ class ErrorRuns:
 
     Args:
         spool: path of the spool to create if it is needed.
+        sender: of the supervisor; the relay sends through it too.
         post: takes `ErrorRunWritten` when an error run is durable, `SentOn` when it is accepted or refused.
     """
 
     def __init__(
         self,
         spool: Path,
+        sender: SpoolSender,
         *,
-        new_transport: Callable[[], HttpTransport],
-        compress: bool,
-        deadline: float,
         post: Callable[[Event], None],
         note: Callable[[str], None],
         clock: Clock,
     ) -> None:
         self.spool = spool
-        self._new_transport = new_transport
-        self._compress = compress
-        self._deadline = deadline
+        self._sender = sender
         self._post = post
         self._note = note
         self._clock = clock
         self._pipeline: DeliveryPipeline | None = None
-        self._unsynced = 0
-        self._lock = threading.Lock()  # the spool's thread counts down what the supervisor's counts up
 
     def write(self, order: WriteErrorRun, example: dict[str, Any], repetition: int, scope: Scope) -> None:
         """Write the error run of one item."""
@@ -94,7 +88,6 @@ class ErrorRuns:
 
     def _publish(self, made: ProducedItem, operations: list[Operation]) -> None:
         meta = {key: value for key, value in asdict(made).items() if key not in ("item", "token")}
-        self._count(1)
         self._open().publish(made.item, made.token, meta, operations)
 
     def close_runs(self, runs: list[dict[str, Any]], error: str) -> None:
@@ -108,62 +101,49 @@ class ErrorRuns:
             run.patch(dict(address))
             run.fail(error, self._clock.utcnow())
             operations.append(run.operation())
-        self._count(1)
         self._open().publish_loose(operations)
 
     @property
     def busy(self) -> bool:
-        """Whether something is still on its way."""
-        return self._unsynced > 0 or (self._pipeline is not None and self._pipeline.sender.pending > 0)
+        """Whether something is still on its way to the sender."""
+        return self._pipeline is not None and self._pipeline.busy
 
     def close(self) -> None:
         """Close the spool; what is unsent stays in it."""
         if self._pipeline is not None:
             self._pipeline.close()
 
-    def _count(self, more: int) -> None:
-        with self._lock:
-            self._unsynced += more
-
     def _open(self) -> DeliveryPipeline:
         if self._pipeline is None:
             self._pipeline = DeliveryPipeline(
-                self.spool,
-                info={"worker": 0},
-                transport=self._new_transport(),
-                compress=self._compress,
-                deadline=self._deadline,
-                on_durable=self._durable,
-                on_accepted=self._accepted,
-                on_refused=self._refused,
-                on_note=self._note,
-                on_error=self._failed,
+                self.spool, info={"worker": 0}, listener=self, new_sender=lambda _: self._sender
             )
         return self._pipeline
 
-    def _durable(self, entries: list[Entry]) -> None:
+    def durable(self, entries: list[Entry]) -> None:
+        """Post that error runs are written (`SpoolListener`)."""
         for made in (produced_item(entry) for entry in entries):
             if made is not None:
                 self._post(ErrorRunWritten(made))
         self._tell(entries, LooseState.PROMISED)
-        self._count(-len(entries))
 
-    def _accepted(self, entries: list[Entry]) -> None:
+    def accepted(self, entries: list[Entry]) -> None:
+        """Post that error runs are accepted."""
         self._tell(entries, LooseState.ACCEPTED)
         leases = (item_of(entry.header) for entry in entries)
         self._post(SentOn(accepted=tuple(lease for lease in leases if lease)))
 
-    def _refused(self, entry: Entry, why: str) -> None:
-        self._tell([entry], LooseState.REFUSED, why)
+    def refused(self, entry: Entry, reason: str) -> None:
+        """Post that an error run is not delivered."""
+        self._tell([entry], LooseState.REFUSED, reason)
         lease = item_of(entry.header)
-        self._post(SentOn(refused=((*lease, why),) if lease else ()))
+        self._post(SentOn(refused=((*lease, reason),) if lease else ()))
+
+    def failed(self, error: Exception) -> None:
+        """Note that the spool cannot be written: the items stay FAILED in the ledger, without a run."""
+        self._note(f"an error run could not be written: {error}")
 
     def _tell(self, entries: list[Entry], state: LooseState, reason: str = "") -> None:
         news = tuple(loose_record(one, state, reason) for one in entries if is_loose(one.header))
         if news:
             self._post(LooseNews(stem_of(self.spool), news))
-
-    def _failed(self, error: Exception) -> None:
-        # The items stay FAILED in the ledger, without a run; the receipt says so.
-        self._note(f"an error run could not be written: {error}")
-        self._unsynced = 0

@@ -266,7 +266,7 @@ class Supervisor:
             if self._began:
                 self._phase = "running" if self._state.executing else "draining"
             return False
-        if self._p.relay.busy or self._p.error_runs.busy or not self._p.events.empty():
+        if self._p.error_runs.busy or self._p.relay.busy or not self._p.events.empty():
             self._phase = "draining"
             return self._stopped_at is not None and now - self._stopped_at > STOP_GRACE
         self._phase = "confirming"
