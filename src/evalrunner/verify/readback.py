@@ -119,7 +119,7 @@ class ReadBack:
             yield from self._feedback({"run": list(part)})
 
     def evaluated(self, run_ids: Sequence[str]) -> dict[str, list[Evaluated]]:
-        """Return what these root runs say of the evaluators that ran on them without an error (worker/lane.py)."""
+        """Return what these root runs say of the evaluators that ran on them without an error (worker/publishing)."""
         found: dict[str, list[Evaluated]] = {}
         for part in _parts(run_ids, IDS):
             for run in self._query(ids=part, select=["id", "extra"]):

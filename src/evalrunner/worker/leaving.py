@@ -16,6 +16,10 @@ logger = logging.getLogger(__name__)
 LONGEST = 300
 
 
+Send = Callable[[Message], None]
+"""Puts a message on the pipe to the supervisor."""
+
+
 def leave(send: Callable[[Message], None], why: str) -> NoReturn:
     """Say why, and end this process at once; what the target has started is ended by the supervisor.
 

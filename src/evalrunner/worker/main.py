@@ -13,37 +13,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
 import os
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-import langsmith
-from langsmith.schemas import TracerSession
-
-from evalrunner import __version__
 from evalrunner.delivery.capture.discretion import be_discreet
 from evalrunner.delivery.capture.foreign import drain_foreign_clients
-from evalrunner.delivery.capture.sdk import RecordingClient
-from evalrunner.delivery.capture.traces import TraceBook
-from evalrunner.delivery.inflight import InFlight
-from evalrunner.delivery.pipeline import DeliveryPipeline
-from evalrunner.delivery.sending.spools import SpoolSender
-from evalrunner.delivery.sending.transport import HttpTransport
 from evalrunner.errors import EvalrunnerError, text_of
 from evalrunner.protocol.messages import (
-    Begin,
-    Message,
     Ready,
     StartFailed,
 )
 from evalrunner.protocol.worker import COULD_NOT_START, WorkerOrder
-from evalrunner.service.capabilities import takes_zstd
 from evalrunner.worker import summary
 from evalrunner.worker.code.check import checked, why_not
 from evalrunner.worker.code.evaluators import TrackedEvaluator, names_of
@@ -52,16 +38,16 @@ from evalrunner.worker.code.loading import Objects, load
 from evalrunner.worker.code.refusal import no_evaluations
 from evalrunner.worker.code.setting_up import set_up
 from evalrunner.worker.code.target import ASYNC_CONCURRENCY, SYNC_CONCURRENCY, Target
+from evalrunner.worker.context import WorkerContext
 from evalrunner.worker.early import Early
 from evalrunner.worker.inbox import Inbox, sender_of
-from evalrunner.worker.lane import Lane, WorkerContext
-from evalrunner.worker.leaving import leave
+from evalrunner.worker.lane import Lane
+from evalrunner.worker.leaving import Send, leave
+from evalrunner.worker.opening import open_context
 from evalrunner.worker.prelude import become_worker
 from evalrunner.worker.reporter import Reporter
 
 logger = logging.getLogger(__name__)
-
-Send = Callable[[Message], None]
 
 
 def main(connection: Any, order: WorkerOrder) -> None:
@@ -122,7 +108,7 @@ async def _work(
     send(Ready(os.getpid(), concurrency, {one.name: one.known_keys for one in evaluators}))
     begin = await inbox.begin()
     reporter = Reporter(send, inbox.starving)
-    context = _open_context(order, inbox, begin, reporter, target, evaluators, concurrency, send)
+    context = open_context(order, inbox, begin, reporter, target, evaluators, concurrency, send)
     early.open(context.pipeline.publish_loose)
     await asyncio.gather(*(Lane(number, context).run() for number in range(concurrency)))
     trouble = await _tear_down(stack)
@@ -191,78 +177,6 @@ def _said(error: BaseException) -> str:
         return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
     except BaseException:
         return text_of(error)
-
-
-def _open_context(
-    order: WorkerOrder,
-    inbox: Inbox,
-    begin: Begin,
-    reporter: Reporter,
-    target: Target,
-    evaluators: list[TrackedEvaluator],
-    concurrency: int,
-    send: Send,
-) -> WorkerContext:
-    experiment = TracerSession(**begin.experiment)
-    pipeline = _open_pipeline(order, begin, reporter)
-    book = TraceBook(
-        pipeline.publish_loose,
-        open_live=(lambda trace, posts: pipeline.publish_opening(trace.item, trace.token, posts))
-        if order.config.live
-        else None,
-        unsent=reporter.unspooled,
-    )
-    client = RecordingClient(
-        book,
-        experiment,
-        api_url=order.endpoint.url,
-        api_key=order.endpoint.key,
-        workspace_id=order.endpoint.workspace,
-        # Asked once, by the supervisor: in an outage every client would otherwise wait for it for seconds.
-        info=begin.info,
-        # Not OpenTelemetry, whatever the environment says: its spans would go past the books.
-        tracing_mode="langsmith",
-        # An evaluation of which a part is sampled away would look like loss.
-        tracing_sampling_rate=1.0,
-    )
-    langsmith.configure(client=client)
-    return WorkerContext(
-        client=client,
-        experiment=experiment,
-        target=target,
-        evaluators=evaluators,
-        book=book,
-        pipeline=pipeline,
-        reporter=reporter,
-        in_flight=InFlight(Path(begin.board), concurrency),
-        next_item=inbox.next_item,
-        repetitions=begin.repetitions,
-        metadata=begin.metadata,
-        segment=max(10, order.config.segment // concurrency),
-        grace=order.config.grace,
-        patience=order.config.delivery_deadline,
-        trace_evaluators=order.config.trace_evaluators,
-        worker_id=str(order.worker_id),
-        leave=functools.partial(leave, send),
-        ward=inbox.ward,
-    )
-
-
-def _open_pipeline(order: WorkerOrder, begin: Begin, reporter: Reporter) -> DeliveryPipeline:
-    def new_sender(boundary: str) -> SpoolSender:
-        url, key, workspace = order.endpoint.url, order.endpoint.key, order.endpoint.workspace
-        return SpoolSender(
-            lambda: HttpTransport(url, key, workspace=workspace),
-            compress=takes_zstd(begin.info),
-            deadline=order.config.delivery_deadline,
-            note=reporter.note,
-            # A request costs the worker and the server about a millisecond each: slow items share one.
-            linger=0.25,
-            boundary=boundary,
-        )
-
-    info = {"worker": order.worker_id, "pid": os.getpid(), "evalrunner": __version__}
-    return DeliveryPipeline(Path(begin.spool), info=info, listener=reporter, new_sender=new_sender)
 
 
 def _drain(
