@@ -9,7 +9,14 @@ from evalrunner.delivery.spool.writer import Entry
 from evalrunner.protocol.messages import Ack, Report
 from evalrunner.worker.reports import GATHER, Reports
 
-META: dict[str, object] = {"runs": [], "others": [], "feedback": [], "error": None, "warnings": [], "seconds": 0.0}
+META: dict[str, object] = {
+    "runs": [],
+    "others": [],
+    "feedback": [],
+    "error": None,
+    "warnings": [],
+    "seconds": 0.0,
+}
 
 
 def record(item: int | None, seq: int = 1, **meta: object) -> Entry:
