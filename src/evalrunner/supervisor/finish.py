@@ -59,13 +59,13 @@ def finish(
 
 def _look_once_more(context: RunContext, outcome: Outcome) -> None:
     """Learn what somebody has done to the experiment since the last look: the receipt speaks of it by name."""
-    if not (context.gone or outcome.silence):
+    if not (context.course.gone or outcome.silence):
         context.watch.look()
         while not context.events.empty():
             event = context.events.get_nowait()
             if isinstance(event, (Renamed, ExperimentGone, DatasetGone)):
                 context.heed(event)
-    outcome.scope, outcome.gone = context.scope, context.gone
+    outcome.scope, outcome.gone = context.scope, context.course.gone
 
 
 def _look_for_strays(context: RunContext, client: Client, outcome: Outcome, rows: list[ItemRow]) -> None:
@@ -73,7 +73,7 @@ def _look_for_strays(context: RunContext, client: Client, outcome: Outcome, rows
 
     Each carries the experiment's id too; whether a service heeds that before the name is its own affair.
     """
-    old = context.old_name
+    old = context.course.old_name
     if not old or outcome.silence or all(row.state is not ItemState.NOT_VISIBLE for row in rows):
         return
     try:

@@ -17,7 +17,7 @@ from evalrunner.errors import SpoolError
 from evalrunner.ledger.ledger import ItemRow
 from evalrunner.protocol.lease import HELD, IN_SPOOL, ItemState
 from evalrunner.supervisor.core.events import LooseNews, Seen, SentOn
-from evalrunner.supervisor.shell.confirm import Wanted
+from evalrunner.supervisor.shell.confirm import Confirmer, Wanted
 from evalrunner.supervisor.shell.context import RunContext
 from evalrunner.supervisor.shell.open_runs import open_runs
 from evalrunner.supervisor.shell.pool import kill_leftovers, synced
@@ -40,6 +40,11 @@ def recover(context: RunContext, readback: ReadBack, stop_asked: Callable[[], in
     _adopt(context, files)
     _send(context, files, _made_elsewhere(context, readback), stop_asked)
     _confirm(context, stop_asked)
+    # What is still in the queue must not be taken for an answer about this run's attempts.
+    while not context.events.empty():
+        event = context.events.get_nowait()
+        if isinstance(event, LooseNews):
+            context.loose.note(event.spool, list(event.records))
 
 
 def _adopt(context: RunContext, files: list[Path]) -> None:
@@ -152,23 +157,32 @@ def _confirm(context: RunContext, stop_asked: Callable[[], int]) -> None:
     }
     if not waiting:
         return
-    context.confirmer.want(waiting)
-    context.confirmer.hurry()
-    left, since = len(waiting), context.clock.monotonic()
-    while context.confirmer.waiting or not context.events.empty():
-        _take_event(context)
-        now = context.clock.monotonic()
-        if context.confirmer.waiting != left:
-            left, since = context.confirmer.waiting, now
-        if now - since > context.config.visible_deadline or stop_asked():
-            break
-    missed = context.confirmer.missed().items
-    while not context.events.empty():  # whatever came back and is not in it lies there by now
-        _take_event(context)
+    confirmer = context.new_confirmer()
+    try:
+        confirmer.want(waiting)
+        confirmer.hurry()
+        missed = _awaited(context, confirmer, stop_asked)
+    finally:
+        confirmer.stop()
     with context.ledger.transaction():
         for item, reason in missed.items():
-            context.confirmer.forget(item)
             context.ledger.move(item, S.NOT_VISIBLE, reason=f"of an earlier run: {reason}")
+
+
+def _awaited(context: RunContext, confirmer: Confirmer, stop_asked: Callable[[], int]) -> dict[int, str]:
+    """Wait until everything has come back, or long enough; return what has not, with the reason."""
+    left, since = confirmer.waiting, context.clock.monotonic()
+    while confirmer.waiting or not context.events.empty():
+        _take_event(context)
+        now = context.clock.monotonic()
+        if confirmer.waiting != left:
+            left, since = confirmer.waiting, now
+        if now - since > context.config.visible_deadline or stop_asked():
+            break
+    missed = confirmer.missed().items
+    while not context.events.empty():  # whatever came back and is not in it lies there by now
+        _take_event(context)
+    return missed
 
 
 def _entries(path: Path) -> list[Entry]:

@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import queue
 import secrets
-import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from langsmith import Client
-from requests import RequestException
-
-from evalrunner.advice import go_on
 from evalrunner.clock import SYSTEM, Clock
 from evalrunner.config import Endpoint, RunConfig
-from evalrunner.delivery.sending.spools import SpoolSender
-from evalrunner.delivery.sending.transport import HttpTransport
+from evalrunner.engines.base import Engine
 from evalrunner.engines.local import LocalEngine
-from evalrunner.errors import RunBroken, RunFolderError, ServiceError, TargetError, UsageError
+from evalrunner.errors import RunBroken, ServiceError, TargetError, UsageError
 from evalrunner.ledger.ledger import Ledger
-from evalrunner.service import client as service
-from evalrunner.service.capabilities import only_newer_reads, takes_multipart, takes_zstd
-from evalrunner.service.errors import cause, told
-from evalrunner.service.preflight import check
-from evalrunner.shortage import Shortage, shortage
-from evalrunner.supervisor.core.events import Event, LooseNews
+from evalrunner.service.errors import told
 from evalrunner.supervisor.core.items import Item
 from evalrunner.supervisor.core.policy import Policy
 from evalrunner.supervisor.core.state import SupervisorState
@@ -38,27 +24,18 @@ from evalrunner.supervisor.finish import finish
 from evalrunner.supervisor.outcome import Outcome
 from evalrunner.supervisor.recover import recover
 from evalrunner.supervisor.setup.check import preflight
-from evalrunner.supervisor.setup.dataset import nothing, read_examples
-from evalrunner.supervisor.setup.experiment import create
+from evalrunner.supervisor.setup.dataset import Reading, nothing, read_examples
+from evalrunner.supervisor.setup.experiment import create, resumable
 from evalrunner.supervisor.setup.folder import RunFolder
+from evalrunner.supervisor.setup.link import Link
 from evalrunner.supervisor.setup.plan import Plan, make_plan, write_plan
+from evalrunner.supervisor.setup.refusals import broken, check_config, check_owner, check_size
 from evalrunner.supervisor.setup.scope import Scope, find_scope
-from evalrunner.supervisor.shell.confirm import Confirmer
-from evalrunner.supervisor.shell.context import RunContext
-from evalrunner.supervisor.shell.error_runs import ErrorRuns
+from evalrunner.supervisor.shell.context import RunContext, make_context
 from evalrunner.supervisor.shell.loop import Supervisor
-from evalrunner.supervisor.shell.loose import LooseBook
-from evalrunner.supervisor.shell.pool import WorkerPool
 from evalrunner.supervisor.shell.progress import Observer
-from evalrunner.supervisor.shell.reclaim import Reclaimer
-from evalrunner.supervisor.shell.relay import Relay
 from evalrunner.supervisor.shell.signals import counted_signals, interrupting_signals
 from evalrunner.supervisor.shell.snapshots import ProgressCounter
-from evalrunner.supervisor.shell.watch import Watch
-from evalrunner.verify.readback import ReadBack
-
-#: Every item has a row in the ledger and a place in memory.
-MOST_ITEMS = 5_000_000
 
 
 @contextlib.contextmanager
@@ -70,17 +47,12 @@ def run_session(
     Raises:
         UsageError: something that was asked for cannot be done; nothing has been executed.
     """
-    _check(config)
+    check_config(config)
     engine = LocalEngine(config.start_method)
     engine.warm_up()
-    client = service.make_client(endpoint)
-    info: dict[str, Any] = check(client).model_dump(mode="json")
-    if not takes_multipart(info):
-        raise ServiceError(
-            "this LangSmith does not take POST /runs/multipart, which evalrunner needs; update it"
-        )
-    with told(client):
-        scope = find_scope(client, config)
+    link = Link.open(endpoint)
+    with told(link.client):
+        scope = find_scope(link.client, config)
     with contextlib.ExitStack() as stack:
         folder = RunFolder(_folder(config, scope, stack, plan_only=plan_only))
         stack.callback(folder.close)
@@ -89,18 +61,19 @@ def run_session(
         # Of a plan nothing needs to be finished: Ctrl-C ends it at once.
         signals = interrupting_signals() if plan_only else counted_signals(observer.line)
         stops = stack.enter_context(signals)
-        session = _Session(
-            config, endpoint, observer, clock, engine, client, scope, folder, ledger, info, stops
-        )
-        stack.callback(session.close)
+        check_owner(ledger, folder, scope)
+        number, scope = _begin_session(ledger, scope, clock)
+        context = make_context(config, link, folder, ledger, number, scope, engine, observer, clock)
+        stack.callback(context.close)
+        session = _Session(context, engine, stops)
         try:
             yield session.look() if plan_only else session.carry_out()
         except (TargetError, ServiceError):
             if scope.session is None:
-                _remove(folder)
+                folder.clear()
             raise
         except (sqlite3.OperationalError, OSError) as error:
-            raise RunBroken(_broken(error, folder, session.scope, config)) from error
+            raise RunBroken(broken(error, folder, context.scope, config)) from error
 
 
 def _folder(config: RunConfig, scope: Scope, stack: contextlib.ExitStack, *, plan_only: bool) -> Path:
@@ -110,49 +83,14 @@ def _folder(config: RunConfig, scope: Scope, stack: contextlib.ExitStack, *, pla
     return config.run_dir or (config.home or Path()) / ".evalrunner" / "runs" / str(scope.experiment_id)
 
 
-def _broken(error: Exception, folder: RunFolder, scope: Scope, config: RunConfig) -> str:
-    """Say why a run ended in the middle, and how it goes on. (Every error of `requests` is an OSError too.)"""
-    if isinstance(error, (RequestException, ConnectionError, TimeoutError)) and error.errno != errno.EPIPE:
-        found = Shortage(f"LangSmith cannot be reached ({cause(error)})", "try again later")
-    else:
-        found = shortage(error, folder.path)
-    return (
-        f"the run had to end: {found.cause}; what was produced is in {folder.path}: {found.remedy}, then go on "
-        f"with: {go_on(config, scope.name, made=scope.session is not None)}"
-    )
-
-
-def _belongs(ledger: Ledger, folder: RunFolder, scope: Scope) -> None:
-    """Refuse a folder that holds another experiment: its spools may hold what was never delivered."""
-    owner = ledger.get_meta("experiment_id")
-    if owner not in (None, str(scope.experiment_id)):
-        raise RunFolderError(
-            f"the run folder {folder.path} belongs to experiment {owner}; name another one with --run-dir"
-        )
-
-
-def _bound(examples: int, repetitions: int) -> None:
-    if examples * repetitions > MOST_ITEMS:
-        raise UsageError(
-            f"{examples} examples with {repetitions} repetitions are {examples * repetitions} items, and a run "
-            f"takes {MOST_ITEMS} at most: lower --repetitions or --limit"
-        )
-
-
-def _check(config: RunConfig) -> None:
-    if config.workers < 1:
-        raise UsageError(f"--workers is {config.workers}: at least one worker is needed")
-    if config.spec.target is None and config.spec.pickled is None:
-        raise UsageError("no target is given: name one with --target module:name or path/file.py:name")
-
-
-def _remove(folder: RunFolder) -> None:
-    """Remove the folder of a run that never began, but for its workers' logs: a traceback may be in them."""
-    for path in folder.path.iterdir():
-        if path.is_dir() and path != folder.logs:
-            shutil.rmtree(path)
-        elif path.is_file():
-            path.unlink()
+def _begin_session(ledger: Ledger, scope: Scope, clock: Clock) -> tuple[int, Scope]:
+    """Note in the ledger that the command has begun; return its number, and the scope with the folder's salt."""
+    with ledger.transaction():
+        ledger.set_meta("experiment_id", str(scope.experiment_id))
+        if ledger.get_meta("salt") is None:
+            ledger.set_meta("salt", "" if scope.session is None else secrets.token_hex(8))
+        number = ledger.begin_session(clock.utcnow().isoformat())
+    return number, replace(scope, salt=ledger.get_meta("salt"))
 
 
 def _missing(ledger: Ledger, plan: Plan) -> list[tuple[int, Item]]:
@@ -172,57 +110,28 @@ def _missing(ledger: Ledger, plan: Plan) -> list[tuple[int, Item]]:
     return [item for _, item in sorted(found, key=lambda pair: pair[0])]
 
 
+def _policy(config: RunConfig) -> Policy:
+    return Policy(
+        config.workers,
+        config.max_attempts,
+        config.worker.item_timeout,
+        setup_timeout=config.setup_timeout,
+        end_timeout=180.0 + 2 * config.worker.grace,
+    )
+
+
 class _Session:
-    """What a session works with, made in order."""
+    """What one run of the command does, in order.
 
-    def __init__(
-        self,
-        config: RunConfig,
-        endpoint: Endpoint,
-        observer: Observer,
-        clock: Clock,
-        engine: LocalEngine,
-        client: Client,
-        scope: Scope,
-        folder: RunFolder,
-        ledger: Ledger,
-        info: dict[str, Any],
-        stops: Callable[[], int],
-    ) -> None:
-        self._config, self._endpoint, self._clock = config, endpoint, clock
-        self._engine, self._client, self._stops = engine, client, stops
-        self._began = clock.monotonic()
-        self._notes: dict[str, str] = {}
-        self._compress = takes_zstd(info)
-        self._newer = only_newer_reads(info)
-        hasty = service.make_client(endpoint, retries=0)
-        self._readback = ReadBack(client, str(scope.experiment_id), newer=self._newer, hasty=hasty)
-        events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        _belongs(ledger, folder, scope)
-        with ledger.transaction():
-            ledger.set_meta("experiment_id", str(scope.experiment_id))
-            if ledger.get_meta("salt") is None:
-                ledger.set_meta("salt", "" if scope.session is None else secrets.token_hex(8))
-            session = ledger.begin_session(clock.utcnow().isoformat())
-        scope = replace(scope, salt=ledger.get_meta("salt"))
-        self._post, self._experiment_id = events.put, str(scope.experiment_id)
-        self._watch = Watch(service.make_client(endpoint, retries=0), events.put)
-        sender = self._sender()
-        self._context = RunContext(
-            config, endpoint, folder, ledger, scope, session, WorkerPool(engine),
-            relay=Relay(sender, events.put),
-            confirmer=self._confirmer(),
-            watch=self._watch,
-            error_runs=self._error_runs(folder.spool / f"graves-{session:04d}.spool", sender),
-            loose=LooseBook(ledger, session), reclaimer=Reclaimer(folder.spool, keep=config.worker.live),
-            observer=observer, clock=clock, info=info, events=events,
-            notes=self._notes,
-        )  # fmt: skip
+    Args:
+        stops: how often the user has asked for an end.
+    """
 
-    @property
-    def scope(self) -> Scope:
-        """What it is about, the experiment included as soon as it is made."""
-        return self._context.scope
+    def __init__(self, context: RunContext, engine: Engine, stops: Callable[[], int]) -> None:
+        self._context, self._engine, self._stops = context, engine, stops
+        self._config, self._clock, self._link = context.config, context.clock, context.link
+        self._readback = context.link.reader(str(context.scope.experiment_id))
+        self._began = context.clock.monotonic()
 
     def look(self) -> Outcome:
         """Plan, and import target and evaluators meanwhile; execute nothing.
@@ -231,7 +140,7 @@ class _Session:
             TargetError: they cannot be imported.
         """
         log = self._context.folder.logs / "worker-0.log"
-        with preflight(self._engine, self._config, self._endpoint, log) as answer:
+        with preflight(self._engine, self._config, self._link.endpoint, log) as answer:
             outcome = self.plan()
             outcome.checked = answer()
         return outcome
@@ -239,23 +148,8 @@ class _Session:
     def plan(self) -> Outcome:
         """Read the dataset and the experiment; work out what is missing."""
         context = self._context
-        with told(self._client):
-            reading = read_examples(
-                self._client,
-                context.ledger,
-                str(context.scope.dataset_id),
-                as_of=context.scope.as_of,
-                splits=context.scope.splits,
-                limit=context.scope.limit,
-            )
-            if not reading.ids:
-                splits = context.scope.splits
-                raise UsageError(
-                    nothing(
-                        self._config, context.scope.dataset_name, as_of=context.scope.as_of, splits=splits
-                    )
-                )
-            _bound(len(reading.ids), context.scope.repetitions)
+        with told(self._link.client):
+            reading = self._read()
             plan = make_plan(
                 context.scope,
                 reading.ids,
@@ -278,19 +172,28 @@ class _Session:
         outcome.seconds["planning"] = self._clock.monotonic() - self._began
         return outcome
 
+    def _read(self) -> Reading:
+        scope = self._context.scope
+        as_of, splits = scope.as_of, scope.splits
+        reading = read_examples(
+            self._link.client,
+            self._context.ledger,
+            str(scope.dataset_id),
+            as_of=as_of,
+            splits=splits,
+            limit=scope.limit,
+        )
+        if not reading.ids:
+            raise UsageError(nothing(self._config, scope.dataset_name, as_of=as_of, splits=splits))
+        check_size(len(reading.ids), scope.repetitions)
+        return reading
+
     def carry_out(self) -> Outcome:
         """Recover, plan, execute, confirm, describe."""
         context = self._context
         if context.scope.session is not None:
-            with told(self._client):
+            with told(self._link.client):
                 recover(context, self._readback, self._stops)
-            # What its last pass still finds must not be taken for an answer about this run's attempts.
-            context.confirmer.stop()
-            while not context.events.empty():
-                event = context.events.get_nowait()
-                if isinstance(event, LooseNews):
-                    context.loose.note(event.spool, list(event.records))
-            context.confirmer = self._confirmer()
         outcome = self.plan()
         began = self._clock.monotonic()
         if (outcome.plan.missing or outcome.plan.score) and not self._stops():
@@ -299,10 +202,10 @@ class _Session:
         outcome.scope = context.scope
         outcome.seconds["executing"] = self._clock.monotonic() - began
         if outcome.scope.session is not None:
-            if not context.gone:
+            if not context.course.gone:
                 self._confirm_loose()
-            finish(context, self._client, self._engine, outcome, self._stops)
-        outcome.warnings.extend(context.warnings)
+            finish(context, self._link.client, self._engine, outcome, self._stops)
+        outcome.warnings.extend(context.course.warnings)
         with context.ledger.transaction():
             context.ledger.end_session(context.session, self._clock.utcnow().isoformat(), outcome.restarts)
         outcome.seconds["total"] = self._clock.monotonic() - self._began
@@ -311,9 +214,9 @@ class _Session:
     def _confirm_loose(self) -> None:
         scope = self._context.scope
         self._context.loose.confirm(
-            self._client,
+            self._link.client,
             (scope.name, str(scope.experiment_id)),
-            newer=self._newer,
+            newer=self._link.newer,
             deadline=self._config.visible_deadline,
             clock=self._clock,
             stop_asked=self._stops,
@@ -321,17 +224,9 @@ class _Session:
 
     def _supervise(self, outcome: Outcome) -> None:
         context = self._context
-        state = SupervisorState(
-            _missing(context.ledger, outcome.plan),
-            Policy(
-                self._config.workers,
-                self._config.max_attempts,
-                self._config.worker.item_timeout,
-                setup_timeout=self._config.setup_timeout,
-                end_timeout=180.0 + 2 * self._config.worker.grace,
-            ),
-            first_token=context.ledger.highest_token() + 1,
-        )
+        first_token = context.ledger.highest_token() + 1
+        missing = _missing(context.ledger, outcome.plan)
+        state = SupervisorState(missing, _policy(self._config), first_token=first_token)
         progress = ProgressCounter(len(outcome.plan.complete), self._clock.monotonic())
         supervisor = Supervisor(
             context, state, progress, lambda guessed: self._begin(outcome, guessed), self._stops
@@ -343,61 +238,11 @@ class _Session:
             outcome.scores = context.confirmer.scores()
 
     def _begin(self, outcome: Outcome, guessed: dict[str, list[str]]) -> Scope:
-        scope = self._context.scope
+        scope, ledger = self._context.scope, self._context.ledger
         if scope.session is None:
-            with told(self._client):
-                scope = create(self._client, self._config, scope, outcome.reading, guessed)
-        spec = self._config.spec
-        with self._context.ledger.transaction():
-            self._context.ledger.set_meta("evaluators", guessed)
-            # For `evalrunner resume`, which knows no more than this folder.
-            self._context.ledger.set_meta(
-                "run",
-                {
-                    "experiment": scope.name,
-                    "id": str(scope.experiment_id),
-                    "folder": str(spec.folder),
-                    "target": spec.target,
-                    "factory": spec.factory,
-                    "evaluators": spec.evaluators,
-                    "summary_evaluators": spec.summary_evaluators,
-                },
-            )
+            with told(self._link.client):
+                scope = create(self._link.client, self._config, scope, outcome.reading, guessed)
+        with ledger.transaction():
+            ledger.set_meta("evaluators", guessed)
+            ledger.set_meta("run", resumable(scope, self._config))
         return scope
-
-    def _confirmer(self) -> Confirmer:
-        # It reads in a thread of its own, so it has a client of its own.
-        # It asks again by itself: what cannot be read must not hold up the others meanwhile.
-        client = service.make_client(self._endpoint, retries=0)
-        live = self._config.worker.live
-        reader = ReadBack(client, self._experiment_id, newer=self._newer, attempts=1, openings=live)
-        note = self._noting("read-back")
-        return Confirmer(reader, self._post, note, self._clock, unseen=self._watch.nudge)
-
-    def _sender(self) -> SpoolSender:
-        return SpoolSender(
-            self._transport,
-            compress=self._compress,
-            deadline=self._config.worker.delivery_deadline,
-            note=self._noting("delivery"),
-        )
-
-    def _error_runs(self, spool: Path, sender: SpoolSender) -> ErrorRuns:
-        note = self._noting("error runs")
-        return ErrorRuns(spool, sender, post=self._post, note=note, clock=self._clock)
-
-    def _transport(self) -> HttpTransport:
-        return HttpTransport(self._endpoint.url, self._endpoint.key, workspace=self._endpoint.workspace)
-
-    def _noting(self, who: str) -> Callable[[str], None]:
-        def note(text: str) -> None:
-            self._notes[who] = text
-
-        return note
-
-    def close(self) -> None:
-        """Stop every thread."""
-        self._watch.stop()
-        self._context.confirmer.stop()
-        self._context.error_runs.close()
-        self._context.relay.stop()

@@ -26,9 +26,9 @@ def summarise(
 ) -> Summary:
     """Run them once over these runs (root run id -> example id)."""
     log = context.folder.logs / "summary.log"
-    env = worker_environment(context.config, context.endpoint, 0, 1)
+    env = worker_environment(context.config, context.link.endpoint, 0, 1)
     order = WorkerOrder(
-        0, 0, context.config.spec, context.config.worker, context.endpoint, log, "summarise", env
+        0, 0, context.config.spec, context.config.worker, context.link.endpoint, log, "summarise", env
     )
     process = engine.start(order)
     try:

@@ -140,6 +140,20 @@ def create(client: Client, config: RunConfig, scope: Scope, reading: Reading, gu
     )
 
 
+def resumable(scope: Scope, config: RunConfig) -> dict[str, Any]:
+    """Return what `evalrunner resume` has to know, which knows no more than this folder."""
+    spec = config.spec
+    return {
+        "experiment": scope.name,
+        "id": str(scope.experiment_id),
+        "folder": str(spec.folder),
+        "target": spec.target,
+        "factory": spec.factory,
+        "evaluators": spec.evaluators,
+        "summary_evaluators": spec.summary_evaluators,
+    }
+
+
 def _asked(scope: Scope) -> dict[str, Any]:
     return {key: value for key, value in scope.metadata.items() if key not in _OURS}
 

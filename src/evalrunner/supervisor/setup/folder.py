@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from pathlib import Path
 
 from evalrunner.errors import RunFolderError
@@ -112,6 +113,14 @@ class RunFolder:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self.receipt)
+
+    def clear(self) -> None:
+        """Empty it after a run that never began, but for its workers' logs: a traceback may be in them."""
+        for path in self.path.iterdir():
+            if path.is_dir() and path != self.logs:
+                shutil.rmtree(path)
+            elif path.is_file():
+                path.unlink()
 
     def close(self) -> None:
         """Let go of it."""

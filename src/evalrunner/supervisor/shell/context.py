@@ -1,18 +1,21 @@
-"""What the supervisor's shell works with; made by session.py."""
+"""What one run of the command works with, made by one function and changed by nobody."""
 
 from __future__ import annotations
 
 import queue
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass
 
 from evalrunner.clock import Clock
-from evalrunner.config import Endpoint, RunConfig
+from evalrunner.config import RunConfig
+from evalrunner.delivery.sending.spools import SpoolSender
+from evalrunner.engines.base import Engine
 from evalrunner.ledger.ledger import Ledger
 from evalrunner.supervisor.core.events import DatasetGone, Event, ExperimentGone, Renamed
 from evalrunner.supervisor.setup.folder import RunFolder
+from evalrunner.supervisor.setup.link import Link
 from evalrunner.supervisor.setup.scope import Scope
 from evalrunner.supervisor.shell.confirm import Confirmer
+from evalrunner.supervisor.shell.course import Course
 from evalrunner.supervisor.shell.error_runs import ErrorRuns
 from evalrunner.supervisor.shell.loose import LooseBook
 from evalrunner.supervisor.shell.pool import WorkerPool
@@ -22,66 +25,97 @@ from evalrunner.supervisor.shell.relay import Relay
 from evalrunner.supervisor.shell.watch import Watch
 
 
-@dataclass
+@dataclass(frozen=True)
 class RunContext:
-    """What one run works with.
+    """One run of the command: what it is about, the books, and the parts of the shell.
 
     Attributes:
-        scope: `session` in it is None until the experiment exists.
         session: number of this run of the command in the ledger.
-        info: the service's GET /info, so that no worker has to ask again.
+        course: what changes while it goes on.
         events: what other threads report.
-        notes: who -> what holds things up, for people.
-        warnings: what belongs in the receipt.
-        gone: that the experiment was deleted while the run went on, or "".
-        old_name: what the experiment was called before it was renamed, or "".
     """
 
     config: RunConfig
-    endpoint: Endpoint
+    link: Link
     folder: RunFolder
     ledger: Ledger
-    scope: Scope
     session: int
+    observer: Observer
+    clock: Clock
+    course: Course
+    events: queue.SimpleQueue[Event]
     pool: WorkerPool
-    relay: Relay
-    confirmer: Confirmer
     watch: Watch
+    confirmer: Confirmer
+    relay: Relay
     error_runs: ErrorRuns
     loose: LooseBook
     reclaimer: Reclaimer
-    observer: Observer
-    clock: Clock
-    info: dict[str, Any]
-    events: queue.SimpleQueue[Event]
-    notes: dict[str, str] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    gone: str = ""
-    old_name: str = ""
 
-    def note(self) -> str:
-        """Return the first two of the notes, or ""."""
-        return "; ".join([text for text in self.notes.values() if text][:2])
+    @property
+    def scope(self) -> Scope:
+        """What it is about, the experiment included as soon as it is made."""
+        return self.course.scope
 
     def heed(self, event: Renamed | ExperimentGone | DatasetGone) -> None:
         """Take in, and say, what somebody has done to the experiment or its dataset."""
-        if isinstance(event, Renamed):
-            self._rename(event)
-            return
-        if isinstance(event, ExperimentGone):
-            lost = f"the dataset {self.scope.dataset_name!r} and with it the" if event.dataset else "the"
-            self.gone = told = f"{lost} experiment {event.name!r} was deleted while the run went on"
-        else:
-            told = f"the dataset {self.scope.dataset_name!r} was deleted while the run went on"
-        self.warnings.append(told)
+        told = self.course.take(event)
+        run = self.ledger.get_meta("run") if isinstance(event, Renamed) else None
+        if run is not None:
+            with self.ledger.transaction():
+                self.ledger.set_meta("run", {**run, "experiment": self.scope.name})
         self.observer.line(told)
 
-    def _rename(self, event: Renamed) -> None:
-        self.scope, self.old_name = replace(self.scope, name=event.new), event.old
-        with self.ledger.transaction():
-            run = self.ledger.get_meta("run")
-            if run is not None:
-                self.ledger.set_meta("run", {**run, "experiment": event.new})
-        told = f"the experiment {event.old!r} was renamed to {event.new!r} while the run went on"
-        self.warnings.append(told)
-        self.observer.line(told)
+    def new_confirmer(self) -> Confirmer:
+        """Return a further confirmer, for whoever asks for other ids than this run's."""
+        return _confirmer(self.link, self.config, self.course, self.clock, self.events, self.watch)
+
+    def close(self) -> None:
+        """Stop every thread."""
+        self.watch.stop()
+        self.confirmer.stop()
+        self.error_runs.close()
+        self.relay.stop()
+
+
+def make_context(
+    config: RunConfig,
+    link: Link,
+    folder: RunFolder,
+    ledger: Ledger,
+    session: int,
+    scope: Scope,
+    engine: Engine,
+    observer: Observer,
+    clock: Clock,
+) -> RunContext:
+    """Make the parts of the shell; their threads begin, and wait."""
+    course, events = Course(scope), queue.SimpleQueue[Event]()
+    watch = Watch(link.hasty_client(), events.put)
+    # One sender for the spools of the dead and for error runs.
+    deadline, note = config.worker.delivery_deadline, course.noting("delivery")
+    sender = SpoolSender(link.transport, compress=link.compress, deadline=deadline, note=note)
+    graves = folder.spool / f"graves-{session:04d}.spool"
+    return RunContext(
+        config, link, folder, ledger, session, observer, clock, course, events,
+        pool=WorkerPool(engine),
+        watch=watch,
+        confirmer=_confirmer(link, config, course, clock, events, watch),
+        relay=Relay(sender, events.put),
+        error_runs=ErrorRuns(graves, sender, post=events.put, note=course.noting("error runs"), clock=clock),
+        loose=LooseBook(ledger, session),
+        reclaimer=Reclaimer(folder.spool, keep=config.worker.live),
+    )  # fmt: skip
+
+
+def _confirmer(
+    link: Link,
+    config: RunConfig,
+    course: Course,
+    clock: Clock,
+    events: queue.SimpleQueue[Event],
+    watch: Watch,
+) -> Confirmer:
+    # It reads in a thread of its own, and asks again by itself.
+    reader = link.hasty_reader(str(course.scope.experiment_id), live=config.worker.live)
+    return Confirmer(reader, events.put, course.noting("read-back"), clock, unseen=watch.nudge)

@@ -122,9 +122,9 @@ class Executor:
             order.slot,
             config.spec,
             config.worker,
-            self._p.endpoint,
+            self._p.link.endpoint,
             folder.logs / f"worker-{order.slot}.log",
-            env=worker_environment(config, self._p.endpoint, order.slot, self._workers),
+            env=worker_environment(config, self._p.link.endpoint, order.slot, self._workers),
         )
         pid, born = self._p.pool.start(born_with, spool, folder.boards / f"{number:06d}.board")
         with self._p.ledger.transaction():
@@ -145,7 +145,7 @@ class Executor:
                 str(handle.spool),
                 str(handle.board),
                 self._p.scope.repetitions,
-                self._p.info,
+                self._p.link.info,
                 dict(self._p.config.metadata),
             ),
         )
@@ -174,7 +174,7 @@ class Executor:
 
     def _warn(self, order: ev.Warn) -> None:
         self._p.observer.line(order.text)
-        self._p.warnings.append(order.text)
+        self._p.course.warnings.append(order.text)
 
     def _write_error_run(self, order: ev.WriteErrorRun) -> None:
         if order.score:

@@ -98,8 +98,8 @@ class Supervisor:
         # Whatever came back and is not in it lies in the queue by now.
         while not self._p.events.empty():
             self._notice(self._p.events.get_nowait())
-        if self._p.gone:
-            missed = ev.Missed(dict.fromkeys(missed.items, self._p.gone))
+        if self._p.course.gone:
+            missed = ev.Missed(dict.fromkeys(missed.items, self._p.course.gone))
         self._handle(missed)
         self._show("done", force=True)
 
@@ -143,7 +143,7 @@ class Supervisor:
                 self._p.reclaimer.heard_of(number, made.segment, made.seq)
             for one in message.loose:
                 self._p.reclaimer.heard_of(number, one.segment, one.seq, loose=True)
-            self._p.notes[f"worker {number}"] = message.note
+            self._p.course.notes[f"worker {number}"] = message.note
             self._take(ev.Reported(number, message))
         elif isinstance(message, Ready):
             self._take(ev.WorkerReady(number, message.concurrency))
@@ -162,9 +162,9 @@ class Supervisor:
 
     def _heed(self, slot: int, ack: Ack) -> None:
         if ack.trouble:
-            self._p.warnings.append(f"worker {slot}: {ack.trouble}; see logs/worker-{slot}.log")
+            self._p.course.warnings.append(f"worker {slot}: {ack.trouble}; see logs/worker-{slot}.log")
         if ack.outside:
-            self._p.warnings.append(
+            self._p.course.warnings.append(
                 f"worker {slot}: {ack.outside} LangSmith client(s) of the target's own were drained; "
                 "what they sent is outside the books"
             )
@@ -172,7 +172,7 @@ class Supervisor:
     def _begin_once(self, guessed: dict[str, list[str]]) -> None:
         if not self._began:
             self._began = True
-            self._p.scope = self._begin(guessed)
+            self._p.course.scope = self._begin(guessed)
             self._p.watch.begin(self._p.scope)
             self._take(ev.Begun())
             self._phase = "running"
@@ -190,7 +190,7 @@ class Supervisor:
             )
         made, suspects = ([], frozenset()) if clean else read_remains(handle.spool, handle.board)
         self._p.pool.reap(number)
-        self._p.notes.pop(f"worker {number}", None)
+        self._p.course.notes.pop(f"worker {number}", None)
         if not clean:
             # Before its replacement comes: they may hold what that one needs, a GPU's memory say.
             slot = handle.process.slot
@@ -206,7 +206,7 @@ class Supervisor:
         if ended:
             named = ", ".join(ended[:5]) + (f" and {len(ended) - 5} more" if len(ended) > 5 else "")
             told = f"{whose} had left {len(ended)} process(es) outside its process group; they were killed: {named}"
-            self._p.warnings.append(told)
+            self._p.course.warnings.append(told)
             self._p.observer.line(told)
 
     def _send_on(self, spool: Path, how: str) -> None:
@@ -275,7 +275,7 @@ class Supervisor:
 
     def _confirmed(self, now: float) -> bool:
         waiting = self._p.confirmer.waiting
-        if self._p.gone:
+        if self._p.course.gone:
             return True  # nothing will ever come back
         if waiting == 0:
             return self._p.events.empty()
@@ -301,10 +301,10 @@ class Supervisor:
                 self._p.pool.kill(number, "was killed: it had been stopped (SIGSTOP)")
         if force or now - self._shown > SNAPSHOT:
             self._shown = now
-            self._p.notes["loading"] = loading_note(self._state, now)
+            self._p.course.notes["loading"] = loading_note(self._state, now)
             limit = self._p.config.worker.item_timeout
-            self._p.notes["slowest"] = self._progress.slowest_note(self._state, now, limit)
+            self._p.course.notes["slowest"] = self._progress.slowest_note(self._state, now, limit)
             view = self._progress.snapshot(
-                phase, self._state, self._p.pool, self._p.note(), now, self._stop_asked()
+                phase, self._state, self._p.pool, self._p.course.note(), now, self._stop_asked()
             )
             self._p.observer.snapshot(view)
