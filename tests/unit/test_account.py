@@ -13,10 +13,11 @@ import pytest
 from langsmith.schemas import TracerSession
 
 from evalrunner.config import RunConfig, TargetSpec
-from evalrunner.ledger.ledger import Ledger, WorkerRow
+from evalrunner.ledger.ledger import Ledger
 from evalrunner.protocol.ids import root_run_id
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem, Ready
+from evalrunner.protocol.rows import WorkerRow
 from evalrunner.report.account import account
 from evalrunner.report.receipt import EvaluatorErrors, Receipt
 from evalrunner.supervisor.outcome import Outcome, Summary

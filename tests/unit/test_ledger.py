@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from evalrunner.errors import RunFolderError
-from evalrunner.ledger.ledger import VERSION, Ledger, WorkerRow
+from evalrunner.ledger.ledger import VERSION, Ledger
 from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem
+from evalrunner.protocol.rows import WorkerRow
 
 S = ItemState
 

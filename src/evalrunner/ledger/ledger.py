@@ -10,7 +10,6 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,8 @@ from evalrunner.ledger.loose import LooseTable
 from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem
+from evalrunner.protocol.rows import ItemRow, WorkerRow
+from evalrunner.protocol.story import EXECUTED, Happened
 from evalrunner.shortage import shortage
 
 VERSION = 3
@@ -30,44 +31,6 @@ _UPDATES = {
     1: "ALTER TABLE items ADD COLUMN evaluated TEXT",
     2: "ALTER TABLE items ADD COLUMN scoring TEXT",
 }
-#: What the events of an execution say; the supervisor's state writes them.
-EXECUTED = ("produced", "lost, to be executed again", "given up")
-
-
-@dataclass(frozen=True, slots=True)
-class ItemRow:
-    """One item as the ledger has it, with its example's id."""
-
-    item: int
-    example_id: str
-    repetition: int
-    state: ItemState
-    attempt: int
-    token: int
-    deaths: int
-    session: int
-    worker: int | None
-    run_id: str | None
-    runs: list[str]
-    feedback: list[str]
-    error: str | None
-    reason: str | None
-    warnings: list[str]
-    evaluated: list[Evaluated]
-    scoring: dict[str, Any] | None
-
-
-@dataclass(frozen=True)
-class WorkerRow:
-    """One worker that was started."""
-
-    worker: int
-    session: int
-    slot: int
-    pid: int
-    create_time: float
-    spool: str
-    ended: str | None
 
 
 class Ledger:
@@ -253,15 +216,15 @@ class Ledger:
         row = self._db.execute(
             "SELECT count(*) FROM events JOIN workers USING (worker) WHERE workers.session = ?"
             " AND what IN (?, ?, ?)",
-            (session, *EXECUTED),
+            (session, *(each.value for each in EXECUTED)),
         ).fetchone()
         return int(row[0])
 
     def scorings(self, session: int) -> int:
         """Return how often a run that was there was scored in a session."""
         row = self._db.execute(
-            "SELECT count(*) FROM events JOIN workers USING (worker) WHERE workers.session = ? AND what = 'scored'",
-            (session,),
+            "SELECT count(*) FROM events JOIN workers USING (worker) WHERE workers.session = ? AND what = ?",
+            (session, Happened.SCORED.value),
         ).fetchone()
         return int(row[0])
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import orjson
 
 from evalrunner.protocol.loose import About, LooseRecord, LooseState
+from evalrunner.protocol.rows import LooseRow
 
 # A ledger of an earlier evalrunner has no such table, and nothing that could stand in it.
 _TABLE = """
@@ -22,18 +23,6 @@ CREATE TABLE IF NOT EXISTS loose (
     PRIMARY KEY (spool, seq)
 ) WITHOUT ROWID
 """
-
-
-@dataclass(frozen=True)
-class LooseRow:
-    """One record, whole."""
-
-    spool: str
-    seq: int
-    session: int
-    state: LooseState
-    reason: str
-    about: list[About]
 
 
 class LooseTable:

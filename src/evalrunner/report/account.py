@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from evalrunner import __version__
-from evalrunner.ledger.ledger import ItemRow
 from evalrunner.protocol.lease import IN_SPOOL, ItemState
+from evalrunner.protocol.rows import ItemRow
 from evalrunner.report.evaluators import Judged, Scoreboard
 from evalrunner.report.loose import loose_books
 from evalrunner.report.planned import planned

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from evalrunner.ledger.ledger import Ledger
-from evalrunner.ledger.loose import LooseRow
 from evalrunner.protocol.loose import LooseState
+from evalrunner.protocol.rows import LooseRow
 from evalrunner.report.lines import Line, block, clean
 from evalrunner.report.receipt import LooseBooks, LooseEntry
 

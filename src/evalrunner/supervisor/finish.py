@@ -13,9 +13,10 @@ from evalrunner.delivery.spool.openings import item_of, opening_of
 from evalrunner.delivery.spool.writer import read, stem_of
 from evalrunner.engines.base import Engine
 from evalrunner.errors import ServiceError, SpoolError
-from evalrunner.ledger.ledger import ItemRow, Ledger
+from evalrunner.ledger.ledger import Ledger
 from evalrunner.protocol.lease import IN_SPOOL, ItemState
 from evalrunner.protocol.loose import LooseState
+from evalrunner.protocol.rows import ItemRow
 from evalrunner.service.answers import strange
 from evalrunner.service.errors import cause, host, words
 from evalrunner.service.preflight import check

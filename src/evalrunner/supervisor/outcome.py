@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evalrunner.config import RunConfig
-from evalrunner.ledger.ledger import ItemRow, Ledger
+from evalrunner.ledger.ledger import Ledger
 from evalrunner.protocol.messages import Ready
+from evalrunner.protocol.rows import ItemRow
 from evalrunner.supervisor.setup.dataset import Reading
 from evalrunner.supervisor.setup.folder import RunFolder
 from evalrunner.supervisor.setup.plan import Plan

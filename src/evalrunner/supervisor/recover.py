@@ -14,8 +14,8 @@ from evalrunner.delivery.pipeline import produced_item
 from evalrunner.delivery.spool.openings import is_loose, item_of
 from evalrunner.delivery.spool.writer import Entry, in_order, read, stem_of
 from evalrunner.errors import SpoolError
-from evalrunner.ledger.ledger import ItemRow
 from evalrunner.protocol.lease import HELD, IN_SPOOL, ItemState
+from evalrunner.protocol.rows import ItemRow
 from evalrunner.supervisor.core.events import LooseNews, Seen, SentOn
 from evalrunner.supervisor.shell.confirm import Confirmer, Wanted
 from evalrunner.supervisor.shell.context import RunContext

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from evalrunner.protocol.lease import HELD, ItemMove, ItemState, move
 from evalrunner.protocol.messages import ProducedItem
+from evalrunner.protocol.story import Happened
 from evalrunner.supervisor.core import events as ev
 
-S, M = ItemState, ItemMove
+S, M, H = ItemState, ItemMove, Happened
 
 
 @dataclass(slots=True)
@@ -68,7 +69,7 @@ class ItemBook:
         self._token += 1
         item.token, item.attempt = self._token, item.attempt + (not item.score)
         item.state = move(item.state, M.LEASE)
-        self._write(number, "leased", worker)
+        self._write(number, H.LEASED, worker)
         return ev.Grant(
             number, item.token, item.attempt, item.score, self._spent(item) + 1 >= self._max_attempts
         )
@@ -91,45 +92,45 @@ class ItemBook:
         """Believe that an item's trace is durable; False if the report is not about the current lease."""
         item = self.items[made.item]
         if not self.is_leased(made.item, made.token):
-            self._late(made.item, made.token, worker, "produced")
+            self._late(made.item, made.token, worker, H.PRODUCED)
             return False
         item.state = move(item.state, M.PRODUCE)
         item.failed = made.error is not None
-        what = "scored" if item.score else "produced"
-        self.out.append(ev.Write(made.item, item.state, what, worker, made.token, made=made))
+        what = H.SCORED if item.score else H.PRODUCED
+        self.out.append(ev.Write(made.item, item.state, what.value, worker, made.token, made=made))
         return True
 
     def accept(self, number: int, token: int, worker: int | None) -> None:
         """Believe that the server has answered 2xx for all of it."""
         item = self.items[number]
         if item.token != token or item.state not in (S.PRODUCED, S.NOT_DELIVERED):
-            self._late(number, token, worker, "accepted")
+            self._late(number, token, worker, H.ACCEPTED)
             return
         item.state = move(item.state, M.ACCEPT)
-        self.out.append(ev.Write(number, item.state, "accepted", worker, token))
+        self.out.append(ev.Write(number, item.state, H.ACCEPTED.value, worker, token))
 
     def refuse(self, number: int, token: int, reason: str, worker: int | None) -> None:
         """Believe that it will not be sent again in this run."""
         item = self.items[number]
         if item.token != token or item.state is not S.PRODUCED:
-            self._late(number, token, worker, "refused")
+            self._late(number, token, worker, H.REFUSED)
             return
         item.state = move(item.state, M.REFUSE)
-        self.out.append(ev.Write(number, item.state, "refused", worker, token, reason=reason))
+        self.out.append(ev.Write(number, item.state, H.REFUSED.value, worker, token, reason=reason))
 
     def see(self, number: int) -> None:
         """Believe that all of it came back."""
         item = self.items.get(number)
         if item is not None and item.state in (S.ACCEPTED, S.NOT_VISIBLE):
             item.state = move(item.state, M.SEE)
-            self._write(number, "visible")
+            self._write(number, H.VISIBLE)
 
     def miss(self, number: int, reason: str) -> None:
         """Give up waiting for it to come back."""
         item = self.items[number]
         if item.state is S.ACCEPTED:
             item.state = move(item.state, M.MISS)
-            self._write(number, "not visible", reason=reason)
+            self._write(number, H.NOT_VISIBLE, reason=reason)
 
     # -- sideways ------------------------------------------------------------------------------------
 
@@ -152,8 +153,8 @@ class ItemBook:
             # Never begun (what has ended lies in the spool): nothing bears this attempt's id.
             item.attempt -= not item.score
         item.state = move(item.state, M.RELEASE)
-        again = "lost, to be scored again" if item.score else "lost, to be executed again"
-        self._write(number, again if suspect else "given back", worker)
+        again = H.SCORING_LOST if item.score else H.LOST
+        self._write(number, again if suspect else H.GIVEN_BACK, worker)
         self.ready.appendleft(number)
 
     def set_aside(self, number: int, worker: int, kind: str) -> None:
@@ -162,7 +163,7 @@ class ItemBook:
         item.state = move(item.state, M.LOSE)
         item.spoilt += 1
         item.state = move(item.state, M.RELEASE)
-        self._write(number, "failed, to be tried in a fresh worker", worker)
+        self._write(number, H.SET_ASIDE, worker)
         self.aside[number] = kind
 
     def next_aside(self) -> tuple[int, str]:
@@ -174,7 +175,7 @@ class ItemBook:
         item = self.items[number]
         item.state = move(item.state, M.LOSE)
         item.state = move(item.state, M.CANCEL)
-        self._write(number, "cancelled", worker)
+        self._write(number, H.CANCELLED, worker)
 
     def _give_up(self, number: int, worker: int, how: str) -> None:
         item = self.items[number]
@@ -189,14 +190,16 @@ class ItemBook:
         # The ledger knows token and attempt of the error run before anything of it is durable.
         self._token += 1
         item.token, item.attempt = self._token, item.attempt + (not item.score)
-        self._write(number, "scoring given up" if item.score else "given up", worker, reason=reason)
+        self._write(number, H.SCORING_GIVEN_UP if item.score else H.GIVEN_UP, worker, reason=reason)
         self.out.append(ev.WriteErrorRun(number, item.token, item.attempt, reason, item.score))
 
     def error_run_written(self, made: ProducedItem) -> None:
         """Believe that its error run is durable."""
         item = self.items[made.item]
         item.state = move(item.state, M.PRODUCE)
-        self.out.append(ev.Write(made.item, item.state, "error run written", None, made.token, made=made))
+        self.out.append(
+            ev.Write(made.item, item.state, H.ERROR_RUN_WRITTEN.value, None, made.token, made=made)
+        )
 
     def cancel(self, number: int, reason: str, *, begun: bool = False) -> None:
         """Execute it no more in this run; `begun`: it has been executed under this lease, to no avail."""
@@ -204,7 +207,7 @@ class ItemBook:
         if item.state is S.LEASED and not begun:
             item.attempt -= not item.score  # never begun, as in `lose`
         item.state = move(item.state, M.CANCEL)
-        self._write(number, "cancelled", reason=reason)
+        self._write(number, H.CANCELLED, reason=reason)
 
     def cancel_ready(self, reason: str) -> None:
         """Cancel what nobody holds."""
@@ -215,13 +218,15 @@ class ItemBook:
 
     # -- writing -------------------------------------------------------------------------------------
 
-    def _late(self, number: int, token: int, worker: int | None, what: str) -> None:
+    def _late(self, number: int, token: int, worker: int | None, what: Happened) -> None:
         # Not an error: the sender of a dead worker's spool may say again what the worker said itself.
         if self.items[number].token != token:
-            self.out.append(ev.Tell(number, worker, token, f"late: {what}"))
+            self.out.append(ev.Tell(number, worker, token, f"late: {what.value}"))
 
-    def _write(self, number: int, what: str, worker: int | None = None, reason: str | None = None) -> None:
+    def _write(
+        self, number: int, what: Happened, worker: int | None = None, reason: str | None = None
+    ) -> None:
         item = self.items[number]
         self.out.append(
-            ev.Write(number, item.state, what, worker, item.token, item.attempt, item.deaths, reason)
+            ev.Write(number, item.state, what.value, worker, item.token, item.attempt, item.deaths, reason)
         )

@@ -13,10 +13,11 @@ from uuid import UUID
 
 import orjson
 
-from evalrunner.ledger.ledger import ItemRow, Ledger, evaluated_json
+from evalrunner.ledger.ledger import Ledger, evaluated_json
 from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.ids import KNOWN_ATTEMPTS, may_be_ours, root_run_id
 from evalrunner.protocol.lease import IN_SPOOL, ItemState
+from evalrunner.protocol.rows import ItemRow
 from evalrunner.supervisor.setup.scope import Scope
 from evalrunner.supervisor.setup.scores import find_lacking
 from evalrunner.verify.lacking import Scoring

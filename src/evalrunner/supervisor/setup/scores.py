@@ -16,8 +16,9 @@ from typing import Any
 from langsmith import Client
 from langsmith.utils import LangSmithNotFoundError
 
-from evalrunner.ledger.ledger import ItemRow, Ledger
+from evalrunner.ledger.ledger import Ledger
 from evalrunner.protocol.evaluated import Evaluated
+from evalrunner.protocol.rows import ItemRow
 from evalrunner.supervisor.setup.scope import FACTS, Scope
 from evalrunner.verify.apart import read_scores
 from evalrunner.verify.lacking import Scoring, scoring

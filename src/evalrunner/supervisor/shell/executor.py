@@ -8,10 +8,10 @@ from uuid import UUID
 
 import orjson
 
-from evalrunner.ledger.ledger import WorkerRow
 from evalrunner.protocol.ids import root_run_id
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import Begin, Drain, Lease, LeasedItem, Retire, Stop, Trust
+from evalrunner.protocol.rows import WorkerRow
 from evalrunner.protocol.worker import WorkerOrder
 from evalrunner.supervisor.core import events as ev
 from evalrunner.supervisor.setup.environment import worker_environment

@@ -13,8 +13,8 @@ from evalrunner.delivery.pipeline import loose_record
 from evalrunner.delivery.spool.openings import is_loose
 from evalrunner.delivery.spool.writer import Entry
 from evalrunner.ledger.ledger import Ledger
-from evalrunner.ledger.loose import LooseRow
 from evalrunner.protocol.loose import LooseRecord, LooseState
+from evalrunner.protocol.rows import LooseRow
 from evalrunner.verify.elsewhere import Elsewhere
 
 logger = logging.getLogger(__name__)

@@ -21,8 +21,8 @@ from evalrunner.engines.base import Engine, WorkerProcess
 from evalrunner.engines.leftovers import MARK
 from evalrunner.engines.memory_kills import MemoryKills
 from evalrunner.errors import RunFolderError, SpoolError
-from evalrunner.ledger.ledger import WorkerRow
 from evalrunner.protocol.messages import Ack, Message, ProducedItem, Report
+from evalrunner.protocol.rows import WorkerRow
 from evalrunner.protocol.worker import WorkerOrder, exit_reason
 
 #: Seconds that a worker gets to write its stacks before it is killed for being stuck.
