@@ -19,6 +19,7 @@ from evalrunner.errors import RunBroken, UsageError
 from evalrunner.importing import refuse
 from evalrunner.report.account import account
 from evalrunner.report.receipt import Receipt
+from evalrunner.supervisor.conclude import conclude
 from evalrunner.supervisor.session import run_session
 from evalrunner.supervisor.shell.progress import Observer, Silent
 
@@ -34,7 +35,7 @@ def execute(config: RunConfig, endpoint: Endpoint, observer: Observer, *, plan_o
     """
     refuse("evalrunner.execute")
     with run_session(config, endpoint, observer, plan_only=plan_only) as outcome:
-        receipt = account(outcome, plan_only=plan_only)
+        receipt = account(conclude(outcome, plan_only=plan_only))
         if not plan_only:
             outcome.folder.write_receipt(receipt.to_json())
         return receipt

@@ -20,11 +20,13 @@ from evalrunner.protocol.messages import ProducedItem, Ready
 from evalrunner.protocol.rows import WorkerRow
 from evalrunner.report.account import account
 from evalrunner.report.receipt import EvaluatorErrors, Receipt
-from evalrunner.supervisor.outcome import Outcome, Summary
+from evalrunner.supervisor.conclude import conclude
+from evalrunner.supervisor.outcome import Outcome
 from evalrunner.supervisor.setup.dataset import Reading
 from evalrunner.supervisor.setup.folder import RunFolder
 from evalrunner.supervisor.setup.plan import Plan
 from evalrunner.supervisor.setup.scope import Scope
+from evalrunner.verify.facts import Summary
 from evalrunner.verify.readback import ReadBack, RootRun, Score
 
 S = ItemState
@@ -108,7 +110,7 @@ class Run:
         )
 
     def receipt(self, *, plan_only: bool = False, **more: Any) -> Receipt:
-        return account(self.outcome(**more), plan_only=plan_only)
+        return account(conclude(self.outcome(**more), plan_only=plan_only))
 
 
 Make = Callable[..., Run]

@@ -57,7 +57,7 @@ def test_everything_that_has_not_arrived_is_named(ledger: Ledger) -> None:
     note(ledger, 2, S.PROMISED)
     note(ledger, 3, S.PROMISED, S.REFUSED, reason="server answers 422")
     note(ledger, 4, S.PROMISED, S.ACCEPTED, S.NOT_VISIBLE, reason="it does not come back")
-    books = loose_books(ledger, session=1)
+    books = loose_books(ledger.loose.rows(), session=1)
     assert (books.promised, books.accepted, books.visible) == (4, 2, 1)
     assert [(one.id, one.state) for one in books.missing] == [
         ("run-2", "not delivered"),
@@ -70,14 +70,14 @@ def test_everything_that_has_not_arrived_is_named(ledger: Ledger) -> None:
 
 def test_what_had_no_spool_is_said_once(ledger: Ledger) -> None:
     note(ledger, -1, S.REFUSED, session=1, reason="LangSmithError: 422")
-    assert [one.state for one in loose_books(ledger, session=1).missing] == ["refused"]
-    assert loose_books(ledger, session=2) == LooseBooks()
+    assert [one.state for one in loose_books(ledger.loose.rows(), session=1).missing] == ["refused"]
+    assert loose_books(ledger.loose.rows(), session=2) == LooseBooks()
 
 
 def test_nothing_is_said_of_nothing_and_of_what_has_arrived(ledger: Ledger) -> None:
     assert (loose_sentence(LooseBooks()), list(loose_lines(LooseBooks(), 80))) == ("", [])
     note(ledger, 1, S.PROMISED, S.ACCEPTED, S.VISIBLE)
-    assert loose_sentence(loose_books(ledger, session=1)) == ""
+    assert loose_sentence(loose_books(ledger.loose.rows(), session=1)) == ""
 
 
 def test_the_receipts_lines_are_capped_and_clean() -> None:

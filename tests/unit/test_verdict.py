@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from evalrunner.config import RunConfig, TargetSpec
 from evalrunner.report.receipt import EvaluatorErrors, ItemEntry
 from evalrunner.report.verdict import Exit, Verdict, judge
-from evalrunner.supervisor.outcome import Outcome
+from evalrunner.verify.facts import Ending
 
 
-@dataclass
-class Ended:
-    """As much of an outcome as a verdict is about."""
-
-    stopped: bool = False
-    gone: str = ""
-    scope: Any = field(
-        default_factory=lambda: SimpleNamespace(name="desk of mine", dataset_name="desk", session=object())
-    )
-    config: Any = field(default_factory=lambda: RunConfig(TargetSpec("m:f")))
+def ended(**more: Any) -> Ending:
+    facts: dict[str, Any] = {"config": RunConfig(TargetSpec("m:f")), **more}
+    return Ending(experiment="desk of mine", dataset="desk", **facts)
 
 
 def verdict(*states: str, stopped: bool = False, plan_only: bool = False) -> Verdict:
     items = [ItemEntry(f"e{n}", 0, 1, f"r{n}", state) for n, state in enumerate(states)]
-    return judge(items, [], cast(Outcome, Ended(stopped)), plan_only=plan_only)
+    return judge(items, [], ended(stopped=stopped, plan_only=plan_only))
 
 
 @pytest.mark.parametrize("stopped", [False, True])
@@ -94,7 +85,7 @@ def test_evaluators_that_failed_are_in_every_sentence_and_decide_last(
     states: list[str], stopped: bool, code: int
 ) -> None:
     items = [ItemEntry(f"e{n}", 0, 1, f"r{n}", state) for n, state in enumerate(states)]
-    found = judge(items, [QUOTA, SUMMARY], cast(Outcome, Ended(stopped)), plan_only=False)
+    found = judge(items, [QUOTA, SUMMARY], ended(stopped=stopped))
     assert found.exit_code == code
     assert found.sentence.endswith("Evaluators failed: judge on 2 items, total on the whole experiment.")
     assert "nothing was lost" not in found.sentence
@@ -102,8 +93,8 @@ def test_evaluators_that_failed_are_in_every_sentence_and_decide_last(
 
 
 def test_a_warning_is_what_it_was_asked_to_be() -> None:
-    ended = Ended(config=RunConfig(TargetSpec("m:f"), evaluator_errors="warn"))
-    found = judge([ItemEntry("e", 0, 1, "r", "visible")], [QUOTA], cast(Outcome, ended), plan_only=False)
+    config = RunConfig(TargetSpec("m:f"), evaluator_errors="warn")
+    found = judge([ItemEntry("e", 0, 1, "r", "visible")], [QUOTA], ended(config=config))
     assert (found.complete, found.exit_code) == (True, 0)
     assert found.sentence == "All 1 items are visible. Evaluators failed: judge on 2 items."
 
@@ -124,9 +115,9 @@ def test_the_numbers_are_those_of_the_documentation() -> None:
 def test_nothing_is_complete_in_an_experiment_that_was_deleted(states: list[str]) -> None:
     items = [ItemEntry(f"e{n}", 0, 1, f"r{n}", state) for n, state in enumerate(states)]
     gone = "the experiment 'desk' was deleted while the run went on"
-    found = judge(items, [], cast(Outcome, Ended(gone=gone)), plan_only=False)
+    found = judge(items, [], ended(gone=gone))
     assert (found.complete, found.exit_code) == (False, 3)
     assert gone in found.sentence
     assert found.command == "evalrunner.run(..., dataset='desk')", "from Python"
-    both = Ended(gone="the dataset 'desk' and with it the experiment 'desk of mine' was deleted")
-    assert judge(items, [], cast(Outcome, both), plan_only=False).command is None
+    both = ended(gone="the dataset 'desk' and with it the experiment 'desk of mine' was deleted")
+    assert judge(items, [], both).command is None

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from evalrunner.ledger.ledger import Ledger
 from evalrunner.protocol.loose import LooseState
 from evalrunner.protocol.rows import LooseRow
 from evalrunner.report.lines import Line, block, clean
@@ -18,12 +17,12 @@ _ACCEPTED = frozenset({S.ACCEPTED, S.VISIBLE, S.NOT_VISIBLE})
 CAP = 20
 
 
-def loose_books(ledger: Ledger, session: int) -> LooseBooks:
+def loose_books(rows: Iterable[LooseRow], session: int) -> LooseBooks:
     """Sum up the ledger's book.
 
     What was sent without a spool is a finding of the run in which it happened: nobody can send it again.
     """
-    rows = [row for row in ledger.loose.rows() if row.seq > 0 or row.session == session]
+    rows = [row for row in rows if row.seq > 0 or row.session == session]
     return LooseBooks(
         promised=sum(len(row.about) for row in rows),
         accepted=sum(len(row.about) for row in rows if row.state in _ACCEPTED),

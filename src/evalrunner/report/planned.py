@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from evalrunner.config import RunConfig
 from evalrunner.report.lines import Line, labelled
-from evalrunner.supervisor.outcome import Outcome
-from evalrunner.supervisor.setup.plan import RETRIED
+from evalrunner.verify.facts import Need, Planned
 
 #: One item, several items.
-_NO_RUN = ("has no run", "have no run")
-_AGAIN = ("ended in an error, and is run again", "ended in an error, and are run again")
-_LEFT = ("ended in an error (not run again: --retry-errors)",) * 2
-_TORN = ("lacks a part of its trace", "lack parts of their traces")
-_SCORE = ("lacks scores: it is scored, not executed", "lack scores: they are scored, not executed")
-_UNSENT = ("was refused in part, and is left as it is", "were refused in part, and are left as they are")
-_UNREAD = ("has scores that cannot be read", "have scores that cannot be read")
-_COMPLETE = ("is complete", "are complete")
+_WORDS: dict[Need, tuple[str, str]] = {
+    Need.RUN: ("has no run", "have no run"),
+    Need.RUN_AGAIN: ("ended in an error, and is run again", "ended in an error, and are run again"),
+    Need.WHOLE_TRACE: ("lacks a part of its trace", "lack parts of their traces"),
+    Need.SCORES: ("lacks scores: it is scored, not executed", "lack scores: they are scored, not executed"),
+    Need.REFUSED: (
+        "was refused in part, and is left as it is",
+        "were refused in part, and are left as they are",
+    ),
+    Need.UNREADABLE: ("has scores that cannot be read", "have scores that cannot be read"),
+    Need.FAILED: ("ended in an error (not run again: --retry-errors)",) * 2,
+    Need.NOTHING: ("is complete", "are complete"),
+}
 
 
-def planned(outcome: Outcome) -> dict[str, Any]:
+def planned(config: RunConfig, plan: Planned) -> dict[str, Any]:
     """Return what the receipt's plan has beyond its counts, for `--plan`."""
-    config, checked = outcome.config, outcome.checked
+    checked = plan.checked
     assert checked is not None, "a plan has looked at the target"
     return {
         "target": config.spec.target,
@@ -33,24 +37,14 @@ def planned(outcome: Outcome) -> dict[str, Any]:
         "summary_evaluators": list(config.spec.summary_evaluators),
         "workers": config.workers,
         "max_concurrency": checked.concurrency or None,
-        "splits": list(outcome.scope.splits),
-        "limit": outcome.scope.limit,
-        "why": [{"items": count, "what": what} for what, count in _counts(outcome)],
+        "splits": list(plan.splits),
+        "limit": plan.limit,
+        "why": [
+            {"items": plan.needs[need], "what": words[plan.needs[need] > 1]}
+            for need, words in _WORDS.items()
+            if plan.needs[need]
+        ],
     }
-
-
-def _counts(outcome: Outcome) -> Iterator[tuple[str, int]]:
-    plan = outcome.plan
-    counts: Counter[tuple[str, str]] = Counter()
-    counts[_NO_RUN] = sum(key not in plan.why for key in plan.missing)
-    counts[_AGAIN] = sum(plan.why.get(key) == RETRIED for key in plan.missing)
-    counts[_TORN] = len(plan.missing) - counts[_NO_RUN] - counts[_AGAIN]
-    counts[_SCORE] = len(plan.score)
-    counts[_UNSENT] = len(plan.unsent)
-    counts[_UNREAD] = len(plan.unreadable)
-    counts[_LEFT] = sum(run.error is not None for run in plan.complete.values())
-    counts[_COMPLETE] = len(plan.complete) - counts[_LEFT]
-    yield from ((words[count > 1], count) for words, count in counts.items() if count)
 
 
 def only_planned(plan: dict[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from enum import IntEnum
 from evalrunner.advice import anew, go_on
 from evalrunner.report.loose import loose_sentence
 from evalrunner.report.receipt import EvaluatorErrors, ItemEntry, LooseBooks
-from evalrunner.supervisor.outcome import Outcome
+from evalrunner.verify.facts import Ending
 
 _OPEN = ("not run", "not scored", "not delivered", "not visible")
 #: Evaluators that the sentence names.
@@ -40,9 +40,8 @@ class Verdict:
 def judge(
     items: list[ItemEntry],
     errors: Sequence[EvaluatorErrors],
-    outcome: Outcome,
+    ending: Ending,
     *,
-    plan_only: bool,
     loose: LooseBooks = LooseBooks(),  # noqa: B008 - it is frozen
 ) -> Verdict:
     """Judge a run by the states of its items, then by its evaluators.
@@ -51,21 +50,20 @@ def judge(
     """
     states = Counter(item.state for item in items)
     total = len(items)
-    made = outcome.scope.session is not None
 
     def again(*more: str) -> str:
-        return go_on(outcome.config, outcome.scope.name, *more, made=made)
+        return go_on(ending.config, ending.experiment, *more, made=ending.made)
 
-    if plan_only:
+    if ending.plan_only:
         none = states["not run"] + states["not scored"] == 0
         return Verdict(none, Exit.COMPLETE, _plan_sentence(states, total), None)
-    if outcome.gone:
-        return _of_nothing(outcome)
+    if ending.gone:
+        return _of_nothing(ending)
     also = _evaluators_sentence(errors)
     open_ = sum(states[name] for name in _OPEN)
     outside = loose_sentence(loose)
     if open_ or outside:
-        stopped = outcome.stopped and open_ > 0
+        stopped = ending.stopped and open_ > 0
         tell = _open_sentence if open_ else _outside_sentence
         code = Exit.STOPPED if stopped else Exit.INCOMPLETE
         return Verdict(False, code, tell(states, total, outside, stopped) + also, again())
@@ -73,18 +71,18 @@ def judge(
         sentence = f"All {total} items are delivered and visible; {states['failed']} of them failed."
         return Verdict(True, Exit.FAILED, sentence + also, again("--retry-errors"))
     if also:
-        code = Exit.COMPLETE if outcome.config.evaluator_errors == "warn" else Exit.EVALUATORS
+        code = Exit.COMPLETE if ending.config.evaluator_errors == "warn" else Exit.EVALUATORS
         return Verdict(True, code, f"All {total} items are visible.{also}", again())
     idle = f"Nothing is missing: all {total} items are visible; 0 executed."
     done = f"All {total} items are visible; nothing was lost."
     return Verdict(True, Exit.COMPLETE, done if states["visible"] else idle, None)
 
 
-def _of_nothing(outcome: Outcome) -> Verdict:
-    told = f"Not complete: {outcome.gone}."
-    if outcome.gone.startswith("the dataset"):  # and with it the experiment: nothing is left to evaluate
+def _of_nothing(ending: Ending) -> Verdict:
+    told = f"Not complete: {ending.gone}."
+    if ending.gone.startswith("the dataset"):  # and with it the experiment: nothing is left to evaluate
         return Verdict(False, Exit.INCOMPLETE, told, None)
-    command = anew(outcome.config, outcome.scope.dataset_name)
+    command = anew(ending.config, ending.dataset)
     return Verdict(False, Exit.INCOMPLETE, f"{told} Its items can be evaluated into a new one.", command)
 
 

@@ -1,9 +1,8 @@
-"""What is known when a run has ended; the receipt is computed from it."""
+"""What a session has at hand when the run has ended, with ledger and folder still open; see conclude.py."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from evalrunner.config import RunConfig
 from evalrunner.ledger.ledger import Ledger
@@ -13,20 +12,8 @@ from evalrunner.supervisor.setup.dataset import Reading
 from evalrunner.supervisor.setup.folder import RunFolder
 from evalrunner.supervisor.setup.plan import Plan
 from evalrunner.supervisor.setup.scope import Scope
+from evalrunner.verify.facts import Summary
 from evalrunner.verify.readback import ReadBack, Score
-
-
-@dataclass
-class Summary:
-    """What the summary evaluators came to.
-
-    Attributes:
-        scores: key -> {"score", "value", "comment", "visible"}.
-        errors: evaluator -> what went wrong, one line.
-    """
-
-    scores: dict[str, dict[str, Any]] = field(default_factory=dict)
-    errors: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass

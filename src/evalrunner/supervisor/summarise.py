@@ -10,9 +10,9 @@ from multiprocess.connection import wait
 from evalrunner.engines.base import Engine, WorkerProcess
 from evalrunner.protocol.messages import Summarise, Summarised
 from evalrunner.protocol.worker import WorkerOrder, exit_reason
-from evalrunner.supervisor.outcome import Summary
 from evalrunner.supervisor.setup.environment import worker_environment
 from evalrunner.supervisor.shell.context import RunContext
+from evalrunner.verify.facts import Summary
 from evalrunner.verify.readback import ReadBack
 
 

@@ -20,6 +20,7 @@ from evalrunner.protocol.lease import IN_SPOOL, ItemState
 from evalrunner.protocol.rows import ItemRow
 from evalrunner.supervisor.setup.scope import Scope
 from evalrunner.supervisor.setup.scores import find_lacking
+from evalrunner.verify.facts import Need
 from evalrunner.verify.lacking import Scoring
 from evalrunner.verify.readback import ReadBack, RootRun
 from evalrunner.verify.reconcile import Assignment, Key, Trial, assign
@@ -59,6 +60,23 @@ class Plan:
     told: dict[Key, list[Evaluated]] = field(default_factory=dict)
     why: dict[Key, str] = field(default_factory=dict)
     used: dict[Key, int] = field(default_factory=dict)
+
+
+def needs(plan: Plan) -> dict[Need, int]:
+    """Count the items by what they need."""
+    again = sum(plan.why.get(key) == RETRIED for key in plan.missing)
+    first = sum(key not in plan.why for key in plan.missing)
+    failed = sum(run.error is not None for run in plan.complete.values())
+    return {
+        Need.RUN: first,
+        Need.RUN_AGAIN: again,
+        Need.WHOLE_TRACE: len(plan.missing) - first - again,
+        Need.SCORES: len(plan.score),
+        Need.REFUSED: len(plan.unsent),
+        Need.UNREADABLE: len(plan.unreadable),
+        Need.FAILED: failed,
+        Need.NOTHING: len(plan.complete) - failed,
+    }
 
 
 def trials(scope: Scope, attempts: Attempts, example: str) -> Iterator[Trial]:

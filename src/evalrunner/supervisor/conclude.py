@@ -1,0 +1,149 @@
+"""The last look at the experiment, and all that is known of the run as plain data, for whoever accounts for it."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from evalrunner.protocol.lease import ItemState
+from evalrunner.protocol.rows import ItemRow
+from evalrunner.service.errors import words
+from evalrunner.supervisor.outcome import Outcome
+from evalrunner.supervisor.setup.plan import needs, read_assignment
+from evalrunner.supervisor.setup.scope import Scope
+from evalrunner.verify.apart import read_scores
+from evalrunner.verify.facts import Ending, Planned, RunFacts, Scores
+from evalrunner.verify.reconcile import Assignment
+
+
+def conclude(outcome: Outcome, *, plan_only: bool) -> RunFacts:
+    """Look at the experiment once more, whole, and say what is known."""
+    found = None if plan_only else _assignment(outcome)
+    rows = outcome.planned()  # not before: each of the two needs a kilobyte an item while it is made
+    scores = None if plan_only or outcome.gone else _scores(outcome, rows, found)
+    ledger, session = outcome.ledger, outcome.session
+    return RunFacts(
+        ending=_ending(outcome, plan_only=plan_only),
+        session=session,
+        experiment=_experiment(outcome.scope, plan_only=plan_only),
+        dataset=_dataset(outcome),
+        plan=_planned(outcome),
+        rows=rows,
+        found=found,
+        scores=scores,
+        guessed=ledger.get_meta("evaluators") or {},
+        loose=ledger.loose.rows(),
+        workers=[(worker, ledger.items_made_by(worker.worker)) for worker in ledger.workers(session)],
+        executions=ledger.executions(session),
+        scorings=ledger.scorings(session),
+        restarts=outcome.restarts,
+        summary=outcome.summary,
+        warnings=outcome.warnings,
+        seconds=outcome.seconds,
+        run_dir="" if plan_only else str(outcome.folder.path),
+    )
+
+
+def _ending(outcome: Outcome, *, plan_only: bool) -> Ending:
+    scope = outcome.scope
+    return Ending(
+        outcome.config,
+        scope.name,
+        scope.dataset_name,
+        made=scope.session is not None,
+        plan_only=plan_only,
+        stopped=outcome.stopped,
+        gone=outcome.gone,
+    )
+
+
+def _planned(outcome: Outcome) -> Planned:
+    plan, scope = outcome.plan, outcome.scope
+    return Planned(
+        len(outcome.reading.ids),
+        scope.repetitions,
+        frozenset(plan.complete),
+        len(plan.missing),
+        len(plan.score),
+        needs(plan),
+        scope.splits,
+        scope.limit,
+        outcome.checked,
+    )
+
+
+def _experiment(scope: Scope, *, plan_only: bool) -> dict[str, Any]:
+    if plan_only and scope.session is None:
+        # Neither its id nor the end of its name will be those that were drawn for this plan.
+        return {"id": None, "name": f"{scope.name.rpartition('-')[0]}-... (a new one)", "url": None}
+    return {"id": str(scope.experiment_id), "name": scope.name, "url": _url(scope)}
+
+
+def _url(scope: Scope) -> str | None:
+    if scope.session is None:
+        return None
+    try:
+        url = scope.session.url
+    except Exception:
+        return None  # the SDK builds it from a tenant id, which a local backend need not have
+    # For a loopback endpoint the SDK drops the port: the link leads nowhere.
+    return None if url is None or urlsplit(url).hostname in ("localhost", "127.0.0.1") else url
+
+
+def _dataset(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "id": str(outcome.scope.dataset_id),
+        "name": outcome.scope.dataset_name,
+        "version": outcome.reading.version,
+        "splits": sorted(outcome.reading.splits),
+    }
+
+
+def _assignment(outcome: Outcome) -> Assignment | None:
+    """Return what the experiment holds now; None if it cannot be read."""
+    if outcome.gone:
+        return Assignment()  # there is nothing in it any more
+    why = outcome.silence
+    try:
+        if not why:
+            roots = outcome.readback.roots() if outcome.scope.session is not None else ()
+            return read_assignment(outcome.scope, outcome.reading.ids, roots, outcome.ledger.attempts())
+    except Exception as error:
+        why = words(error)
+    outcome.warnings.append(
+        f"the experiment could not be read once more ({why}): what is visible here came "
+        "back earlier in this run; duplicates, strangers and scores are not known"
+    )
+    return None
+
+
+def _scores(outcome: Outcome, rows: list[ItemRow], found: Assignment | None) -> Scores:
+    mine = {row.run_id or "": outcome.scores[row.item] for row in rows if _has_come(outcome, row, found)}
+    if outcome.silence:  # each question would hang for a minute; the last look has said that it knows none
+        return Scores(mine)
+    known = {run.id for run, _ in outcome.plan.unreadable.values()}  # as the item itself says
+    left = [row.run_id for row in rows if row.run_id and row.run_id not in mine and row.run_id not in known]
+    try:
+        others, unreadable = read_scores(outcome.readback, left)
+    except Exception as error:
+        outcome.warnings.append(_unread(error, len(left), some=bool(mine)))
+        # Everything is delivered and was read back; only its summary must wait for the next look.
+        return Scores(mine, known=bool(mine))
+    if unreadable:
+        outcome.warnings.append(
+            f"the scores of {len(unreadable)} item(s) could not be read and count as missing: "
+            f"{next(iter(unreadable.values()))}"
+        )
+    return Scores(mine, others, known=True, asked=True)
+
+
+def _unread(error: Exception, left: int, *, some: bool) -> str:
+    if not some:
+        return f"the scores could not be read once more ({words(error)})"
+    return f"the scores of up to {left} item(s) could not be read and count as missing ({words(error)})"
+
+
+def _has_come(outcome: Outcome, row: ItemRow, found: Assignment | None) -> bool:
+    """Whether the scores of an item came back during this run, by id, and when all of it was there."""
+    there = found is None or (row.example_id, row.repetition) in found.runs
+    return row.item in outcome.scores and row.state is ItemState.VISIBLE and there and row.scoring is None
