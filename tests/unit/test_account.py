@@ -26,6 +26,7 @@ from evalrunner.supervisor.setup.dataset import Reading
 from evalrunner.supervisor.setup.folder import RunFolder
 from evalrunner.supervisor.setup.plan import Plan
 from evalrunner.supervisor.setup.scope import Scope
+from evalrunner.verify import findings
 from evalrunner.verify.facts import Summary
 from evalrunner.verify.readback import ReadBack, RootRun, Score
 
@@ -264,9 +265,13 @@ def test_workers_and_warnings_are_those_of_this_run(make: Make) -> None:
         run.ledger.worker_ended(1, "killed by SIGKILL")
         run.ledger.move(1, S.VISIBLE, warnings='["a child was late"]')
         run.ledger.move(2, S.VISIBLE, warnings='["earlier"]', session=run.session + 1)
-    receipt = run.receipt(restarts=1, warnings=["from outside"])
+    receipt = run.receipt(restarts=1, findings=[findings.summary_waits()])
     assert [(w.slot, w.pid, w.ended, w.items) for w in receipt.workers] == [(0, 100, "killed by SIGKILL", 2)]
-    assert receipt.warnings == ["from outside", f"{run.examples[0]} #0: a child was late"]
+    assert receipt.warnings == [findings.summary_waits().text, f"{run.examples[0]} #0: a child was late"]
+    assert [(one.code, one.text) for one in receipt.findings] == [
+        ("summary-waits", receipt.warnings[0]),
+        ("item-odd", receipt.warnings[1]),
+    ]
     assert receipt.restarts == 1
 
 

@@ -15,6 +15,7 @@ from evalrunner.cli.settings.kinds import SWITCH
 from evalrunner.cli.settings.options import OPTIONS
 from evalrunner.exit_codes import TEXTS
 from evalrunner.supervisor.setup.environment import THREADS
+from evalrunner.verify.findings import KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -114,6 +115,11 @@ def test_the_exit_codes_are_the_exit_codes() -> None:
     assert {int(code): rest[0] for code, rest in table("Exit codes").items()} == {
         int(c): t for c, t in TEXTS.items()
     }
+
+
+def test_the_findings_are_the_findings() -> None:
+    documented = {code.strip("`"): tuple(rest) for code, rest in table("Findings").items()}
+    assert documented == {code.value: (kind.meaning, kind.remedy) for code, kind in KINDS.items()}
 
 
 def test_the_environment_of_workers_is_documented() -> None:

@@ -14,9 +14,11 @@ from evalrunner.protocol.rows import ItemRow
 from evalrunner.report.evaluators import Judged, Scoreboard
 from evalrunner.report.loose import loose_books
 from evalrunner.report.planned import planned
-from evalrunner.report.receipt import Books, EvaluatorErrors, ItemEntry, Receipt, WorkerEntry
+from evalrunner.report.receipt import Books, EvaluatorErrors, FindingEntry, ItemEntry, Receipt, WorkerEntry
 from evalrunner.report.verdict import judge
+from evalrunner.verify import findings
 from evalrunner.verify.facts import RunFacts, Scores
+from evalrunner.verify.findings import Finding
 from evalrunner.verify.reconcile import Assignment, Key
 
 S = ItemState
@@ -33,6 +35,7 @@ def account(facts: RunFacts) -> Receipt:
     board = _scoreboard(facts, items) if facts.scores is not None else None
     known = facts.scores is not None and facts.scores.known
     errors = _evaluator_errors(facts, board)
+    found_out = _findings(facts, board)
     loose = loose_books(facts.loose, facts.session)
     verdict = judge(items, errors, facts.ending, loose=loose)
     found = facts.found or Assignment()
@@ -50,12 +53,7 @@ def account(facts: RunFacts) -> Receipt:
         workers=[WorkerEntry(w.slot, w.pid, w.ended or "?", made) for w, made in facts.workers],
         restarts=facts.restarts,
         executions=facts.executions,
-        warnings=[
-            *facts.warnings,
-            *_speechless(facts, board),
-            *_summary_warnings(facts),
-            *_item_warnings(facts),
-        ],
+        warnings=[one.text for one in found_out],
         seconds={name: round(value, 3) for name, value in facts.seconds.items()},
         versions={
             "evalrunner": __version__,
@@ -70,6 +68,7 @@ def account(facts: RunFacts) -> Receipt:
         evaluator_errors=errors,
         loose=loose,
         scored=facts.scorings,
+        findings=[FindingEntry(one.code.value, one.text) for one in found_out],
         other_feedback=dict(board.other) if board is not None else {},
     )
 
@@ -137,10 +136,19 @@ def _scoreboard(facts: RunFacts, items: list[ItemEntry]) -> Scoreboard:
     return board
 
 
-def _speechless(facts: RunFacts, board: Scoreboard | None) -> list[str]:
-    if board is None or facts.scores is None or not facts.scores.asked:
-        return []
-    return [f"evaluator {name} gave no score on any item" for name in board.speechless()]
+def _findings(facts: RunFacts, board: Scoreboard | None) -> list[Finding]:
+    asked = board is not None and facts.scores is not None and facts.scores.asked
+    return [
+        *facts.findings,
+        *(findings.evaluator_silent(name) for name in (board.speechless() if board and asked else ())),
+        *(findings.summary_not_visible(key) for key, s in facts.summary.scores.items() if not s["visible"]),
+        *(
+            one
+            for row in facts.rows
+            if row.session == facts.session
+            for one in findings.item_odd(row.example_id, row.repetition, row.warnings)
+        ),
+    ]
 
 
 def _label(item: ItemEntry) -> str:
@@ -168,17 +176,3 @@ def _duplicates(found: Assignment) -> list[ItemEntry]:
 
 def _value(score: dict[str, Any]) -> Any:
     return score["score"] if score["score"] is not None else score["value"]
-
-
-def _summary_warnings(facts: RunFacts) -> list[str]:
-    scores = facts.summary.scores
-    return [f"the summary score {key} does not come back" for key, s in scores.items() if not s["visible"]]
-
-
-def _item_warnings(facts: RunFacts) -> list[str]:
-    return [
-        f"{row.example_id} #{row.repetition}: {text}"
-        for row in facts.rows
-        if row.session == facts.session
-        for text in row.warnings
-    ]

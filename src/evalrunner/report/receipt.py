@@ -115,6 +115,14 @@ class LooseBooks:
 
 
 @dataclass(frozen=True)
+class FindingEntry:
+    """One warning with its code, which stays the same whatever the text says (the README lists them)."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True)
 class WorkerEntry:
     """One worker process that lived: slot, pid, how it ended, what it did."""
 
@@ -132,6 +140,7 @@ class Receipt:
         loose: what passed our client and belongs to no item.
         executions: how often the target was begun in this run.
         scored: how often a run that was there was scored in this run, without the target.
+        findings: the warnings, each with its code.
         other_feedback: feedback on the counting runs that no evaluator gave (a target's own, say): key -> how much.
     """
 
@@ -161,6 +170,7 @@ class Receipt:
     other_feedback: dict[str, int] = field(default_factory=dict)
     loose: LooseBooks = field(default_factory=LooseBooks)
     scored: int = 0
+    findings: list[FindingEntry] = field(default_factory=list)
 
     def to_json(self) -> bytes:
         """Return it as indented JSON."""

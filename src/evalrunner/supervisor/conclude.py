@@ -11,6 +11,7 @@ from evalrunner.service.errors import words
 from evalrunner.supervisor.outcome import Outcome
 from evalrunner.supervisor.setup.plan import needs, read_assignment
 from evalrunner.supervisor.setup.scope import Scope
+from evalrunner.verify import findings
 from evalrunner.verify.apart import read_scores
 from evalrunner.verify.facts import Ending, Planned, RunFacts, Scores
 from evalrunner.verify.reconcile import Assignment
@@ -38,7 +39,7 @@ def conclude(outcome: Outcome, *, plan_only: bool) -> RunFacts:
         scorings=ledger.scorings(session),
         restarts=outcome.restarts,
         summary=outcome.summary,
-        warnings=outcome.warnings,
+        findings=outcome.findings,
         seconds=outcome.seconds,
         run_dir="" if plan_only else str(outcome.folder.path),
     )
@@ -110,10 +111,7 @@ def _assignment(outcome: Outcome) -> Assignment | None:
             return read_assignment(outcome.scope, outcome.reading.ids, roots, outcome.ledger.attempts())
     except Exception as error:
         why = words(error)
-    outcome.warnings.append(
-        f"the experiment could not be read once more ({why}): what is visible here came "
-        "back earlier in this run; duplicates, strangers and scores are not known"
-    )
+    outcome.findings.append(findings.experiment_unread(why))
     return None
 
 
@@ -126,21 +124,12 @@ def _scores(outcome: Outcome, rows: list[ItemRow], found: Assignment | None) -> 
     try:
         others, unreadable = read_scores(outcome.readback, left)
     except Exception as error:
-        outcome.warnings.append(_unread(error, len(left), some=bool(mine)))
+        outcome.findings.append(findings.scores_unread(words(error), len(left) if mine else None))
         # Everything is delivered and was read back; only its summary must wait for the next look.
         return Scores(mine, known=bool(mine))
     if unreadable:
-        outcome.warnings.append(
-            f"the scores of {len(unreadable)} item(s) could not be read and count as missing: "
-            f"{next(iter(unreadable.values()))}"
-        )
+        outcome.findings.append(findings.scores_unreadable(len(unreadable), next(iter(unreadable.values()))))
     return Scores(mine, others, known=True, asked=True)
-
-
-def _unread(error: Exception, left: int, *, some: bool) -> str:
-    if not some:
-        return f"the scores could not be read once more ({words(error)})"
-    return f"the scores of up to {left} item(s) could not be read and count as missing ({words(error)})"
 
 
 def _has_come(outcome: Outcome, row: ItemRow, found: Assignment | None) -> bool:

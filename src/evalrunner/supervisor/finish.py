@@ -26,6 +26,7 @@ from evalrunner.supervisor.setup.experiment import Judges, Keys, write_facts
 from evalrunner.supervisor.setup.scores import given_keys, remove, untrue
 from evalrunner.supervisor.shell.context import RunContext
 from evalrunner.supervisor.summarise import summarise
+from evalrunner.verify import findings
 
 
 def finish(
@@ -49,13 +50,13 @@ def finish(
         return
     if outcome.stopped or any(row.state is not ItemState.VISIBLE for row in rows):
         if context.config.spec.summary_evaluators:
-            outcome.warnings.append("the summary evaluators wait until the experiment is complete")
+            outcome.findings.append(findings.summary_waits())
         return
     runs = {row.run_id: row.example_id for row in rows if row.run_id}
     try:
         outcome.summary = summarise(context, client, engine, outcome.readback, runs, stop_asked)
     except Exception as error:
-        outcome.warnings.append(f"the summary evaluators could not be run ({type(error).__name__}: {error})")
+        outcome.findings.append(findings.summary_failed(error))
 
 
 def _look_once_more(context: RunContext, outcome: Outcome) -> None:
@@ -82,10 +83,7 @@ def _look_for_strays(context: RunContext, client: Client, outcome: Outcome, rows
     except Exception:
         return
     if found:
-        outcome.warnings.append(
-            f"runs that do not come back may lie in the project {old!r}, which has the experiment's old name: delete "
-            "it once you have looked, and run the same command again"
-        )
+        outcome.findings.append(findings.stray_runs(old))
 
 
 def _silence(client: Client) -> str:
@@ -109,7 +107,7 @@ def _describe(context: RunContext, client: Client, outcome: Outcome) -> None:
     except Exception as error:
         why = words(error)
     if why:
-        outcome.warnings.append(f"the experiment's metadata could not be written ({why})")
+        outcome.findings.append(findings.metadata_unwritten(why))
 
 
 def _judges(ledger: Ledger, outcome: Outcome) -> Judges:
@@ -142,10 +140,7 @@ def _remove_untrue(client: Client, outcome: Outcome, rows: list[ItemRow]) -> Non
     there = [row for row in rows if row.state is ItemState.VISIBLE]
     left = remove(client, untrue(there, todo)) if todo and not outcome.silence else 0
     if left:
-        outcome.warnings.append(
-            f"{left} record(s) of evaluators' earlier errors could not be removed from the experiment, where the "
-            "scores stand beside them; the same command removes them"
-        )
+        outcome.findings.append(findings.error_records_left(left))
 
 
 def _let_go(context: RunContext) -> None:

@@ -13,6 +13,7 @@ from evalrunner.supervisor.setup.folder import RunFolder
 from evalrunner.supervisor.setup.plan import Plan
 from evalrunner.supervisor.setup.scope import Scope
 from evalrunner.verify.facts import Summary
+from evalrunner.verify.findings import Finding
 from evalrunner.verify.readback import ReadBack, Score
 
 
@@ -42,7 +43,7 @@ class Outcome:
     restarts: int = 0
     summary: Summary = field(default_factory=Summary)
     seconds: dict[str, float] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     checked: Ready | None = None
     silence: str = ""
     gone: str = ""

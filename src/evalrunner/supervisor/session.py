@@ -205,7 +205,7 @@ class _Session:
             if not context.course.gone:
                 self._confirm_loose()
             finish(context, self._link.client, self._engine, outcome, self._stops)
-        outcome.warnings.extend(context.course.warnings)
+        outcome.findings.extend(context.course.findings)
         with context.ledger.transaction():
             context.ledger.end_session(context.session, self._clock.utcnow().isoformat(), outcome.restarts)
         outcome.seconds["total"] = self._clock.monotonic() - self._began

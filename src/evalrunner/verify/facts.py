@@ -10,6 +10,7 @@ from typing import Any
 from evalrunner.config import RunConfig
 from evalrunner.protocol.messages import Ready
 from evalrunner.protocol.rows import ItemRow, LooseRow, WorkerRow
+from evalrunner.verify.findings import Finding
 from evalrunner.verify.readback import Score
 from evalrunner.verify.reconcile import Assignment, Key
 
@@ -112,7 +113,7 @@ class RunFacts:
         loose: what belongs to no item.
         workers: of this run, each with the items that count as made by it.
         executions, scorings: how often the target was begun, a recorded run scored.
-        warnings: what belongs in the receipt.
+        findings: what belongs in the receipt, as far as the supervisor knows it.
         seconds: what took how long.
     """
 
@@ -131,6 +132,6 @@ class RunFacts:
     scorings: int
     restarts: int
     summary: Summary
-    warnings: Sequence[str]
+    findings: Sequence[Finding]
     seconds: Mapping[str, float]
     run_dir: str

@@ -19,6 +19,7 @@ from evalrunner.report.receipt import (
     Books,
     EvaluatorEntry,
     EvaluatorErrors,
+    FindingEntry,
     ItemEntry,
     LooseBooks,
     LooseEntry,
@@ -89,6 +90,7 @@ def _receipt(data: dict[str, Any]) -> Receipt:
         ("duplicates", ItemEntry),
         ("workers", WorkerEntry),
         ("evaluator_errors", EvaluatorErrors),
+        ("findings", FindingEntry),
     ):
         known[name] = [kind(**one) for one in data.get(name, ())]
     loose = data.get("loose")

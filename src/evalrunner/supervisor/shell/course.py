@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from evalrunner.supervisor.core.events import DatasetGone, ExperimentGone, Renamed
 from evalrunner.supervisor.setup.scope import Scope
+from evalrunner.verify import findings
+from evalrunner.verify.findings import Finding
 
 
 @dataclass
@@ -16,14 +18,14 @@ class Course:
     Attributes:
         scope: `session` in it is None until the experiment exists.
         notes: who -> what holds things up, for people.
-        warnings: what belongs in the receipt.
+        findings: what belongs in the receipt.
         gone: that the experiment was deleted while the run went on, or "".
         old_name: what the experiment was called before it was renamed, or "".
     """
 
     scope: Scope
     notes: dict[str, str] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     gone: str = ""
     old_name: str = ""
 
@@ -43,11 +45,13 @@ class Course:
         """Take in what somebody has done to the experiment or its dataset; return it in words."""
         if isinstance(event, Renamed):
             self.scope, self.old_name = replace(self.scope, name=event.new), event.old
-            told = f"the experiment {event.old!r} was renamed to {event.new!r} while the run went on"
+            found = findings.experiment_renamed(event.old, event.new)
         elif isinstance(event, ExperimentGone):
-            lost = f"the dataset {self.scope.dataset_name!r} and with it the" if event.dataset else "the"
-            self.gone = told = f"{lost} experiment {event.name!r} was deleted while the run went on"
+            found = findings.experiment_deleted(
+                event.name, self.scope.dataset_name if event.dataset else None
+            )
+            self.gone = found.text
         else:
-            told = f"the dataset {self.scope.dataset_name!r} was deleted while the run went on"
-        self.warnings.append(told)
-        return told
+            found = findings.dataset_deleted(self.scope.dataset_name)
+        self.findings.append(found)
+        return found.text

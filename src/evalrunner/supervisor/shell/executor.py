@@ -18,6 +18,7 @@ from evalrunner.supervisor.setup.environment import worker_environment
 from evalrunner.supervisor.shell.confirm import Wanted
 from evalrunner.supervisor.shell.context import RunContext
 from evalrunner.supervisor.shell.snapshots import ProgressCounter
+from evalrunner.verify import findings
 
 
 class Executor:
@@ -174,7 +175,7 @@ class Executor:
 
     def _warn(self, order: ev.Warn) -> None:
         self._p.observer.line(order.text)
-        self._p.course.warnings.append(order.text)
+        self._p.course.findings.append(findings.worker_replaced(order.text))
 
     def _write_error_run(self, order: ev.WriteErrorRun) -> None:
         if order.score:

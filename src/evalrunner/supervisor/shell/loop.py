@@ -29,6 +29,7 @@ from evalrunner.supervisor.shell.executor import Executor
 from evalrunner.supervisor.shell.open_runs import open_runs
 from evalrunner.supervisor.shell.pool import read_remains
 from evalrunner.supervisor.shell.snapshots import ProgressCounter, loading_note
+from evalrunner.verify import findings
 
 #: Seconds between snapshots, between looks at the workers' memory; seconds of a turn when nobody works.
 SNAPSHOT, MEASURE, IDLE = 0.25, 1.0, 0.05
@@ -162,12 +163,9 @@ class Supervisor:
 
     def _heed(self, slot: int, ack: Ack) -> None:
         if ack.trouble:
-            self._p.course.warnings.append(f"worker {slot}: {ack.trouble}; see logs/worker-{slot}.log")
+            self._p.course.findings.append(findings.worker_trouble(slot, ack.trouble))
         if ack.outside:
-            self._p.course.warnings.append(
-                f"worker {slot}: {ack.outside} LangSmith client(s) of the target's own were drained; "
-                "what they sent is outside the books"
-            )
+            self._p.course.findings.append(findings.foreign_clients(slot, ack.outside))
 
     def _begin_once(self, guessed: dict[str, list[str]]) -> None:
         if not self._began:
@@ -204,10 +202,9 @@ class Supervisor:
 
     def _tell_leftovers(self, whose: str, ended: list[str]) -> None:
         if ended:
-            named = ", ".join(ended[:5]) + (f" and {len(ended) - 5} more" if len(ended) > 5 else "")
-            told = f"{whose} had left {len(ended)} process(es) outside its process group; they were killed: {named}"
-            self._p.course.warnings.append(told)
-            self._p.observer.line(told)
+            found = findings.processes_left(whose, ended)
+            self._p.course.findings.append(found)
+            self._p.observer.line(found.text)
 
     def _send_on(self, spool: Path, how: str) -> None:
         segments = segments_of(spool)

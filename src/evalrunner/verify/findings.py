@@ -1,0 +1,214 @@
+"""What a receipt warns of: each kind of finding with its code, what it means, and what to do about it.
+
+The codes are stable: scripts may ask for them. The table in the README is this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Code(str, Enum):
+    """The codes."""
+
+    EXPERIMENT_RENAMED = "experiment-renamed"
+    EXPERIMENT_DELETED = "experiment-deleted"
+    DATASET_DELETED = "dataset-deleted"
+    STRAY_RUNS = "stray-runs"
+    WORKER_REPLACED = "worker-replaced"
+    WORKER_TROUBLE = "worker-trouble"
+    FOREIGN_CLIENTS = "foreign-clients"
+    PROCESSES_LEFT = "processes-left"
+    SUMMARY_WAITS = "summary-waits"
+    SUMMARY_FAILED = "summary-failed"
+    SUMMARY_NOT_VISIBLE = "summary-not-visible"
+    METADATA_UNWRITTEN = "metadata-unwritten"
+    ERROR_RECORDS_LEFT = "error-records-left"
+    EXPERIMENT_UNREAD = "experiment-unread"
+    SCORES_UNREAD = "scores-unread"
+    EVALUATOR_SILENT = "evaluator-silent"
+    ITEM_ODD = "item-odd"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a code means, and what to do; both as the README has them."""
+
+    meaning: str
+    remedy: str
+
+
+#: Remedies that several kinds share.
+_NOTHING, _AGAIN = "nothing", "run the same command again"
+
+KINDS: dict[Code, Kind] = {
+    Code.EXPERIMENT_RENAMED: Kind("the experiment was renamed while the run went on", _NOTHING),
+    Code.EXPERIMENT_DELETED: Kind(
+        "the experiment was deleted while the run went on, alone or with its dataset",
+        "evaluate into a new one; the receipt has the command",
+    ),
+    Code.DATASET_DELETED: Kind(
+        "the dataset was deleted while the run went on", "push it again, or use another"
+    ),
+    Code.STRAY_RUNS: Kind(
+        "runs may lie in a project that has the experiment's old name",
+        "delete that project once you have looked, and run the same command again",
+    ),
+    Code.WORKER_REPLACED: Kind(
+        "items failed in a worker and not in a fresh one: it was replaced, and they were executed again",
+        "look for what the target or a library keeps in its process",
+    ),
+    Code.WORKER_TROUBLE: Kind("a worker ended, and something of it was not in order", "see its log"),
+    Code.FOREIGN_CLIENTS: Kind(
+        "the target used LangSmith clients of its own, and what they sent is outside the books",
+        "let it trace with the SDK's default client",
+    ),
+    Code.PROCESSES_LEFT: Kind(
+        "a target left processes behind, outside its process group; they were killed",
+        "end them in the target",
+    ),
+    Code.SUMMARY_WAITS: Kind("the summary evaluators wait until the experiment is complete", _AGAIN),
+    Code.SUMMARY_FAILED: Kind("the summary evaluators could not be run", _AGAIN),
+    Code.SUMMARY_NOT_VISIBLE: Kind("a summary score does not come back", _AGAIN),
+    Code.METADATA_UNWRITTEN: Kind("the experiment's metadata could not be written", _AGAIN),
+    Code.ERROR_RECORDS_LEFT: Kind("records of evaluators' earlier errors could not be removed", _AGAIN),
+    Code.EXPERIMENT_UNREAD: Kind("the experiment could not be read once more at the end", _AGAIN),
+    Code.SCORES_UNREAD: Kind("scores could not be read; in the table they count as missing", _AGAIN),
+    Code.EVALUATOR_SILENT: Kind("an evaluator gave no score on any item", "see what it returns"),
+    Code.ITEM_ODD: Kind(
+        "something of an item's trace was not as it should be: a child that outlived it, say",
+        "see the text, and the worker's log",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One finding.
+
+    Attributes:
+        code: of the table.
+        text: the sentence that people read.
+    """
+
+    code: Code
+    text: str
+
+
+def experiment_renamed(old: str, new: str) -> Finding:
+    """Somebody has renamed the experiment."""
+    told = f"the experiment {old!r} was renamed to {new!r} while the run went on"
+    return Finding(Code.EXPERIMENT_RENAMED, told)
+
+
+def experiment_deleted(name: str, dataset: str | None) -> Finding:
+    """Somebody has deleted the experiment, and maybe the dataset with it."""
+    lost = "the" if dataset is None else f"the dataset {dataset!r} and with it the"
+    return Finding(Code.EXPERIMENT_DELETED, f"{lost} experiment {name!r} was deleted while the run went on")
+
+
+def dataset_deleted(name: str) -> Finding:
+    """Somebody has deleted the dataset."""
+    return Finding(Code.DATASET_DELETED, f"the dataset {name!r} was deleted while the run went on")
+
+
+def stray_runs(project: str) -> Finding:
+    """Runs do not come back, and there is a new project under the experiment's old name."""
+    return Finding(
+        Code.STRAY_RUNS,
+        f"runs that do not come back may lie in the project {project!r}, which has the experiment's old name: "
+        "delete it once you have looked, and run the same command again",
+    )
+
+
+def worker_replaced(told: str) -> Finding:
+    """What failed in a worker did not in a fresh one; the core says it in words."""
+    return Finding(Code.WORKER_REPLACED, told)
+
+
+def worker_trouble(slot: int, trouble: str) -> Finding:
+    """A worker's acknowledgment names something that was not in order."""
+    return Finding(Code.WORKER_TROUBLE, f"worker {slot}: {trouble}; see logs/worker-{slot}.log")
+
+
+def foreign_clients(slot: int, clients: int) -> Finding:
+    """A target had LangSmith clients of its own."""
+    return Finding(
+        Code.FOREIGN_CLIENTS,
+        f"worker {slot}: {clients} LangSmith client(s) of the target's own were drained; what they sent is "
+        "outside the books",
+    )
+
+
+def processes_left(whose: str, names: list[str]) -> Finding:
+    """Processes outlived their worker."""
+    named = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return Finding(
+        Code.PROCESSES_LEFT,
+        f"{whose} had left {len(names)} process(es) outside its process group; they were killed: {named}",
+    )
+
+
+def summary_waits() -> Finding:
+    """Something is missing over which the summary evaluators would run."""
+    return Finding(Code.SUMMARY_WAITS, "the summary evaluators wait until the experiment is complete")
+
+
+def summary_failed(error: Exception) -> Finding:
+    """The summary evaluators could not be run, whatever they themselves do."""
+    told = f"the summary evaluators could not be run ({type(error).__name__}: {error})"
+    return Finding(Code.SUMMARY_FAILED, told)
+
+
+def summary_not_visible(key: str) -> Finding:
+    """A summary score was accepted and does not come back."""
+    return Finding(Code.SUMMARY_NOT_VISIBLE, f"the summary score {key} does not come back")
+
+
+def metadata_unwritten(why: str) -> Finding:
+    """The experiment's metadata is not what this run found."""
+    return Finding(Code.METADATA_UNWRITTEN, f"the experiment's metadata could not be written ({why})")
+
+
+def error_records_left(number: int) -> Finding:
+    """Records of errors stand beside the scores that have made them untrue."""
+    return Finding(
+        Code.ERROR_RECORDS_LEFT,
+        f"{number} record(s) of evaluators' earlier errors could not be removed from the experiment, where the "
+        "scores stand beside them; the same command removes them",
+    )
+
+
+def experiment_unread(why: str) -> Finding:
+    """The last look saw nothing."""
+    return Finding(
+        Code.EXPERIMENT_UNREAD,
+        f"the experiment could not be read once more ({why}): what is visible here came back earlier in this run; "
+        "duplicates, strangers and scores are not known",
+    )
+
+
+def scores_unread(why: str, items: int | None = None) -> Finding:
+    """The last look was refused the scores: all, or those of so many items at most."""
+    if items is None:
+        return Finding(Code.SCORES_UNREAD, f"the scores could not be read once more ({why})")
+    told = f"the scores of up to {items} item(s) could not be read and count as missing ({why})"
+    return Finding(Code.SCORES_UNREAD, told)
+
+
+def scores_unreadable(items: int, why: str) -> Finding:
+    """The service fails at the scores of just these items."""
+    told = f"the scores of {items} item(s) could not be read and count as missing: {why}"
+    return Finding(Code.SCORES_UNREAD, told)
+
+
+def evaluator_silent(name: str) -> Finding:
+    """An evaluator ran, never failed, and gave nothing."""
+    return Finding(Code.EVALUATOR_SILENT, f"evaluator {name} gave no score on any item")
+
+
+def item_odd(example_id: str, repetition: int, texts: Iterable[str]) -> list[Finding]:
+    """Return what a worker said of an item."""
+    return [Finding(Code.ITEM_ODD, f"{example_id} #{repetition}: {text}") for text in texts]

@@ -1,0 +1,72 @@
+"""Every code has its function and its line in the table; every text is the sentence that has always been printed."""
+
+from __future__ import annotations
+
+import pytest
+
+from evalrunner.verify import findings as f
+from evalrunner.verify.findings import KINDS, Code, Finding
+
+EACH: list[tuple[Finding, str]] = [
+    (f.experiment_renamed("a", "b"), "the experiment 'a' was renamed to 'b' while the run went on"),
+    (f.experiment_deleted("a", None), "the experiment 'a' was deleted while the run went on"),
+    (
+        f.experiment_deleted("a", "d"),
+        "the dataset 'd' and with it the experiment 'a' was deleted while the run went on",
+    ),
+    (f.dataset_deleted("d"), "the dataset 'd' was deleted while the run went on"),
+    (
+        f.stray_runs("a"),
+        "runs that do not come back may lie in the project 'a', which has the experiment's old name: delete it "
+        "once you have looked, and run the same command again",
+    ),
+    (f.worker_replaced("worker 1 was replaced: ..."), "worker 1 was replaced: ..."),
+    (f.worker_trouble(1, "its disk is full"), "worker 1: its disk is full; see logs/worker-1.log"),
+    (
+        f.foreign_clients(1, 2),
+        "worker 1: 2 LangSmith client(s) of the target's own were drained; what they sent is outside the books",
+    ),
+    (
+        f.processes_left("the target", ["a"]),
+        "the target had left 1 process(es) outside its process group; they were killed: a",
+    ),
+    (
+        f.processes_left("the target", list("abcdefg")),
+        "the target had left 7 process(es) outside its process group; they were killed: a, b, c, d, e and 2 more",
+    ),
+    (f.summary_waits(), "the summary evaluators wait until the experiment is complete"),
+    (f.summary_failed(ValueError("no")), "the summary evaluators could not be run (ValueError: no)"),
+    (f.summary_not_visible("k"), "the summary score k does not come back"),
+    (f.metadata_unwritten("why"), "the experiment's metadata could not be written (why)"),
+    (
+        f.error_records_left(3),
+        "3 record(s) of evaluators' earlier errors could not be removed from the experiment, where the scores stand "
+        "beside them; the same command removes them",
+    ),
+    (
+        f.experiment_unread("why"),
+        "the experiment could not be read once more (why): what is visible here came back earlier in this run; "
+        "duplicates, strangers and scores are not known",
+    ),
+    (f.scores_unread("why"), "the scores could not be read once more (why)"),
+    (
+        f.scores_unread("why", 4),
+        "the scores of up to 4 item(s) could not be read and count as missing (why)",
+    ),
+    (f.scores_unreadable(4, "why"), "the scores of 4 item(s) could not be read and count as missing: why"),
+    (f.evaluator_silent("judge"), "evaluator judge gave no score on any item"),
+    (f.item_odd("e", 0, ["odd"])[0], "e #0: odd"),
+]
+
+
+@pytest.mark.parametrize(("found", "text"), EACH, ids=[text[:40] for _, text in EACH])
+def test_the_texts(found: Finding, text: str) -> None:
+    assert found.text == text
+
+
+def test_every_code_is_made_by_somebody_and_stands_in_the_table() -> None:
+    assert set(Code) == set(KINDS) == {found.code for found, _ in EACH}
+
+
+def test_codes_are_words_that_scripts_can_hold_on_to() -> None:
+    assert all(code.value == code.name.lower().replace("_", "-") for code in Code)
