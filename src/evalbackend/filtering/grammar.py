@@ -42,6 +42,7 @@ class Grammar:
     rows: tuple[Rows, ...] = ()
     flags: dict[str, str] = field(default_factory=dict)  # field -> what it is compared with true and false
     texts: dict[str, str] = field(default_factory=dict)  # what search() looks into
+    lookups: dict[str, Callable[[str], str]] = field(default_factory=dict)  # field -> how an index finds it
 
     def sql(self, node: Node) -> Sql:
         """Return (SQL condition, its arguments); 400, with the place, for what is not served."""
@@ -108,7 +109,7 @@ class Grammar:
             return self._sql(spread)
         found = self._held(call, name) if len(call.args) == 2 else None
         if found is None and name in self.fields:
-            found = self._compared(call, name, self.fields[name])
+            found = self._looked_up(call, name) or self._compared(call, name, self.fields[name])
         if found is not None:
             return found
         known = {*self.fields, *self.documents, *self.lists, *(f for rows in self.rows for f in rows.fields)}
@@ -126,6 +127,14 @@ class Grammar:
         at = call.args[0].at
         named = Call("eq", (Field("metadata_key", at), Literal(key, at)), at)
         return Call("and", (named, replace(call, args=(Field("metadata_value", at), *call.args[1:]))), at)
+
+    def _looked_up(self, call: Call, name: str) -> Sql | None:
+        """Return eq() and in() of a field that an index finds, though not by comparing the field alone."""
+        if name not in self.lookups or call.name not in ("eq", "in") or len(call.args) != 2:
+            return None
+        value = call.args[1]
+        some = [self._value(name, item) for item in (_each(value) if call.name == "in" else [value])]
+        return None if some == [None] else (self.lookups[name](",".join("?" * len(some))), some * 2)
 
     def _compared(self, call: Call, name: str, expression: str) -> Sql | None:
         if call.name == "exists" and len(call.args) == 1:

@@ -9,7 +9,7 @@ from typing import Any
 from evalbackend.errors import HttpError
 from evalbackend.filtering.grammar import Grammar, Rows, Sql
 from evalbackend.filtering.syntax import parse
-from evalbackend.store.functions import marks
+from evalbackend.store.functions import in_traces, marks
 from evalbackend.usage_rules import COSTS, COUNTS, USAGE, subtree_sum
 from evalbackend.wire.values import time_text, uuid_text
 
@@ -117,6 +117,7 @@ GRAMMAR = Grammar(
         Rows("json_each(runs.tags) AS tag_of WHERE 1", "tag", {"tag": "tag_of.value"}),
     ),
     flags={"error": "(status = 'error')"},
+    lookups={"trace_id": in_traces, "trace": in_traces},
     texts={"name": "name", "inputs": _INPUTS, "outputs": _OUTPUTS, "error": "error", "tags": "runs.tags"},
 )
 

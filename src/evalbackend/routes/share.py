@@ -18,7 +18,7 @@ from evalbackend.store import run_shares as store
 from evalbackend.store.functions import marks
 from evalbackend.store.runs_read import RunReader
 from evalbackend.store.v2_read import trace_runs
-from evalbackend.wire.run_query import RunQuery, as_list, start_after
+from evalbackend.wire.run_query import RunQuery, add_ids, as_list, start_after
 from evalbackend.wire.v2_query import text
 from evalbackend.wire.values import optional_uuid, time_text, uuid_text
 
@@ -122,7 +122,7 @@ async def _listed(request: Request, ids: list[str]) -> Response:
 
 def _of_shared(connection: sqlite3.Connection, token: str, ids: list[str]) -> RunQuery:
     query = RunQuery(ascending=True)
-    query.add("trace_id = ?", store.shared_run(connection, token)[1])
+    add_ids(query, "trace_id", [store.shared_run(connection, token)[1]])
     if ids:
         query.add(f"id IN ({marks(ids)})", *ids)
     return query
@@ -150,7 +150,7 @@ async def _public_runs_v2(request: Request) -> Response:
 
     def work(reader: RunReader) -> dict[str, Any]:
         query = RunQuery(ascending=True)
-        query.add("trace_id = ?", store.shared_run(reader.connection, token)[1])
+        add_ids(query, "trace_id", [store.shared_run(reader.connection, token)[1]])
         return trace_runs(reader, query, shape)
 
     return answer(await read(request, work))

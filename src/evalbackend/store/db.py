@@ -32,6 +32,20 @@ class _Job:
     done: Future[Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What is said before a job, after it, and to undo it."""
+
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    undo: tuple[str, ...]
+
+
+_AMONG = _Place(("SAVEPOINT job",), ("RELEASE job",), ("ROLLBACK TO job", "RELEASE job"))
+# With a savepoint SQLite copies each page before it changes; who is alone in a transaction needs none.
+_ALONE = _Place((), (), ("ROLLBACK", "BEGIN IMMEDIATE"))
+
+
 class Store(OpenStore):
     """A store file that is ours to write.
 
@@ -117,9 +131,10 @@ class Store(OpenStore):
         group = [job for job in group if job.done.set_running_or_notify_cancel()]
         try:
             self._writer.execute("BEGIN IMMEDIATE")
-            outcomes = [self._one(job) for job in group]
+            outcomes = [self._one(job, _ALONE if len(group) == 1 else _AMONG) for job in group]
+            touched = self._journal.taken()  # not later: an error after COMMIT would refuse what is kept
             self._writer.execute("COMMIT")
-            self._journal.committed(self._commits + 1)
+            self._journal.committed(self._commits + 1, touched)
             self._commits += 1
         except Exception as error:
             with contextlib.suppress(sqlite3.Error):
@@ -132,18 +147,21 @@ class Store(OpenStore):
             else:
                 job.done.set_exception(failure)
 
-    def _one(self, job: _Job) -> tuple[Any, Exception | None]:
-        self._writer.execute("SAVEPOINT job")
+    def _one(self, job: _Job, place: _Place) -> tuple[Any, Exception | None]:
+        self._run(place.before)
         try:
             result = job.work(self._writer)
         except Exception as error:
             if not self._writer.in_transaction:
                 raise  # a full disk undoes the whole transaction, and with it the others of the group
-            self._writer.execute("ROLLBACK TO job")
-            self._writer.execute("RELEASE job")
+            self._run(place.undo)
             return None, error
-        self._writer.execute("RELEASE job")
+        self._run(place.after)
         return result, None
+
+    def _run(self, statements: tuple[str, ...]) -> None:
+        for statement in statements:
+            self._writer.execute(statement)
 
 
 def _create_private(path: Path) -> None:

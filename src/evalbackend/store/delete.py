@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from evalbackend.store.functions import in_traces
+
 
 def delete_session_runs(connection: sqlite3.Connection, session_id: str) -> None:
     """Delete all runs of a session, their feedback and attachments, and the session's own feedback."""
@@ -14,7 +16,7 @@ def delete_session_runs(connection: sqlite3.Connection, session_id: str) -> None
 def delete_traces(connection: sqlite3.Connection, session_id: str, trace_ids: list[str]) -> None:
     """Delete whole traces of one session at once; what is not there is not missed."""
     for trace_id in trace_ids:
-        _delete_runs(connection, "trace_id = ? AND session_id = ?", (trace_id, session_id))
+        _delete_runs(connection, f"{in_traces('?1')} AND session_id = ?2", (trace_id, session_id))
     delete_blobs_unused(connection)
 
 

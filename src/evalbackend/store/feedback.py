@@ -17,21 +17,22 @@ _COLUMNS = (
     "comparative_experiment_id, body"
 )
 _ROW = attrgetter(*_COLUMNS.split(", "))
-_UPSERT = f"INSERT OR REPLACE INTO feedback ({_COLUMNS}) VALUES ({marks(_COLUMNS.split(','))})"  # noqa: S608
+_INTO = f"INTO feedback ({_COLUMNS}) VALUES ({marks(_COLUMNS.split(','))})"
 
 
 def upsert_feedback(connection: sqlite3.Connection, rows: list[FeedbackRow]) -> int:
     """Write feedback, each row replacing the one of the same id; return how many ids were new."""
-    if not rows:
-        return 0
-    ids = [row.id for row in rows]
-    known = 0
+    latest = {row.id: row for row in rows}
+    ids = list(latest)
+    known: set[str] = set()
     for at in range(0, len(ids), 500):
         some = ids[at : at + 500]
-        query = f"SELECT COUNT(*) FROM feedback WHERE id IN ({marks(some)})"  # noqa: S608
-        known += int(connection.execute(query, some).fetchone()[0])
-    connection.executemany(_UPSERT, map(_ROW, rows))
-    return len(set(ids)) - known
+        found = connection.execute(f"SELECT id FROM feedback WHERE id IN ({marks(some)})", some)  # noqa: S608
+        known.update(row[0] for row in found)
+    # FAIL where nothing is replaced: see runs_write.py.
+    connection.executemany(f"INSERT OR FAIL {_INTO}", (_ROW(latest[one]) for one in ids if one not in known))
+    connection.executemany(f"INSERT OR REPLACE {_INTO}", (_ROW(latest[one]) for one in ids if one in known))
+    return len(ids) - len(known)
 
 
 def list_feedback(

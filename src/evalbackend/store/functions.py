@@ -20,6 +20,18 @@ def marks(values: Iterable[object]) -> str:
     return ",".join("?" for _ in values)
 
 
+def in_traces(some: str) -> str:
+    """Return the condition that a run is of `some` traces: what an IN list holds; its arguments are needed twice.
+
+    A root's trace is its own id, by which the primary key finds it: only the other runs are in the index
+    runs_by_trace. SQLite uses that where a query says so in its words, and reads all runs where none does.
+    """
+    return (
+        f"runs.rowid IN (SELECT rowid FROM runs WHERE trace_id <> id AND trace_id IN ({some}) "  # noqa: S608
+        f"UNION ALL SELECT rowid FROM runs WHERE trace_id = id AND id IN ({some}))"
+    )
+
+
 def like(text: str) -> str:
     """Return a LIKE pattern (ESCAPE '\\') that finds `text` anywhere."""
     escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

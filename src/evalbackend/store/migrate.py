@@ -24,6 +24,7 @@ MIGRATIONS: dict[int, str] = {
     10: "to_11_evaluators.sql",
     11: "to_12_usage_once.sql",
     12: "to_13_feedback.sql",
+    13: "to_14_traces.sql",
 }
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
 

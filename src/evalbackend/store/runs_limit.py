@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 
-from evalbackend.store.functions import marks
+from evalbackend.store.functions import in_traces, marks
 from evalbackend.wire.ingest import RunOp
 
 MOST = 25_000
@@ -34,6 +34,6 @@ def _stored(connection: sqlite3.Connection, traces: list[str]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for at in range(0, len(traces), _AT_ONCE):
         some = traces[at : at + _AT_ONCE]
-        query = f"SELECT trace_id, COUNT(*) FROM runs WHERE trace_id IN ({marks(some)}) GROUP BY trace_id"  # noqa: S608
-        counts.update(dict(connection.execute(query, some).fetchall()))
+        query = f"SELECT trace_id, COUNT(*) FROM runs WHERE {in_traces(marks(some))} GROUP BY trace_id"  # noqa: S608
+        counts.update(dict(connection.execute(query, [*some, *some]).fetchall()))
     return counts

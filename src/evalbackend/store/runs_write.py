@@ -28,17 +28,39 @@ _COLUMNS = (
 _AT_ONCE = 500  # ids per SELECT
 
 
-def _upsert(kind: Kind) -> str:
+# Columns of indexes, which an UPDATE writes anew even where nothing changes.
+_PLACES = ("session_id", "trace_id", "parent_run_id", "dotted_order", "start_time", "reference_example_id")
+_REST = tuple(column for column in _COLUMNS if column not in _PLACES)
+
+
+def _insert(kind: Kind) -> str:
+    # FAIL, as in all that writes a run or a score: with ABORT, the default, SQLite copies each page that a row is
+    # about to change into a journal of that one statement, to undo it alone; here the job's savepoint undoes it.
+    return f"INSERT OR FAIL INTO runs (id, {kind}_n, {', '.join(_COLUMNS)}) VALUES (?, 1, {marks(_COLUMNS)})"  # noqa: S608
+
+
+def _merged(kind: Kind, columns: Iterable[str]) -> dict[str, str]:
     # The update's fields win over the create's, and neither wipes a field that it does not carry.
-    old, new = ("runs.{0}", "excluded.{0}") if kind == "post" else ("excluded.{0}", "runs.{0}")
-    merged = ", ".join(f"{c} = COALESCE({old.format(c)}, {new.format(c)})" for c in _COLUMNS)
-    return (
-        f"INSERT INTO runs (id, {kind}_n, {', '.join(_COLUMNS)}) VALUES (?, 1, {marks(_COLUMNS)}) "  # noqa: S608
-        f"ON CONFLICT (id) DO UPDATE SET {kind}_n = 1, {merged}"
-    )
+    merged = "COALESCE({0}, ?{1})" if kind == "post" else "COALESCE(?{1}, {0})"
+    return {column: merged.format(column, number) for number, column in enumerate(columns, 2)}
 
 
-_UPSERT: dict[str, str] = {"post": _upsert("post"), "patch": _upsert("patch")}
+def _complete(kind: Kind) -> str:
+    values = ", ".join(f"{column} = {value}" for column, value in _merged(kind, _REST).items())
+    return f"UPDATE OR FAIL runs SET {kind}_n = 1, {values} WHERE id = ?1"  # noqa: S608
+
+
+def _move(kind: Kind) -> str:
+    merged = _merged(kind, _PLACES)
+    values = ", ".join(f"{column} = {value}" for column, value in merged.items())
+    moved = " OR ".join(f"{column} IS NOT {value}" for column, value in merged.items())
+    return f"UPDATE OR FAIL runs SET {values} WHERE id = ?1 AND ({moved})"  # noqa: S608
+
+
+_KINDS: tuple[Kind, ...] = ("post", "patch")
+_INSERT = {kind: _insert(kind) for kind in _KINDS}
+_COMPLETE = {kind: _complete(kind) for kind in _KINDS}
+_MOVE = {kind: _move(kind) for kind in _KINDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +83,16 @@ def write_batch(
 
     With `whole`, one repeated operation is enough to apply nothing of it.
     """
-    fresh, repeated = _sorted_out(connection, batch.ops)
+    seen = _received(connection, {op.run_id for op in batch.ops})
+    known = {run_id for _, run_id in seen}
+    fresh, repeated = _sorted_out(seen, batch.ops)
     _count(connection, repeated)
     if repeated and whole:
         return Written(False)
     surplus = beyond_limit(connection, fresh)
     lost = {op.run_id for op in surplus}
     kept = [op for op in fresh if op.run_id not in lost] if lost else fresh
-    _apply(connection, kept)
+    _apply(connection, kept, known)
     if prices is not None:
         price(connection, {op.run_id for op in kept}, prices)
     _attach(connection, (one for one in batch.attachments if one.run_id not in lost))
@@ -76,8 +100,7 @@ def write_batch(
     return Written(bool(fresh or news or not repeated), surplus)
 
 
-def _sorted_out(connection: sqlite3.Connection, ops: list[RunOp]) -> tuple[list[RunOp], list[RunOp]]:
-    seen = _received(connection, {op.run_id for op in ops})
+def _sorted_out(seen: set[tuple[str, str]], ops: list[RunOp]) -> tuple[list[RunOp], list[RunOp]]:
     fresh: list[RunOp] = []
     repeated: list[RunOp] = []
     for op in ops:
@@ -101,16 +124,24 @@ def _received(connection: sqlite3.Connection, ids: set[str]) -> set[tuple[str, s
     return seen
 
 
-def _apply(connection: sqlite3.Connection, ops: list[RunOp]) -> None:
+def _apply(connection: sqlite3.Connection, ops: list[RunOp], known: set[str]) -> None:
     names: dict[str, str] = {}
     for op in ops:
         _place(connection, op, names)
     unprice(connection, {op.run_id for op in ops})
-    for kind in ("post", "patch"):
-        rows = [(op.run_id, *map(op.values.get, _COLUMNS)) for op in ops if op.kind == kind]
-        connection.executemany(_UPSERT[kind], rows)
+    for kind in _KINDS:
+        of_kind = [op for op in ops if op.kind == kind]
+        _write(connection, _INSERT[kind], _COLUMNS, [op for op in of_kind if op.run_id not in known])
+        there = [op for op in of_kind if op.run_id in known]
+        _write(connection, _COMPLETE[kind], _REST, there)
+        _write(connection, _MOVE[kind], _PLACES, there)
+        known.update(op.run_id for op in of_kind)
     told = {op.run_id for op in ops if "extra" in op.values or "reference_example_id" in op.values}
     tell_examples(connection, told)
+
+
+def _write(connection: sqlite3.Connection, sql: str, columns: tuple[str, ...], ops: list[RunOp]) -> None:
+    connection.executemany(sql, ((op.run_id, *map(op.values.get, columns)) for op in ops))
 
 
 def _place(connection: sqlite3.Connection, op: RunOp, names: dict[str, str]) -> None:

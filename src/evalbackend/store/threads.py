@@ -11,7 +11,7 @@ import orjson
 
 from evalbackend.errors import HttpError
 from evalbackend.filtering.runs import THREAD_ID
-from evalbackend.store.functions import marks
+from evalbackend.store.functions import in_traces, marks
 from evalbackend.store.runs_read import RunReader
 from evalbackend.store.stats import feedback_stats_of, percentile
 from evalbackend.store.v2_read import trace_totals
@@ -105,7 +105,7 @@ def project_stats(reader: RunReader, roots: Roots) -> dict[str, Any]:
 
 def _failed(connection: sqlite3.Connection, traces: list[str]) -> int:
     sql = (
-        "SELECT COUNT(DISTINCT trace_id) FROM runs WHERE trace_id IN (SELECT value FROM json_each(?)) "
+        f"SELECT COUNT(DISTINCT trace_id) FROM runs WHERE {in_traces('SELECT value FROM json_each(?1)')} "  # noqa: S608
         "AND post_n > 0 AND status = 'error'"
     )
     return int(connection.execute(sql, (orjson.dumps(traces).decode(),)).fetchone()[0])

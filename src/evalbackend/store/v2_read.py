@@ -11,7 +11,7 @@ import orjson
 
 from evalbackend.errors import HttpError
 from evalbackend.store.examples_read import ExampleQuery, ExampleReader, has_runs
-from evalbackend.store.functions import marks
+from evalbackend.store.functions import in_traces, marks
 from evalbackend.store.runs_read import RunReader
 from evalbackend.usage_rules import COSTS, USAGE, counted
 from evalbackend.wire.run_query import RunQuery
@@ -66,7 +66,7 @@ def trace_totals(connection: sqlite3.Connection, traces: list[str]) -> dict[str,
     """Return trace id -> tokens and costs, summed up over its runs, and its first token's time."""
     sql = (
         f"SELECT trace_id, {_SUMS}, MIN(first_token_time) FROM runs "  # noqa: S608
-        "WHERE trace_id IN (SELECT value FROM json_each(?)) AND post_n > 0 GROUP BY trace_id"
+        f"WHERE {in_traces('SELECT value FROM json_each(?1)')} AND post_n > 0 GROUP BY trace_id"
     )
     rows = connection.execute(sql, (orjson.dumps(traces).decode(),))
     return {row[0]: dict(zip((*USAGE, "first_token_time"), row[1:], strict=True)) for row in rows}

@@ -10,7 +10,7 @@ import orjson
 
 from evalbackend.errors import HttpError
 from evalbackend.http.presign import Signer
-from evalbackend.store.functions import marks
+from evalbackend.store.functions import in_traces, marks
 from evalbackend.web.fill import LATENCY
 from evalbackend.web.text import Field, fields, one_line, preview
 
@@ -56,16 +56,15 @@ def read_run(connection: sqlite3.Connection, run_id: str) -> dict[str, Any]:
 
 def read_tree(connection: sqlite3.Connection, trace_id: str) -> tuple[list[Node], int, float]:
     """Return the trace's runs in the order of the tree, how many there are, and its whole time."""
-    total = connection.execute(
-        "SELECT COUNT(*) FROM runs WHERE trace_id = ? AND post_n > 0", (trace_id,)
-    ).fetchone()[0]
-    start = connection.execute(
-        "SELECT MIN(start_time) FROM runs WHERE trace_id = ? AND post_n > 0", (trace_id,)
-    ).fetchone()[0]
+    scope, named = f"{in_traces(':trace')} AND post_n > 0", {"trace": trace_id}
+    total, start = connection.execute(
+        f"SELECT COUNT(*), MIN(start_time) FROM runs WHERE {scope}",  # noqa: S608
+        named,
+    ).fetchone()
     rows = connection.execute(
         f"SELECT id, parent_run_id, name, run_type, status, {_OFFSET}, {_LATENCY}, total_tokens FROM runs "  # noqa: S608
-        "WHERE trace_id = :trace AND post_n > 0 ORDER BY start_time, dotted_order LIMIT :most",
-        {"trace": trace_id, "start": start, "most": MOST},
+        f"WHERE {scope} ORDER BY start_time, dotted_order LIMIT :most",
+        {**named, "start": start, "most": MOST},
     )
     nodes = [Node(*row) for row in rows]
     span = max([node.offset + (node.latency or 0.0) for node in nodes], default=0.0) or 1e-6

@@ -11,7 +11,7 @@ import orjson
 from evalbackend.errors import HttpError
 from evalbackend.filtering.grammar import Sql
 from evalbackend.filtering.runs import of_run, of_trace
-from evalbackend.store.functions import marks
+from evalbackend.store.functions import in_traces, marks
 from evalbackend.wire.ingest import RUN_TYPES
 from evalbackend.wire.values import time_text, uuid_text
 
@@ -73,7 +73,15 @@ def _scope(query: RunQuery, given: dict[str, Any]) -> None:
             # The plus keeps SQLite from walking a whole session where ids, a trace or a parent are given.
             column = f"+{_IDS[name]}" if narrow and _IDS[name] == "session_id" else _IDS[name]
             ids = [uuid_text(item, name) for item in as_list(given[name])]
-            query.add(f"{column} IN ({marks(ids)})", *ids)
+            add_ids(query, column, ids)
+
+
+def add_ids(query: RunQuery, column: str, ids: list[str]) -> None:
+    """Narrow to runs with one of some ids in a column."""
+    if column == "trace_id":
+        query.add(in_traces(marks(ids)), *ids, *ids)
+    else:
+        query.add(f"{column} IN ({marks(ids)})", *ids)
 
 
 def as_list(value: Any) -> list[Any]:

@@ -7,9 +7,9 @@ from typing import Any
 
 from evalbackend.errors import HttpError
 from evalbackend.filtering.runs import of_run
-from evalbackend.store.functions import marks
+from evalbackend.store.functions import in_traces, marks
 from evalbackend.wire.ingest import RUN_TYPES
-from evalbackend.wire.run_query import RunQuery, add_filters, as_list, start_after
+from evalbackend.wire.run_query import RunQuery, add_filters, add_ids, as_list, start_after
 from evalbackend.wire.values import iso, time_text, uuid_text
 
 _COLUMNS = {"ids": "id", "reference_examples": "reference_example_id", "trace_id": "trace_id"}
@@ -34,7 +34,7 @@ def run_query(body: dict[str, Any]) -> RunQuery:
     for name, column in _COLUMNS.items():
         if name in told:
             ids = [uuid_text(one, name) for one in as_list(told[name])]
-            query.add(f"{column} IN ({marks(ids)})", *ids)
+            add_ids(query, column, ids)
     _flags(query, told)
     add_filters(query, told, sessions, subtrees=bool(told.get("include_subtree_usage")))
     _cursor(query, told)
@@ -60,7 +60,7 @@ def trace_query(body: dict[str, Any]) -> RunQuery:
 def trace_runs_query(trace_id: str, told: dict[str, Any]) -> RunQuery:
     """Return the query of GET /v2/traces/{id}/runs: the whole trace, first start first."""
     query = RunQuery(ascending=True)
-    query.add("trace_id = ? AND +session_id = ?", trace_id, project_of(told))
+    query.add(f"{in_traces('?')} AND +session_id = ?", trace_id, trace_id, project_of(told))
     if (told.get("min_start_time") is None) != (told.get("max_start_time") is None):
         raise HttpError(400, "min_start_time and max_start_time go together: give both or none")
     for name, sign in (("min_start_time", ">="), ("max_start_time", "<=")):

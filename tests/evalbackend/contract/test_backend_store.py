@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import stat
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import requests
 from evalbackend.app import create_app
 from evalbackend.errors import StoreError
 from evalbackend.serve import serve
+from evalbackend.store.db import Store
 from tests.support.backend import (
     TOKEN,
     Process,
@@ -59,6 +62,46 @@ def test_a_kill_loses_nothing_that_was_answered(tmp_path: Path) -> None:
     assert requests.get(entry["presigned_url"], timeout=60).content == b"abc"
     assert second.terminate() == 0
     assert not Path(f"{store}-wal").exists()
+
+
+def _naming(name: str) -> Callable[[sqlite3.Connection], None]:
+    def work(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO sessions (id, name, start_time) VALUES (?1, ?1, '')", (name,))
+        if name.startswith("bad"):
+            raise ValueError(name)
+
+    return work
+
+
+def test_a_write_that_fails_is_undone_whether_alone_or_among_others(tmp_path: Path) -> None:
+    store, begun, go = Store(tmp_path / "store.db"), threading.Event(), threading.Event()
+
+    def hold(_: sqlite3.Connection) -> None:
+        begun.set()
+        assert go.wait(60)
+
+    async def write() -> None:
+        with pytest.raises(ValueError, match="bad alone"):
+            await store.write(_naming("bad alone"))
+        first = asyncio.create_task(store.write(hold))
+        assert await asyncio.to_thread(begun.wait, 60)
+        group = [asyncio.create_task(store.write(_naming(name))) for name in ("a", "bad", "b")]
+        await asyncio.sleep(0)  # they wait in line now, for one commit
+        commits = store.commits
+        go.set()
+        told = await asyncio.gather(first, *group, return_exceptions=True)
+        assert [type(one) for one in told[1:]] == [type(None), ValueError, type(None)]
+        assert store.commits == commits + 2
+        changes = store.changes(0)
+        assert changes is not None
+        assert changes.sessions == {"a", "b"}
+        names = await store.read(lambda c: c.execute("SELECT name FROM sessions ORDER BY 1").fetchall())
+        assert names == [("a",), ("b",), ("default",)]
+
+    try:
+        asyncio.run(write())
+    finally:
+        store.close()
 
 
 def test_the_store_is_private(tmp_path: Path) -> None:
