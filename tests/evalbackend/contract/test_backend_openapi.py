@@ -20,7 +20,7 @@ def test_every_route_is_declared_and_nothing_else(tmp_path: Path) -> None:
         assert {f"{method} {path}" for path, method in operations(app.routes)} == DECLARED.keys()
     finally:
         app.state.site.close()
-        app.state.deps.store.close()
+        app.state.state.store.close()
 
 
 def test_the_document_is_served_under_every_prefix(tmp_path: Path) -> None:

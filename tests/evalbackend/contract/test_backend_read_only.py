@@ -83,7 +83,7 @@ def served(filled: Filled) -> Iterator[Backend]:
 def operations(tmp_path: Path) -> list[tuple[str, str]]:
     """Return (method, path) of every route that a server can have, those for tests included."""
     app = create_app(tmp_path / "other.sqlite", TOKEN, admin_token=ADMIN)
-    app.state.deps.store.close()
+    app.state.state.store.close()
     assert all(isinstance(route, Route) for route in app.routes)
     return [(m, r.path) for r in app.routes if isinstance(r, Route) for m in sorted(r.methods or set())]
 
