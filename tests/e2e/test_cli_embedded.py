@@ -24,7 +24,7 @@ import requests
 
 from evalrunner.connect.embedded import Embedded
 from evalrunner.connect.embedded_server import IDLE, Idle
-from evalrunner.connect.processes import alive, born
+from evalrunner.engines.processes import alive, born
 from evalrunner.connect.state import Server, State
 from evalrunner.errors import ServiceError, UsageError
 

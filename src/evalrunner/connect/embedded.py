@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 from evalrunner.clock import SYSTEM
 from evalrunner.config import Endpoint
-from evalrunner.connect.processes import alive
+from evalrunner.engines.processes import alive
 from evalrunner.connect.state import Server, State
 from evalrunner.errors import RunFolderError, ServiceError
 from evalrunner.interpreter import away_from_here

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from evalrunner.clock import SYSTEM, Clock
-from evalrunner.connect.processes import born
+from evalrunner.engines.processes import born
 from evalrunner.connect.state import Server, State
 from evalrunner.errors import RunFolderError
 

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from evalrunner.clock import SYSTEM
-from evalrunner.connect.processes import alive, born
+from evalrunner.engines.processes import alive, born
 from evalrunner.errors import RunFolderError
 from evalrunner.shortage import shortage
 
