@@ -1,4 +1,4 @@
-"""What every engine promises of its worker processes, with the real worker in them."""
+"""Worker processes on this machine, with the real worker in them; test_engines.py has what every engine promises."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from multiprocess.connection import wait
 
 from evalrunner.config import Endpoint, TargetSpec, WorkerConfig
 from evalrunner.delivery.spool import writer as spool
-from evalrunner.engines.base import WorkerProcess
 from evalrunner.engines.local import LocalEngine
+from evalrunner.engines.local_worker import LocalWorker
 from evalrunner.pickling.carry import pickle_objects
 from evalrunner.protocol.messages import Ack, Begin, Drain, Message, Ready, StartFailed
 from evalrunner.protocol.worker import COULD_NOT_START, WorkerOrder, exit_reason
@@ -57,10 +57,10 @@ class Room:
     def __init__(self, method: str, folder: Path) -> None:
         self.engine = LocalEngine(method)
         self.folder = folder
-        self.started: list[WorkerProcess] = []
+        self.started: list[LocalWorker] = []
         self.log = folder / "worker.log"
 
-    def start(self, code: str = TARGET, name: str = "mine.py:target", **spec: Any) -> WorkerProcess:
+    def start(self, code: str = TARGET, name: str = "mine.py:target", **spec: Any) -> LocalWorker:
         (self.folder / "mine.py").write_text(code)
         facts: dict[str, Any] = {"target": name, "evaluators": ("mine.py:exact",), **spec}
         plan = WorkerOrder(
@@ -93,7 +93,7 @@ def room(method: str, tmp_path: Path) -> Iterator[Room]:
     made.engine.close()
 
 
-def hear(worker: WorkerProcess, seconds: float = 60.0) -> Message | None:
+def hear(worker: LocalWorker, seconds: float = 60.0) -> Message | None:
     """The next message, or None at the end of the pipe."""
     if worker.ended:
         return None  # the end came together with the message before it, and rings no second time
@@ -103,7 +103,7 @@ def hear(worker: WorkerProcess, seconds: float = 60.0) -> Message | None:
     return messages[0] if messages else None
 
 
-def ended(worker: WorkerProcess, seconds: float = 60.0) -> int | None:
+def ended(worker: LocalWorker, seconds: float = 60.0) -> int | None:
     assert wait([worker.sentinel], timeout=seconds), "the worker does not end"
     # Its end of the pipe closes a moment before the kernel lets us wait for it.
     assert eventually(lambda: worker.exitcode() is not None, 60)

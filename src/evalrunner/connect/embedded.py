@@ -24,8 +24,8 @@ from urllib.parse import urlsplit
 
 from evalrunner.clock import SYSTEM
 from evalrunner.config import Endpoint
-from evalrunner.engines.processes import alive
 from evalrunner.connect.state import Server, State
+from evalrunner.engines.processes import alive
 from evalrunner.errors import RunFolderError, ServiceError
 from evalrunner.interpreter import away_from_here
 from evalrunner.shortage import shortage

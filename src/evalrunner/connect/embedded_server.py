@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from evalrunner.clock import SYSTEM, Clock
-from evalrunner.engines.processes import born
 from evalrunner.connect.state import Server, State
+from evalrunner.engines.processes import born
 from evalrunner.errors import RunFolderError
 
 #: Seconds without any user after which the server ends.

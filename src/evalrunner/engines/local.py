@@ -7,28 +7,32 @@ has a LangSmith client or threads and is forked loses its runs silently (sdk-los
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
+import secrets
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import multiprocess
-from multiprocess import forkserver, resource_tracker, util
+from multiprocess import forkserver, util
 from multiprocess.connection import Connection
 
-from evalrunner.engines.leftovers import MARK, Leftovers, bear
+from evalrunner.engines import facts
+from evalrunner.engines.base import WorkerProcess
+from evalrunner.engines.child import become_worker
+from evalrunner.engines.leftovers import MARK, Leftovers
+from evalrunner.engines.local_worker import LocalWorker
+from evalrunner.engines.memory_kills import MemoryKills
 from evalrunner.engines.pipe import WorkerPipe, pair
 from evalrunner.engines.room import room_for_sockets
+from evalrunner.engines.waiting import Waiter
 from evalrunner.interpreter import away_from_here
-from evalrunner.protocol.messages import Message
 from evalrunner.protocol.worker import WorkerOrder
 
-#: Seconds for which a dead worker's last words are awaited: they are in the pipe already, and the end behind them,
-#: unless something that its target has forked holds the other end.
-LAST_WORDS = 1.0
 #: Imported once by the forkserver; none of them starts a thread.
 PRELOAD = [
     "evalrunner.engines.shield",
@@ -40,40 +44,6 @@ PRELOAD = [
     "langchain_core.runnables",
     "evalrunner.engines.settled",
 ]
-
-
-def _child(module: str, connection: Any, order: WorkerOrder) -> None:
-    """Run in the new process. The worker is named, not imported: the supervisor never loads it."""
-    sys.excepthook = sys.__excepthook__
-    _let_go_of_the_forkserver()
-    _let_go_of_the_tracker()
-    bear(order.env.get(MARK, ""))
-    worker = importlib.import_module(module)
-    worker.main(connection, order)
-
-
-def _let_go_of_the_forkserver() -> None:
-    """Close our end of the pipe that keeps the forkserver alive (multiprocess gives it to every child).
-
-    The forkserver ends when nobody holds it any more, and its children are killed. While a worker holds it that
-    is stopped, or whose C code keeps the GIL, neither would end with the supervisor.
-    """
-    held = forkserver._forkserver
-    if held._forkserver_alive_fd is not None:
-        os.close(held._forkserver_alive_fd)
-        held._forkserver_alive_fd = None
-
-
-def _let_go_of_the_tracker() -> None:
-    """Close our end of the pipe to the resource tracker of `multiprocess`, which serves the supervisor.
-
-    A target that writes into every descriptor would have it print tracebacks on the user's terminal. Whoever needs
-    one in here starts one of its own.
-    """
-    held = resource_tracker._resource_tracker
-    if held._fd is not None:
-        os.close(held._fd)
-        held._fd = None
 
 
 @contextlib.contextmanager
@@ -109,74 +79,6 @@ def _without_main() -> Iterator[None]:
         sys.modules["__main__"] = real
 
 
-class LocalWorker:
-    """A worker process and our end of its pipe."""
-
-    def __init__(self, process: Any, pipe: WorkerPipe, order: WorkerOrder) -> None:
-        self._process = process
-        self._pipe = pipe
-        self.worker_id = order.worker_id
-        self.slot = order.slot
-
-    @property
-    def pid(self) -> int:
-        return int(self._process.pid)
-
-    @property
-    def sentinel(self) -> Any:
-        return self._process.sentinel
-
-    @property
-    def channel(self) -> Any:
-        return self._pipe.channel
-
-    @property
-    def broken(self) -> str:
-        return self._pipe.broken
-
-    @property
-    def ended(self) -> bool:
-        return self._pipe.ended
-
-    def send(self, message: Message) -> None:
-        self._pipe.send(message)
-
-    def receive(self) -> list[Message]:
-        return self._pipe.receive()
-
-    def last_words(self) -> list[Message]:
-        heard = self._pipe.receive()
-        self._pipe.finish(LAST_WORDS)
-        return heard + self._pipe.receive()
-
-    def dump_stack(self) -> None:
-        with contextlib.suppress(OSError):
-            os.kill(self.pid, signal.SIGUSR2)
-
-    def kill(self) -> None:
-        # The group first: what the target has started must not outlive it. The worker made the group
-        # itself, so for a moment after the start there is none.
-        with contextlib.suppress(OSError):
-            os.killpg(self.pid, signal.SIGKILL)
-        if self._process.is_alive():
-            self._process.kill()
-
-    def join(self, seconds: float) -> bool:
-        self._process.join(timeout=seconds)
-        return self.exitcode() is not None
-
-    def exitcode(self) -> int | None:
-        code: int | None = self._process.exitcode
-        return code
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._pipe.close()
-        with contextlib.suppress(ValueError):
-            self._process.close()
-
-
 class LocalEngine:
     """Starts workers as child processes.
 
@@ -189,14 +91,18 @@ class LocalEngine:
         self.method = start_method if start_method == "spawn" or room_for_sockets() else "spawn"
         self._context = multiprocess.get_context(self.method)
         self._leftovers = Leftovers(lambda: forkserver._forkserver._forkserver_pid)
+        self._kills = MemoryKills()
+        self._waiter: Waiter[LocalWorker] = Waiter()
+        self._mark = f"evalrunner-{secrets.token_hex(8)}."
         if self.method == "forkserver":
             self._context.set_forkserver_preload(PRELOAD)
 
-    def start(self, order: WorkerOrder) -> LocalWorker:
+    def start(self, order: WorkerOrder, board: Path | None = None) -> LocalWorker:
+        order = replace(order, env={**order.env, MARK: self._mark_of(order.worker_id)})
         ours, fd = pair()
         theirs = Connection(fd)
         process = self._context.Process(
-            target=_child,
+            target=become_worker,
             args=("evalrunner.worker.main", theirs, order),
             name=f"evalrunner-{order.worker_id}",
         )
@@ -208,14 +114,25 @@ class LocalEngine:
             raise
         finally:
             theirs.close()
-        return LocalWorker(process, WorkerPipe(ours, str(order.worker_id)), order)
+        pipe = WorkerPipe(ours, str(order.worker_id))
+        return LocalWorker(process, pipe, order, board, self._kills, self._waiter)
 
-    def end_marked(self, mark: str, spare: set[int]) -> list[str]:
-        return self._leftovers.end_marked(mark, spare)
+    def _mark_of(self, worker_id: int) -> str:
+        return f"{self._mark}{worker_id}."
 
-    def end_orphans(self) -> list[str]:
+    def wait(self, seconds: float) -> list[WorkerProcess]:
+        return list(self._waiter.wait(seconds))
+
+    def end_leftovers(self, worker_id: int | None = None) -> list[str]:
+        spare = {worker.pid for worker in self._waiter.workers}
+        if worker_id is not None:
+            return self._leftovers.end_marked(self._mark_of(worker_id), spare)
         # Another run in this process may have workers under the same forkserver.
-        return self._leftovers.end_orphans({child.pid for child in multiprocess.active_children()})
+        others = {child.pid for child in multiprocess.active_children()}
+        return self._leftovers.end_marked(self._mark, spare) + self._leftovers.end_orphans(others)
+
+    def end_earlier(self, processes: Iterable[tuple[int, float]]) -> int:
+        return facts.end_earlier(processes)
 
     def warm_up(self) -> None:
         """Start the forkserver before the first worker is wanted; it imports while we read the order."""
@@ -225,7 +142,7 @@ class LocalEngine:
             forkserver.ensure_running()
 
     def cool_down(self) -> None:
-        """End the forkserver at once, when no worker is left.
+        """End the forkserver at once.
 
         It ends with this process in any case, but not before it has imported everything, and so long whoever waits
         for the end of our output would wait.
@@ -236,4 +153,5 @@ class LocalEngine:
                 os.kill(pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Nothing to end: the forkserver ends when this process does."""
+        """Let go of what it waits with; the forkserver ends when this process does."""
+        self._waiter.close()

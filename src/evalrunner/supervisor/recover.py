@@ -20,7 +20,7 @@ from evalrunner.supervisor.core.events import LooseNews, Seen, SentOn
 from evalrunner.supervisor.shell.confirm import Confirmer, Wanted
 from evalrunner.supervisor.shell.context import RunContext
 from evalrunner.supervisor.shell.open_runs import open_runs
-from evalrunner.supervisor.shell.pool import kill_leftovers, synced
+from evalrunner.supervisor.shell.remains import synced
 from evalrunner.verify.readback import ReadBack
 
 S = ItemState
@@ -33,7 +33,7 @@ def recover(context: RunContext, readback: ReadBack, stop_asked: Callable[[], in
         readback: of the experiment.
         stop_asked: how often the user wants an end.
     """
-    killed = kill_leftovers(context.ledger.workers())
+    killed = context.pool.end_earlier(context.ledger.workers())
     if killed:
         context.observer.line(f"killed {killed} worker(s) that an earlier run had left behind")
     files = in_order(context.folder.spool.glob("*.spool"))

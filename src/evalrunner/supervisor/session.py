@@ -13,7 +13,7 @@ from pathlib import Path
 from evalrunner.clock import SYSTEM, Clock
 from evalrunner.config import Endpoint, RunConfig
 from evalrunner.engines.base import Engine
-from evalrunner.engines.local import LocalEngine
+from evalrunner.engines.registry import make_engine
 from evalrunner.errors import RunBroken, ServiceError, TargetError, UsageError
 from evalrunner.ledger.ledger import Ledger
 from evalrunner.service.errors import told
@@ -48,12 +48,13 @@ def run_session(
         UsageError: something that was asked for cannot be done; nothing has been executed.
     """
     check_config(config)
-    engine = LocalEngine(config.start_method)
+    engine = make_engine(start_method=config.start_method)
     engine.warm_up()
     link = Link.open(endpoint)
     with told(link.client):
         scope = find_scope(link.client, config)
     with contextlib.ExitStack() as stack:
+        stack.callback(engine.close)
         folder = RunFolder(_folder(config, scope, stack, plan_only=plan_only))
         stack.callback(folder.close)
         ledger = Ledger(folder.ledger)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from langsmith import Client
-from multiprocess.connection import wait
 
 from evalrunner.engines.base import Engine, WorkerProcess
 from evalrunner.protocol.messages import Summarise, Summarised
@@ -35,13 +34,13 @@ def summarise(
         session = client.read_project(project_id=context.scope.experiment_id)
         version = (session.metadata or {}).get("dataset_version")
         process.send(Summarise(session.model_dump(mode="json"), runs, version))
-        answer = _answer(process, stop_asked)
+        answer = _answer(engine, process, stop_asked)
     finally:
         process.kill()
         process.join(10.0)
         how = exit_reason(process.exitcode())
         process.close()
-        engine.end_orphans()
+        engine.end_leftovers()
     if answer is None:
         interrupted = "it was interrupted; the same command runs them again"
         return Summary(errors={"process": interrupted if stop_asked() else f"it {how}; see {log}"})
@@ -50,9 +49,9 @@ def summarise(
     return Summary(scores, answer.errors)
 
 
-def _answer(process: WorkerProcess, stop_asked: Callable[[], int]) -> Summarised | None:
+def _answer(engine: Engine, process: WorkerProcess, stop_asked: Callable[[], int]) -> Summarised | None:
     while not stop_asked():
-        wait([process.channel, process.sentinel], timeout=0.25)
+        engine.wait(0.25)
         ended = process.exitcode() is not None
         for message in process.last_words() if ended else process.receive():
             if isinstance(message, Summarised):

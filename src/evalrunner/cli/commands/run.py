@@ -75,14 +75,15 @@ def _warm(start_method: str, plan_only: bool) -> Iterator[None]:
     if plan_only:
         yield
         return
-    from evalrunner.engines.local import LocalEngine  # noqa: PLC0415 - nothing of this is needed for --help
+    from evalrunner.engines.registry import make_engine  # noqa: PLC0415 - nothing of this is needed for --help
 
-    engine = LocalEngine(start_method)
+    engine = make_engine(start_method=start_method)
     engine.warm_up()
     try:
         yield
     finally:
         engine.cool_down()
+        engine.close()
 
 
 def _load_supervisor() -> None:

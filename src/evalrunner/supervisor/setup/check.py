@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from multiprocess.connection import wait
-
 from evalrunner.config import Endpoint, RunConfig
 from evalrunner.engines.base import Engine, WorkerProcess
 from evalrunner.errors import TargetError
@@ -30,16 +28,16 @@ def preflight(
     process = engine.start(WorkerOrder(0, 0, config.spec, config.worker, endpoint, log, "check", env))
     end = time.monotonic() + config.setup_timeout
     try:
-        yield lambda: _answer(process, config.setup_timeout, end)
+        yield lambda: _answer(engine, process, config.setup_timeout, end)
     finally:
         process.kill()
         process.join(10.0)
         process.close()
 
 
-def _answer(process: WorkerProcess, limit: float, end: float) -> Ready:
+def _answer(engine: Engine, process: WorkerProcess, limit: float, end: float) -> Ready:
     while True:
-        wait([process.channel, process.sentinel], timeout=0.25)
+        engine.wait(0.25)
         late = time.monotonic() > end
         # Asked first: what it said before it ended is still in the pipe.
         ended = process.exitcode()

@@ -98,7 +98,7 @@ def make_context(
     graves = folder.spool / f"graves-{session:04d}.spool"
     return RunContext(
         config, link, folder, ledger, session, observer, clock, course, events,
-        pool=WorkerPool(engine),
+        pool=WorkerPool(engine, clock),
         watch=watch,
         confirmer=_confirmer(link, config, course, clock, events, watch),
         relay=Relay(sender, events.put),

@@ -1,6 +1,6 @@
 """The supervisor's shell: turns what happens into events for the state, and its instructions over to the executor.
 
-    workers ──pipes, sentinels──┐                    ┌─> ledger (committed first)
+    workers ──through the engine┐                    ┌─> ledger (committed first)
     confirmer, relay ──queue────┼─> state.handle ────┼─> workers: Begin, Lease, Drain, Stop, SIGKILL
     signals, time ──────────────┘                    └─> relay, confirmer, error runs
 
@@ -11,14 +11,9 @@ they had produced is in their spools, and the ledger holds every lease that was 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
-from multiprocess.connection import wait
-
-from evalrunner.delivery.spool.openings import is_loose, item_of, opening_of
-from evalrunner.delivery.spool.writer import Entry, segments_of, stem_of
-from evalrunner.errors import SpoolError, TargetError
-from evalrunner.protocol.lease import ItemState
+from evalrunner.delivery.spool.writer import stem_of
+from evalrunner.errors import TargetError
 from evalrunner.protocol.messages import Ack, Leaving, Message, Ready, Report, StartFailed
 from evalrunner.protocol.worker import WorkerState
 from evalrunner.supervisor.core import events as ev
@@ -26,14 +21,12 @@ from evalrunner.supervisor.core.state import SupervisorState
 from evalrunner.supervisor.setup.scope import Scope
 from evalrunner.supervisor.shell.context import RunContext
 from evalrunner.supervisor.shell.executor import Executor
-from evalrunner.supervisor.shell.open_runs import open_runs
-from evalrunner.supervisor.shell.pool import read_remains
+from evalrunner.supervisor.shell.reaping import Reaper
 from evalrunner.supervisor.shell.snapshots import ProgressCounter, loading_note
 from evalrunner.verify import findings
 
 #: Seconds between snapshots, between looks at the workers' memory; seconds of a turn when nobody works.
 SNAPSHOT, MEASURE, IDLE = 0.25, 1.0, 0.05
-_ARRIVED = frozenset({ItemState.ACCEPTED, ItemState.VISIBLE})
 #: Seconds that a stopped run still waits for what is on its way.
 STOP_GRACE = 5.0
 
@@ -67,6 +60,7 @@ class Supervisor:
             started=lambda number, slot: self._take(ev.WorkerStarted(number, slot)),
             aborted=self._abort,
         )
+        self._reaper = Reaper(context, state, self._hear, self._handle)
         self._orders: list[ev.Instruction] = []
         self._began = False
         self._phase = "starting"
@@ -86,13 +80,12 @@ class Supervisor:
             self._orders.extend(self._state.first_workers())
             self._act()
             while not self._finished():
-                timeout = SNAPSHOT if self._p.pool.handles else IDLE
-                self._p.pool.heed(wait(list(self._p.pool.waitables()), timeout=timeout))
+                self._p.pool.wait(SNAPSHOT if self._p.pool.handles else IDLE)
                 self._turn()
         finally:
             # On every way out, also an unexpected one: no worker may go on without a supervisor.
             self._p.pool.kill_all("was killed at the end of the run")
-            self._tell_leftovers("the target", self._p.pool.end_leftovers())
+            self._reaper.end_leftovers("the target")
         if not self._began and not self._state.stopping:
             raise TargetError(f"no worker lived long enough to load the target; see {self._p.folder.logs}")
         missed = self._p.confirmer.missed()
@@ -118,7 +111,7 @@ class Supervisor:
         self._act()
         self._p.pool.kill_due()
         for number in self._p.pool.dead():
-            self._lay_out(number)
+            self._reaper.reap(number)
         self._show(self._phase)
 
     def _notice(self, event: ev.Event) -> None:
@@ -174,67 +167,6 @@ class Supervisor:
             self._p.watch.begin(self._p.scope)
             self._take(ev.Begun())
             self._phase = "running"
-
-    def _lay_out(self, number: int) -> None:
-        # What it said before it died is still in the pipe.
-        for message in self._p.pool.handles[number].process.last_words():
-            self._hear(number, message)
-        handle = self._p.pool.handles[number]
-        how = self._p.pool.how_it_ended(number)
-        clean = handle.left_in_order
-        if handle.ack is not None and not clean:
-            self._p.observer.line(
-                f"worker {handle.process.slot}: a report of it is missing; its spool is read"
-            )
-        made, suspects = ([], frozenset()) if clean else read_remains(handle.spool, handle.board)
-        self._p.pool.reap(number)
-        self._p.course.notes.pop(f"worker {number}", None)
-        if not clean:
-            # Before its replacement comes: they may hold what that one needs, a GPU's memory say.
-            slot = handle.process.slot
-            self._tell_leftovers(f"worker {slot}: its target", self._p.pool.end_leftovers(number))
-        with self._p.ledger.transaction():
-            self._p.ledger.worker_ended(number, how)
-        self._handle(ev.WorkerGone(number, how, suspects, tuple(made)))
-        retired = self._state.workers[number].standing.retired
-        if not clean or retired or (handle.ack is not None and handle.ack.undelivered):
-            self._send_on(handle.spool, how)
-
-    def _tell_leftovers(self, whose: str, ended: list[str]) -> None:
-        if ended:
-            found = findings.processes_left(whose, ended)
-            self._p.course.findings.append(found)
-            self._p.observer.line(found.text)
-
-    def _send_on(self, spool: Path, how: str) -> None:
-        segments = segments_of(spool)
-        if not segments:
-            return  # it died before it had anything to do
-        try:
-            wanted = self._unsent(self._p.loose.arrived(stem_of(spool)))
-            for segment in segments:
-                self._p.relay.take(segment, wanted)
-            if self._p.config.worker.live:
-                self._p.error_runs.close_runs(open_runs(segments), f"evalrunner: its worker {how}")
-        except (SpoolError, OSError) as error:
-            self._p.observer.line(f"what a dead worker left cannot be read: {error}")
-
-    def _unsent(self, arrived: set[int]) -> Callable[[Entry], bool]:
-        """Say which records of a dead worker are to be sent on, apart from loose ones that have arrived."""
-
-        def wanted(entry: Entry) -> bool:
-            if is_loose(entry.header):
-                return entry.seq not in arrived
-            lease, opened = item_of(entry.header), opening_of(entry.header)
-            number, token = lease or opened or (-1, -1)
-            item = self._state.items.get(number)
-            if item is None or item.token != token:
-                return (
-                    opened is not None
-                )  # of an attempt that died: its end is written, and needs a beginning
-            return item.state is ItemState.PRODUCED or (opened is not None and item.state not in _ARRIVED)
-
-        return wanted
 
     def _take(self, event: ev.Event) -> None:
         if isinstance(event, ev.LooseNews):

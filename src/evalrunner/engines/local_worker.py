@@ -1,0 +1,121 @@
+"""A worker process on this machine: our end of its pipe, and what the kernel knows of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from evalrunner.delivery import inflight
+from evalrunner.engines.base import Usage
+from evalrunner.engines.facts import ProcessFacts
+from evalrunner.engines.memory_kills import MemoryKills
+from evalrunner.engines.pipe import WorkerPipe
+from evalrunner.engines.waiting import Waiter
+from evalrunner.protocol.messages import Message
+from evalrunner.protocol.worker import WorkerOrder, exit_reason
+
+#: Seconds for which a dead worker's last words are awaited: they are in the pipe already, and the end behind them,
+#: unless something that its target has forked holds the other end.
+LAST_WORDS = 1.0
+
+
+class LocalWorker:
+    """A child of this process, or of its forkserver."""
+
+    def __init__(
+        self,
+        process: Any,
+        pipe: WorkerPipe,
+        order: WorkerOrder,
+        board: Path | None,
+        kills: MemoryKills,
+        waiter: Waiter[LocalWorker],
+    ) -> None:
+        self._process = process
+        self._pipe = pipe
+        self._board = board
+        self._kills = kills
+        self._waiter = waiter
+        self._facts = ProcessFacts(process.pid)
+        self.worker_id = order.worker_id
+        self.slot = order.slot
+        waiter.add(self)
+
+    @property
+    def pid(self) -> int:
+        return int(self._process.pid)
+
+    @property
+    def born(self) -> float:
+        return self._facts.born
+
+    @property
+    def sentinel(self) -> int:
+        return int(self._process.sentinel)
+
+    @property
+    def channel(self) -> int:
+        return self._pipe.channel
+
+    @property
+    def broken(self) -> str:
+        return self._pipe.broken
+
+    @property
+    def ended(self) -> bool:
+        """Whether the end of its pipe was reached: nothing more will come."""
+        return self._pipe.ended
+
+    def send(self, message: Message) -> None:
+        self._pipe.send(message)
+
+    def receive(self) -> list[Message]:
+        return self._pipe.receive()
+
+    def last_words(self) -> list[Message]:
+        heard = self._pipe.receive()
+        self._pipe.finish(LAST_WORDS)
+        return heard + self._pipe.receive()
+
+    def executing(self) -> dict[int, float]:
+        return inflight.read(self._board) if self._board is not None else {}
+
+    def usage(self) -> Usage | None:
+        return self._facts.usage()
+
+    def dump_stack(self) -> None:
+        with contextlib.suppress(OSError):
+            os.kill(self.pid, signal.SIGUSR2)
+
+    def kill(self) -> None:
+        # The group first: what the target has started must not outlive it. The worker made the group
+        # itself, so for a moment after the start there is none.
+        with contextlib.suppress(OSError):
+            os.killpg(self.pid, signal.SIGKILL)
+        if self._process.is_alive():
+            self._process.kill()
+
+    def join(self, seconds: float) -> bool:
+        self._process.join(timeout=seconds)
+        return self.exitcode() is not None
+
+    def exitcode(self) -> int | None:
+        code: int | None = self._process.exitcode
+        return code
+
+    def how_it_ended(self) -> str:
+        code = self.exitcode()
+        if code == -signal.SIGKILL and (evidence := self._kills.evidence(self.pid)):
+            return f"{exit_reason(code)} ({evidence})"
+        return exit_reason(code)
+
+    def close(self) -> None:
+        self._waiter.remove(self)
+        with contextlib.suppress(OSError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._pipe.close()
+        with contextlib.suppress(ValueError):
+            self._process.close()
