@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
 
@@ -31,3 +31,23 @@ class SystemClock:
 
 
 SYSTEM: Clock = SystemClock()
+
+
+class ManualClock:
+    """A clock that stands still until it is moved, for tests and simulations."""
+
+    def __init__(
+        self, seconds: float = 1000.0, start: datetime = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    ) -> None:
+        self._now = self._began = seconds
+        self._start = start
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def utcnow(self) -> datetime:
+        return self._start + timedelta(seconds=self._now - self._began)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self._now += seconds

@@ -24,8 +24,8 @@ import requests
 
 from evalrunner.connect.embedded import Embedded
 from evalrunner.connect.embedded_server import IDLE, Idle
-from evalrunner.engines.processes import alive, born
 from evalrunner.connect.state import Server, State
+from evalrunner.engines.processes import alive, born
 from evalrunner.errors import ServiceError, UsageError
 
 HOLDER = """

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from evalrunner.engines.local import LocalEngine
+from evalrunner.clock import ManualClock
+from evalrunner.engines.scripted import ScriptedEngine
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem
 from evalrunner.supervisor.core import events as ev
@@ -13,6 +14,7 @@ from evalrunner.supervisor.core.policy import Policy
 from evalrunner.supervisor.core.state import SupervisorState
 from evalrunner.supervisor.shell.pool import WorkerPool
 from evalrunner.supervisor.shell.snapshots import ProgressCounter, loading_note
+from tests.support.scripts import Diligent
 
 
 def a_run() -> tuple[SupervisorState, ProgressCounter]:
@@ -66,5 +68,5 @@ def test_the_time_left_is_told_when_there_is_something_to_tell_it_from(produced:
     progress = ProgressCounter(0, 0.0)
     for number in range(produced):
         progress.write(ev.Write(number, ItemState.PRODUCED, "produced", 1, 1))
-    pool = WorkerPool(LocalEngine())
+    pool = WorkerPool(ScriptedEngine(lambda _: Diligent(), ManualClock()))
     assert (progress.snapshot("running", state, pool, "", 5.0).eta is not None) is told

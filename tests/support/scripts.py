@@ -1,0 +1,86 @@
+"""What scripted workers do: well, unless a test has them do otherwise."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from evalrunner.engines.scripted import ScriptedWorker
+from evalrunner.protocol.messages import (
+    Ack,
+    Drain,
+    Lease,
+    LeasedItem,
+    Message,
+    ProducedItem,
+    Ready,
+    Report,
+    Retire,
+    Stop,
+)
+
+
+class Diligent:
+    """A worker with which all goes well. Override what shall go otherwise.
+
+    Args:
+        concurrency: items that it executes at once.
+        loads: seconds until it is ready.
+        seconds: that an item takes.
+    """
+
+    def __init__(self, *, concurrency: int = 1, loads: float = 0.1, seconds: float = 0.05) -> None:
+        self.concurrency, self.loads, self.seconds = concurrency, loads, seconds
+        self.waiting: deque[LeasedItem] = deque()
+        self.told_of: list[Message] = []
+        self.books = [0, 0, 0, 0]
+        self.ending = False
+
+    def born(self, worker: ScriptedWorker) -> None:
+        worker.later(
+            self.loads, lambda: worker.say(Ready(worker.pid, self.concurrency, {"exact": ["exact"]}))
+        )
+
+    def told(self, worker: ScriptedWorker, order: Message) -> None:
+        self.told_of.append(order)
+        if isinstance(order, Lease):
+            self.waiting.extend(order.items)
+        elif isinstance(order, (Drain, Stop, Retire)):
+            self.ending = True
+            if not isinstance(order, Drain):
+                self.waiting.clear()
+        self.go_on(worker)
+
+    def go_on(self, worker: ScriptedWorker) -> None:
+        while self.waiting and len(worker.board) < self.concurrency:
+            leased = self.waiting.popleft()
+            worker.board[leased.item] = worker.now
+            self.execute(worker, leased)
+        if self.ending and not worker.board:
+            self.leave(worker)
+
+    def execute(self, worker: ScriptedWorker, leased: LeasedItem) -> None:
+        """It has begun an item."""
+        worker.later(self.seconds, lambda: self.produce(worker, leased))
+
+    def produce(self, worker: ScriptedWorker, leased: LeasedItem) -> None:
+        """An item has come to its end, and is accepted at once."""
+        del worker.board[leased.item]
+        self.report(worker, Report([made(leased)], [(leased.item, leased.token)]))
+        self.go_on(worker)
+
+    def report(self, worker: ScriptedWorker, report: Report) -> None:
+        news: tuple[list[Any], ...] = (report.produced, report.accepted, report.refused, report.loose)
+        self.books = [before + len(more) for before, more in zip(self.books, news, strict=True)]
+        worker.say(report)
+
+    def leave(self, worker: ScriptedWorker) -> None:
+        """It has drained."""
+        produced, accepted, refused, loose = self.books
+        worker.say(Ack(0, 0, "", produced, accepted, refused, loose))
+        worker.die(0)
+
+
+def made(leased: LeasedItem) -> ProducedItem:
+    """Return what a worker says of an item that it has executed."""
+    return ProducedItem(leased.item, leased.token, [leased.run_id], [], [], None, [], 0.05)
