@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from evalrunner.connect.embedded import Embedded
 from evalrunner.service.client import find_dataset, make_client
+from tests.support.cli import Done, done
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    kept = {
-        k: v for k, v in os.environ.items() if not k.startswith(("LANGSMITH_", "LANGCHAIN_", "EVALRUNNER_"))
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "evalrunner", "dataset", *arguments],
-        cwd=folder,
-        env={**kept, "HOME": str(folder)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+def run(folder: Path, *arguments: str) -> Done:
+    return done(folder, "dataset", *arguments)
 
 
 def lines(folder: Path, count: int, *, name: str = "a.jsonl") -> None:
@@ -102,9 +89,9 @@ def test_a_csv_and_the_list(tmp_path: Path) -> None:
 )
 def test_a_bad_file_starts_nothing(tmp_path: Path, name: str, text: str, words: str) -> None:
     (tmp_path / name).write_text(text)
-    done = run(tmp_path, "push", name, "--name", "x")
-    assert done.returncode == 2
-    assert words in done.stderr
+    ended = run(tmp_path, "push", name, "--name", "x")
+    assert ended.returncode == 2
+    assert words in ended.stderr
     assert not (tmp_path / ".evalrunner").exists()
 
 
@@ -113,6 +100,6 @@ def test_ids_of_another_dataset_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps(row))
     with Embedded(tmp_path / ".evalrunner" / "store.sqlite"):
         assert run(tmp_path, "push", "a.jsonl", "--name", "one").returncode == 0
-        done = run(tmp_path, "push", "a.jsonl", "--name", "two")
-        assert done.returncode == 2
-        assert "some ids of this file are taken" in done.stderr
+        ended = run(tmp_path, "push", "a.jsonl", "--name", "two")
+        assert ended.returncode == 2
+        assert "some ids of this file are taken" in ended.stderr

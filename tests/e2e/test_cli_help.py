@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
 
 from evalrunner import __version__
 from evalrunner.exit_codes import TEXTS, ExitCode
+from tests.support.cli import Done
+from tests.support.cli import done as run
+from tests.support.rig import clean_environment
 
 
-def run(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in `folder`, in an environment without any LangSmith."""
-    kept = {
-        k: v for k, v in os.environ.items() if not k.startswith(("LANGSMITH_", "LANGCHAIN_", "EVALRUNNER_"))
-    }
+def spawn(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own, in an environment without any LangSmith."""
+    env = clean_environment(HOME=str(folder), COLUMNS="120", **environ)
+    command = [sys.executable, "-m", "evalrunner", *arguments]
     return subprocess.run(
-        [sys.executable, "-m", "evalrunner", *arguments],
-        cwd=folder,
-        env={**kept, "HOME": str(folder), "COLUMNS": "120", **environ},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
+        command, cwd=folder, env=env, capture_output=True, text=True, timeout=240, check=False
     )
 
 
+def real(folder: Path, *arguments: str, **environ: str) -> Done:
+    """Run it so, see that it says and ends as it does without a process, and return that."""
+    inside = run(folder, *arguments, **environ)
+    outside = spawn(folder, *arguments, **environ)
+    assert (outside.returncode, outside.stdout, outside.stderr) == astuple(inside)
+    return inside
+
+
 def test_help_says_the_main_use_the_commands_and_the_exit_codes(tmp_path: Path) -> None:
-    done = run(tmp_path, "--help")
+    done = real(tmp_path, "--help")
     assert done.returncode == 0
     assert "evalrunner --workers 8 --experiment ID" in done.stdout
     for command in ("run", "resume", "report", "config", "init", "serve", "dataset"):
@@ -66,7 +70,7 @@ def test_the_help_of_a_switch_names_no_value(tmp_path: Path, command: str) -> No
         assert not re.search(r" -.*<(str|int|float|path)", line), line
 
 
-def complete(folder: Path, line: str, *flags: str) -> subprocess.CompletedProcess[str]:
+def complete(folder: Path, line: str, *flags: str) -> Done:
     """Ask as bash does when the tabulator is pressed at the end of `line`."""
     words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
     return run(folder, *flags, _EVALRUNNER_COMPLETE="complete_bash", **words)
@@ -90,7 +94,7 @@ def test_the_shell_completes(tmp_path: Path, line: str, found: list[str]) -> Non
 
 
 def test_completion_loads_no_sdk_and_no_backend(tmp_path: Path) -> None:
-    done = run(tmp_path, "--show-completion", SHELL="/bin/bash", PYTHONPROFILEIMPORTTIME="1")
+    done = spawn(tmp_path, "--show-completion", SHELL="/bin/bash", PYTHONPROFILEIMPORTTIME="1")
     for name in ("langsmith", "starlette", "evalrunner.supervisor", "multiprocess"):
         assert not re.search(rf"\| +{name}", done.stderr), f"{name} is imported for a press of a key"
 
@@ -102,7 +106,7 @@ def test_without_anything_it_is_the_help(tmp_path: Path) -> None:
 
 
 def test_version(tmp_path: Path) -> None:
-    assert run(tmp_path, "--version").stdout == f"evalrunner {__version__}\n"
+    assert real(tmp_path, "--version").stdout == f"evalrunner {__version__}\n"
 
 
 @pytest.mark.parametrize("command", ["run", "resume"])
@@ -116,7 +120,7 @@ def test_help_of_run_promises_what_execution_means(tmp_path: Path, command: str)
 
 
 def test_options_without_a_command_are_those_of_run(tmp_path: Path) -> None:
-    named = run(tmp_path, "run", "--workers", "0")
+    named = real(tmp_path, "run", "--workers", "0")
     bare = run(tmp_path, "--workers", "0")
     assert (bare.returncode, bare.stdout, bare.stderr) == (named.returncode, named.stdout, named.stderr)
     assert bare.returncode == ExitCode.USAGE
@@ -139,7 +143,7 @@ def test_usage_errors_are_one_sentence_and_leave_nothing_behind(tmp_path: Path) 
 
 
 def test_with_json_an_error_is_a_document_too(tmp_path: Path) -> None:
-    done = run(tmp_path, "--json", "--workers", "0")
+    done = real(tmp_path, "--json", "--workers", "0")
     assert json.loads(done.stdout) == {"error": "--workers must be at least 1, not 0", "exit_code": 2}
     assert done.stderr.startswith("error: ")
 
@@ -155,7 +159,7 @@ def test_an_internal_error_names_the_file_with_its_traceback(tmp_path: Path) -> 
         "    raise RuntimeError('the key is ' + os.environ['LANGSMITH_API_KEY'])\n"
         "settings.gather = gather\n"
     )
-    done = run(tmp_path, "config", PYTHONPATH=str(folder), LANGSMITH_API_KEY=key)
+    done = spawn(tmp_path, "config", PYTHONPATH=str(folder), LANGSMITH_API_KEY=key)
     assert done.returncode == ExitCode.INTERNAL
     assert done.stderr == (
         "error: internal error: RuntimeError: the key is *** (traceback: .evalrunner/internal-errors.log)\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import signal
 import sqlite3
@@ -17,15 +16,14 @@ import pytest
 import requests
 
 from evalrunner.connect.state import State
+from tests.support.cli import done
+from tests.support.rig import clean_environment
 
 COMMAND = (sys.executable, "-m", "evalrunner")
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    kept = {
-        k: v for k, v in os.environ.items() if not k.startswith(("LANGSMITH_", "LANGCHAIN_", "EVALRUNNER_"))
-    }
-    return {**kept, "HOME": str(folder), **more}
+    return clean_environment(HOME=str(folder), **more)
 
 
 @dataclass
@@ -75,17 +73,9 @@ def serving(folder: Path, *arguments: str, **environ: str) -> Iterator[Served]:
 
 
 def refused(folder: Path, *arguments: str, **environ: str) -> str:
-    done = subprocess.run(
-        [*COMMAND, "serve", *arguments],
-        cwd=folder,
-        env=environment(folder, **environ),
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 2
-    return done.stderr
+    ended = done(folder, "serve", *arguments, **environ)
+    assert ended.returncode == 2
+    return ended.stderr
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
@@ -109,11 +99,7 @@ def test_commands_in_the_folder_find_it_and_another_server_does_not_start(tmp_pa
         before = state.server()
         words = refused(tmp_path)
         assert f"is served at {served.url} (pid {served.process.pid})" in words
-        done = subprocess.run(
-            [*COMMAND, "dataset", "list"], cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True,
-            timeout=240, check=False,
-        )  # fmt: skip
-        assert done.stdout == "there are no datasets yet\n"
+        assert done(tmp_path, "dataset", "list").stdout == "there are no datasets yet\n"
         assert state.server() == before
         assert served.end(signal.SIGTERM) == 0
 

@@ -25,6 +25,7 @@ from evalrunner.errors import ConfigError, ServiceError
 from evalrunner.service.client import find_dataset, find_experiment, make_client
 from evalrunner.service.errors import told
 from evalrunner.service.preflight import check
+from tests.support.cli import done
 
 
 @pytest.fixture(scope="module")
@@ -309,17 +310,6 @@ def test_the_service_is_the_one_of_the_sdk(
     ],
 )
 def test_an_endpoint_that_cannot_be_used(tmp_path: Path, url: str, words: str) -> None:
-    base = {
-        name: value for name, value in os.environ.items() if not name.startswith(("LANGSMITH_", "LANGCHAIN_"))
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "evalrunner", "dataset", "list"],
-        cwd=tmp_path,
-        env={**base, "LANGSMITH_ENDPOINT": url},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert words in done.stderr
+    ended = done(tmp_path, "dataset", "list", LANGSMITH_ENDPOINT=url)
+    assert ended.returncode == 2
+    assert words in ended.stderr
