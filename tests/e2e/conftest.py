@@ -13,6 +13,7 @@ from evalrunner.api import execute
 from evalrunner.config import RunConfig, TargetSpec, WorkerConfig
 from evalrunner.report.receipt import Receipt
 from evalrunner.supervisor.shell.progress import Silent
+from tests.support.cli import in_process
 from tests.support.rig import Backend, ExecutionLog, Finished, backend_in, evalrunner
 
 TARGETS = Path(__file__).resolve().parent / "targets"
@@ -38,6 +39,17 @@ def command(backend: Backend, tmp_path: Path, log: ExecutionLog) -> Callable[...
     def run(*arguments: str, **environment: str) -> Finished:
         env = backend.environment(EXECUTIONS=str(log.path), **environment)
         return evalrunner(*arguments, cwd=tmp_path, env=env)
+
+    return run
+
+
+@pytest.fixture
+def inside(backend: Backend, tmp_path: Path, log: ExecutionLog) -> Callable[..., Finished]:
+    """The same command without a process of its own: for what is refused, and for plans."""
+
+    def run(*arguments: str, **environment: str) -> Finished:
+        env = backend.environment(EXECUTIONS=str(log.path), **environment)
+        return in_process(*arguments, cwd=tmp_path, env=env)
 
     return run
 

@@ -105,9 +105,9 @@ def test_it_says_what_would_run_with_what(
     assert projects == []
 
 
-def test_json_has_the_same_facts(backend: Backend, command: Run, folder: Path) -> None:
+def test_json_has_the_same_facts(backend: Backend, inside: Run, folder: Path) -> None:
     dataset = backend.dataset(2)
-    done = command("--dataset", dataset.name, "--target", "subject.py:Model", *BOTH, "--plan", "--json")
+    done = inside("--dataset", dataset.name, "--target", "subject.py:Model", *BOTH, "--plan", "--json")
     plan = done.receipt["plan"]
     assert plan == {
         "examples": 2,
@@ -145,11 +145,11 @@ def test_json_has_the_same_facts(backend: Backend, command: Run, folder: Path) -
     ],
 )
 def test_what_cannot_be_imported_is_one_sentence(
-    backend: Backend, command: Run, folder: Path, target: str, evaluator: str, text: str, words: str
+    backend: Backend, inside: Run, folder: Path, target: str, evaluator: str, text: str, words: str
 ) -> None:
     (folder / "own.py").write_text(text)
     dataset = backend.dataset(1)
-    done = command("--dataset", dataset.name, "--target", target, "--evaluator", evaluator, "--plan")
+    done = inside("--dataset", dataset.name, "--target", target, "--evaluator", evaluator, "--plan")
     assert done.code == 2, done.err
     (sentence,) = [line for line in done.err.splitlines() if line.startswith("error: ")]
     assert words in sentence

@@ -20,6 +20,7 @@ from langsmith import Client
 from langsmith.schemas import Feedback, Run, TracerSession
 
 from evalrunner.connect.embedded import Embedded
+from tests.support.cli import in_process
 from tests.support.rig import Backend, Command, Finished, backend_in, clean_environment, wait_until
 
 #: The SDK's older reads serve both sides.
@@ -52,14 +53,21 @@ class Here:
     project: TracerSession
     folder: Path
 
-    def start(self, there: Backend, *arguments: str, experiment: str | None = None) -> Command:
-        env = clean_environment(THERE_KEY=there.endpoint.key, HOME=str(self.folder))
-        named = experiment or str(self.project.name)
-        words = ["push", named, "--to", there.url, "--key-env", "THERE_KEY", "--json", *arguments]
-        return Command(words, cwd=self.folder, env=env)
+    def start(self, there: Backend, *arguments: str) -> Command:
+        """Push in a process, which can be killed."""
+        return Command(self._words(there, *arguments), cwd=self.folder, env=self._environment(there))
 
-    def push(self, there: Backend, *arguments: str, **options: Any) -> Finished:
-        return self.start(there, *arguments, **options).finish()
+    def push(self, there: Backend, *arguments: str, experiment: str | None = None) -> Finished:
+        """Push to the end, without a process."""
+        words = self._words(there, *arguments, experiment=experiment)
+        return in_process(*words, cwd=self.folder, env=self._environment(there))
+
+    def _words(self, there: Backend, *arguments: str, experiment: str | None = None) -> list[str]:
+        named = experiment or str(self.project.name)
+        return ["push", named, "--to", there.url, "--key-env", "THERE_KEY", "--json", *arguments]
+
+    def _environment(self, there: Backend) -> dict[str, str]:
+        return clean_environment(THERE_KEY=there.endpoint.key, HOME=str(self.folder))
 
 
 def order(at: datetime, run_id: UUID, parent: str = "") -> str:
@@ -494,9 +502,8 @@ def test_bad_input_is_one_sentence(here: Here, there: Backend) -> None:
             ([named, "--to", there.url, "--key-env", "ODD"], "the API key in ODD must be printable"),
             ([named, "--to", there.url, "--key-env", "NO_KEY"], "set NO_KEY"),
         ]
-        running = [Command(["push", *words], cwd=here.folder, env=env) for words, _ in cases]
-        for command, (_, sentence) in zip(running, cases, strict=True):
-            done = command.finish()
+        for words, sentence in cases:
+            done = in_process("push", *words, cwd=here.folder, env=env)
             assert (done.code, done.err.count("\n")) == (2, 1), done.err
             assert sentence in done.err
             assert "cret" not in done.err

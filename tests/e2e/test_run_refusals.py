@@ -37,36 +37,36 @@ def experiments(backend: Backend, dataset: str) -> list[str]:
     return [str(one.name) for one in backend.client.list_projects(reference_dataset_name=dataset)]
 
 
-def test_an_unknown_experiment_and_dataset(backend: Backend, command: Cli, log: ExecutionLog) -> None:
+def test_an_unknown_experiment_and_dataset(backend: Backend, inside: Cli, log: ExecutionLog) -> None:
     dataset = backend.dataset(1)
     name = backend.experiment(dataset)
-    refused(command("--experiment", name[:-1], *TARGET), log, "no experiment", f"did you mean '{name}'")
-    refused(command("--dataset", f"{dataset.name}x", *TARGET), log, "no dataset", str(dataset.name))
+    refused(inside("--experiment", name[:-1], *TARGET), log, "no experiment", f"did you mean '{name}'")
+    refused(inside("--dataset", f"{dataset.name}x", *TARGET), log, "no dataset", str(dataset.name))
 
 
-def test_a_project_that_is_no_experiment(backend: Backend, command: Cli, log: ExecutionLog) -> None:
+def test_a_project_that_is_no_experiment(backend: Backend, inside: Cli, log: ExecutionLog) -> None:
     backend.client.create_project("just traces")
-    refused(command("--experiment", "just traces", *TARGET), log, "no reference dataset", "--dataset")
+    refused(inside("--experiment", "just traces", *TARGET), log, "no reference dataset", "--dataset")
 
 
-def test_an_empty_dataset(backend: Backend, command: Cli, log: ExecutionLog) -> None:
+def test_an_empty_dataset(backend: Backend, inside: Cli, log: ExecutionLog) -> None:
     dataset = backend.dataset(0)
-    refused(command("--dataset", dataset.name, *TARGET), log, "no examples", "dataset push")
+    refused(inside("--dataset", dataset.name, *TARGET), log, "no examples", "dataset push")
     full = backend.dataset(2)
-    refused(command("--dataset", full.name, "--split", "nowhere", *TARGET), log, "split nowhere")
+    refused(inside("--dataset", full.name, "--split", "nowhere", *TARGET), log, "split nowhere")
     assert experiments(backend, str(dataset.name)) == experiments(backend, str(full.name)) == []
 
 
-def test_nobody_listens(command: Cli, log: ExecutionLog) -> None:
+def test_nobody_listens(inside: Cli, log: ExecutionLog) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    done = command("--dataset", "x", *TARGET, LANGSMITH_ENDPOINT=url)
+    done = inside("--dataset", "x", *TARGET, LANGSMITH_ENDPOINT=url)
     refused(done, log, "cannot be reached", "connection refused")
 
 
-def test_a_refused_key(backend: Backend, command: Cli, log: ExecutionLog) -> None:
-    done = command("--dataset", "x", *TARGET, LANGSMITH_API_KEY="not-the-key")
+def test_a_refused_key(backend: Backend, inside: Cli, log: ExecutionLog) -> None:
+    done = inside("--dataset", "x", *TARGET, LANGSMITH_API_KEY="not-the-key")
     assert "not-the-key" not in refused(done, log, "refuses the API key", "LANGSMITH_API_KEY")
 
 
@@ -80,10 +80,10 @@ def test_a_refused_key(backend: Backend, command: Cli, log: ExecutionLog) -> Non
     ],
 )
 def test_a_target_that_is_not_there(
-    backend: Backend, command: Cli, log: ExecutionLog, spec: str, words: list[str]
+    backend: Backend, inside: Cli, log: ExecutionLog, spec: str, words: list[str]
 ) -> None:
     dataset = backend.dataset(2)
-    refused(command("--dataset", dataset.name, "--workers", "2", "--target", spec), log, *words)
+    refused(inside("--dataset", dataset.name, "--workers", "2", "--target", spec), log, *words)
     assert experiments(backend, str(dataset.name)) == []
 
 
@@ -96,12 +96,10 @@ def test_a_target_that_is_not_there(
     ],
 )
 def test_an_evaluator_that_cannot_be_used(
-    backend: Backend, command: Cli, log: ExecutionLog, option: str, name: str, words: list[str]
+    backend: Backend, inside: Cli, log: ExecutionLog, option: str, name: str, words: list[str]
 ) -> None:
     dataset = backend.dataset(2)
-    done = command(
-        "--dataset", dataset.name, "--workers", "1", *TARGET, option, f"{TARGETS}/judges.py:{name}"
-    )
+    done = inside("--dataset", dataset.name, "--workers", "1", *TARGET, option, f"{TARGETS}/judges.py:{name}")
     refused(done, log, *words)
     assert experiments(backend, str(dataset.name)) == []
 
@@ -125,13 +123,13 @@ def test_what_goes_wrong_while_loading_has_its_traceback_in_a_log(
 
 @pytest.mark.parametrize("role", ["--target", "--evaluator", "--summary-evaluator"])
 def test_a_script_that_evaluates_when_it_is_imported(
-    backend: Backend, command: Cli, log: ExecutionLog, role: str
+    backend: Backend, inside: Cli, log: ExecutionLog, role: str
 ) -> None:
     dataset = backend.dataset(2)
     script = TARGETS / "quickstart_script.py"
     line = script.read_text().splitlines().index('Client().evaluate(target, data=os.environ["DATASET"])') + 1
     target = () if role == "--target" else TARGET
-    done = command(
+    done = inside(
         "--dataset",
         dataset.name,
         "--workers",
@@ -189,24 +187,24 @@ def test_two_runs_over_one_run_folder(backend: Backend, tmp_path: Path, log: Exe
 
 
 def test_a_folder_that_cannot_be_written(
-    backend: Backend, command: Cli, log: ExecutionLog, tmp_path: Path
+    backend: Backend, inside: Cli, log: ExecutionLog, tmp_path: Path
 ) -> None:
     dataset = backend.dataset(1)
     (tmp_path / "file").touch()
-    done = command("--dataset", dataset.name, "--run-dir", "file/run", *TARGET)
+    done = inside("--dataset", dataset.name, "--run-dir", "file/run", *TARGET)
     refused(done, log, "file/run", "cannot be written")
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere").mkdir()
-    refused(command("--dataset", dataset.name, "--run-dir", "link", *TARGET), log, "link")
+    refused(inside("--dataset", dataset.name, "--run-dir", "link", *TARGET), log, "link")
     assert stat.S_IMODE((tmp_path / "elsewhere").stat().st_mode) != 0o700, "it was left alone"
-    refused(command("--dataset", dataset.name, "--run-dir", "/proc/nothing", *TARGET), log, "/proc/nothing")
+    refused(inside("--dataset", dataset.name, "--run-dir", "/proc/nothing", *TARGET), log, "/proc/nothing")
 
 
-def test_nonsense(command: Cli, log: ExecutionLog) -> None:
-    assert command("--dataset", "x", "--workers", "0", *TARGET).code == ExitCode.USAGE
-    assert command("--dataset", "x", "--experiment", "y", *TARGET).code == ExitCode.USAGE
-    assert command("--dataset", "x").code == ExitCode.USAGE
-    assert command("--dataset", "x", "--target", "nameless").code == ExitCode.USAGE
+def test_nonsense(inside: Cli, log: ExecutionLog) -> None:
+    assert inside("--dataset", "x", "--workers", "0", *TARGET).code == ExitCode.USAGE
+    assert inside("--dataset", "x", "--experiment", "y", *TARGET).code == ExitCode.USAGE
+    assert inside("--dataset", "x").code == ExitCode.USAGE
+    assert inside("--dataset", "x", "--target", "nameless").code == ExitCode.USAGE
     assert log.lines() == []
 
 
