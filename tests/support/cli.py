@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO, cast
 
 from langsmith.utils import get_env_var
 
@@ -82,7 +82,7 @@ def _place(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
 def _environ(environment: Mapping[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
-    get_env_var.cache_clear()  # the SDK reads the environment once per process
+    cast(Any, get_env_var).cache_clear()  # the SDK reads the environment once per process
 
 
 @contextlib.contextmanager
