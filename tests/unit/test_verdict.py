@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from evalrunner.config import RunConfig, TargetSpec
+from evalrunner.exit_codes import ExitCode
 from evalrunner.report.receipt import EvaluatorErrors, ItemEntry
-from evalrunner.report.verdict import Exit, Verdict, judge
+from evalrunner.report.verdict import Verdict, judge
 from evalrunner.verify.facts import Ending
 
 
@@ -100,12 +101,14 @@ def test_a_warning_is_what_it_was_asked_to_be() -> None:
 
 
 def test_the_numbers_are_those_of_the_documentation() -> None:
-    assert {each.name: int(each) for each in Exit} == {
+    assert {each.name: int(each) for each in ExitCode} == {
         "COMPLETE": 0,
         "FAILED": 1,
+        "USAGE": 2,
         "INCOMPLETE": 3,
-        "STOPPED": 4,
+        "INTERRUPTED": 4,
         "EVALUATORS": 5,
+        "INTERNAL": 70,
     }
 
 

@@ -46,7 +46,7 @@ class Guarded(TyperCommand):
             code = failure(error, ctx.params)
         if not code and was_lost():
             code = ExitCode.INCOMPLETE
-        raise typer.Exit(int(code or 0))
+        raise typer.Exit(int(code or ExitCode.COMPLETE))
 
 
 class Evaluating(Guarded):

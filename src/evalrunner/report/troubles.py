@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+from evalrunner.exit_codes import ExitCode
 from evalrunner.report.lines import Line, block, clean, count
 from evalrunner.report.loose import loose_lines
 from evalrunner.report.planned import only_planned
@@ -45,7 +46,7 @@ def troubles(receipt: Receipt, width: int) -> list[Iterator[Line]]:
 
 def is_plan(receipt: Receipt) -> bool:
     """Tell whether nothing was to be executed: only then is an incomplete experiment no failure."""
-    return not receipt.complete and receipt.exit_code == 0
+    return not receipt.complete and receipt.exit_code == ExitCode.COMPLETE
 
 
 def _open_items(receipt: Receipt, width: int) -> Iterator[Line]:

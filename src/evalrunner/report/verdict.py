@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 from evalrunner.advice import anew, go_on
+from evalrunner.exit_codes import ExitCode
 from evalrunner.report.loose import loose_sentence
 from evalrunner.report.receipt import EvaluatorErrors, ItemEntry, LooseBooks
 from evalrunner.verify.facts import Ending
@@ -17,22 +17,12 @@ _OPEN = ("not run", "not scored", "not delivered", "not visible")
 _NAMED = 5
 
 
-class Exit(IntEnum):
-    """How the command ends; exit_codes.py has the table for people, and a test that they agree."""
-
-    COMPLETE = 0
-    FAILED = 1
-    INCOMPLETE = 3
-    STOPPED = 4
-    EVALUATORS = 5
-
-
 @dataclass(frozen=True)
 class Verdict:
     """What the receipt says first."""
 
     complete: bool
-    exit_code: int
+    exit_code: ExitCode
     sentence: str
     command: str | None
 
@@ -56,7 +46,7 @@ def judge(
 
     if ending.plan_only:
         none = states["not run"] + states["not scored"] == 0
-        return Verdict(none, Exit.COMPLETE, _plan_sentence(states, total), None)
+        return Verdict(none, ExitCode.COMPLETE, _plan_sentence(states, total), None)
     if ending.gone:
         return _of_nothing(ending)
     also = _evaluators_sentence(errors)
@@ -65,25 +55,25 @@ def judge(
     if open_ or outside:
         stopped = ending.stopped and open_ > 0
         tell = _open_sentence if open_ else _outside_sentence
-        code = Exit.STOPPED if stopped else Exit.INCOMPLETE
+        code = ExitCode.INTERRUPTED if stopped else ExitCode.INCOMPLETE
         return Verdict(False, code, tell(states, total, outside, stopped) + also, again())
     if states["failed"]:
         sentence = f"All {total} items are delivered and visible; {states['failed']} of them failed."
-        return Verdict(True, Exit.FAILED, sentence + also, again("--retry-errors"))
+        return Verdict(True, ExitCode.FAILED, sentence + also, again("--retry-errors"))
     if also:
-        code = Exit.COMPLETE if ending.config.evaluator_errors == "warn" else Exit.EVALUATORS
+        code = ExitCode.COMPLETE if ending.config.evaluator_errors == "warn" else ExitCode.EVALUATORS
         return Verdict(True, code, f"All {total} items are visible.{also}", again())
     idle = f"Nothing is missing: all {total} items are visible; 0 executed."
     done = f"All {total} items are visible; nothing was lost."
-    return Verdict(True, Exit.COMPLETE, done if states["visible"] else idle, None)
+    return Verdict(True, ExitCode.COMPLETE, done if states["visible"] else idle, None)
 
 
 def _of_nothing(ending: Ending) -> Verdict:
     told = f"Not complete: {ending.gone}."
     if ending.gone.startswith("the dataset"):  # and with it the experiment: nothing is left to evaluate
-        return Verdict(False, Exit.INCOMPLETE, told, None)
+        return Verdict(False, ExitCode.INCOMPLETE, told, None)
     command = anew(ending.config, ending.dataset)
-    return Verdict(False, Exit.INCOMPLETE, f"{told} Its items can be evaluated into a new one.", command)
+    return Verdict(False, ExitCode.INCOMPLETE, f"{told} Its items can be evaluated into a new one.", command)
 
 
 def _evaluators_sentence(errors: Sequence[EvaluatorErrors]) -> str:
