@@ -1,4 +1,4 @@
-"""Every knob that an operator has, in one frozen place.
+"""Every knob that an operator has, in one frozen place; what it does stands with the field, for the help too.
 
 How values come together (defaults, file, environment, flags) is the command line's business.
 """
@@ -11,6 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evalrunner.exit_codes import ExitCode
+from evalrunner.knob import knob
+
+#: Seconds after which unsent traces stay in their spool; seconds for which what was accepted is looked for.
+DELIVERY_DEADLINE, VISIBLE_DEADLINE = 900.0, 60.0
 START_METHODS = ("forkserver", "spawn")
 EVALUATOR_ERRORS = ("fail", "warn")
 
@@ -30,10 +35,25 @@ class TargetSpec:
         folder: put first on the import path, as `python -m` does with the current folder.
     """
 
-    target: str | None = None
-    evaluators: tuple[str, ...] = ()
-    summary_evaluators: tuple[str, ...] = ()
-    factory: bool = False
+    target: str | None = knob(
+        None,
+        "module:name or file.py:name of anything that LangSmith's aevaluate takes. It is executed at least once per "
+        "item, at most --max-attempts times.",
+        short="t", metavar="SPEC",
+    )  # fmt: skip
+    evaluators: tuple[str, ...] = knob(
+        (), "An evaluator, likewise; executed as often as the target. Repeatable.",
+        name="evaluator", metavar="SPEC",
+    )  # fmt: skip
+    summary_evaluators: tuple[str, ...] = knob(
+        (), "Likewise; runs once, over the whole experiment. Repeatable.",
+        name="summary-evaluator", metavar="SPEC",
+    )  # fmt: skip
+    factory: bool = knob(
+        False,
+        "The target is called once per worker process, without arguments, and returns the real one (one model per "
+        "process).",
+    )
     pickled: bytes | None = None
     named: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     folder: Path = field(default_factory=Path.cwd)
@@ -90,16 +110,32 @@ class WorkerConfig:
         live: post runs when they start and patch them when they end, instead of whole traces at item end.
         segment: examples in one `aevaluate` call; a call keeps every row (10.7 KiB each).
         trace_evaluators: trace evaluators to the project `evaluators`, as the SDK does.
-        item_timeout: seconds that one item may take before its worker is killed, or None.
     """
 
-    max_concurrency: int | None = None
-    grace: float = 2.0
-    delivery_deadline: float = 900.0
-    live: bool = False
+    max_concurrency: int | None = knob(
+        None, "Items at once in each worker.",
+        metavar="N", least=1, shown="1 for a sync target, 8 for an async one",
+    )  # fmt: skip
+    grace: float = knob(
+        2.0, "Seconds that a worker waits at its end for stragglers; less once everything is accepted.",
+        metavar="SECONDS", least=0,
+    )  # fmt: skip
+    delivery_deadline: float = knob(
+        DELIVERY_DEADLINE,
+        "Seconds after which traces that could not be sent stay on disk, to be sent by the next run.",
+        metavar="SECONDS", least=0,
+    )  # fmt: skip
+    live: bool = knob(
+        False,
+        "Post runs when they start instead of whole when they end: unfinished runs can be watched. A killed worker's "
+        "are then ended with an error, and replaced.",
+    )
     segment: int = 500
-    trace_evaluators: bool = True
-    item_timeout: float | None = None
+    trace_evaluators: bool = knob(True, "Trace the evaluators to the project 'evaluators', as the SDK does.")
+    item_timeout: float | None = knob(
+        None, "Seconds that one item may take before its worker is killed.",
+        metavar="SECONDS", shown="no limit", least=0.001,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -132,40 +168,81 @@ class RunConfig:
         prefix, description, metadata: of the new experiment.
         repetitions: runs per example; None takes the experiment's own number, else 1.
         splits, as_of, limit: which examples, as `Client.list_examples` takes them.
-        workers: processes.
         start_method: `forkserver` (SDK preloaded once) or `spawn`.
-        gpus_per_worker: GPUs of CUDA_VISIBLE_DEVICES that each worker sees, or None to leave it alone.
-        env: further environment of every worker.
-        setup_timeout: seconds that a worker may take to load target and evaluators before it is killed.
-        max_attempts: how many workers may die with one item before it is failed.
-        retry_errors: take up items whose run ended in an error.
         evaluator_errors: `fail`, an evaluator that raised is an exit code of its own; or `warn`, it is said only.
-        visible_deadline: seconds to wait for accepted runs to become readable.
         run_dir: folder of the run; None means `.evalrunner/runs/<experiment id>` in `home`.
         home: the project's folder; None means the current one.
         said: what to repeat in commands that are printed; None from Python.
     """
 
     spec: TargetSpec
-    experiment: str | None = None
-    dataset: str | None = None
-    prefix: str | None = None
-    description: str | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
-    repetitions: int | None = None
-    splits: tuple[str, ...] = ()
-    as_of: str | None = None
-    limit: int | None = None
-    workers: int = 4
-    start_method: str = "forkserver"
-    gpus_per_worker: int | None = None
-    env: dict[str, str] = field(default_factory=dict)
-    setup_timeout: float = 600.0
-    max_attempts: int = 2
-    retry_errors: bool = False
-    evaluator_errors: str = "fail"
-    visible_deadline: float = 60.0
-    run_dir: Path | None = None
+    experiment: str | None = knob(
+        None,
+        "Complete this experiment: run what has no complete run in it yet.",
+        short="e",
+        metavar="ID|NAME",
+    )
+    dataset: str | None = knob(
+        None, "Create a new experiment over this dataset, and complete it.", short="d", metavar="ID|NAME"
+    )
+    prefix: str | None = knob(
+        None,
+        "Start of the new experiment's name (with --dataset).",
+        metavar="TEXT",
+        shown="the dataset's name",
+    )
+    description: str | None = knob(
+        None, "Description of the new experiment (with --dataset).", metavar="TEXT"
+    )
+    metadata: dict[str, Any] = knob(
+        {},
+        "Metadata of the new experiment (with --dataset); VALUE is JSON if it reads as JSON, else text. Repeatable.",
+        metavar="KEY=VALUE",
+    )
+    repetitions: int | None = knob(
+        None, "Runs per example.", metavar="N", least=1, shown="the experiment's own number, else 1"
+    )
+    splits: tuple[str, ...] = knob(
+        (), "Only examples of this split. Repeatable.", name="split", metavar="NAME", shown="all"
+    )
+    as_of: str | None = knob(
+        None, "Version of the dataset: an ISO time or a tag.",
+        metavar="VERSION", shown="the experiment's version, else the latest",
+    )  # fmt: skip
+    limit: int | None = knob(None, "Only the first N examples.", metavar="N", shown="all", least=1)
+    workers: int = knob(4, "Worker processes.", short="w", metavar="N", least=1)
+    start_method: str = knob(
+        START_METHODS[0], f"How worker processes start: {' or '.join(START_METHODS)}.",
+        metavar="METHOD", choices=START_METHODS,
+    )  # fmt: skip
+    gpus_per_worker: int | None = knob(
+        None, "GPUs of CUDA_VISIBLE_DEVICES that each worker sees.", metavar="N", shown="all", least=1
+    )
+    env: dict[str, str] = knob(
+        {}, "Further environment of every worker. Repeatable. Workers inherit yours: no need of secrets here.",
+        metavar="KEY=VALUE",
+    )  # fmt: skip
+    setup_timeout: float = knob(
+        600.0, "Seconds that a worker may take to load target and evaluators before it is killed.",
+        metavar="SECONDS", least=0.001,
+    )  # fmt: skip
+    max_attempts: int = knob(
+        2, "How many workers may die with one item before it is failed.", metavar="N", least=1
+    )
+    retry_errors: bool = knob(False, "Also run again the items whose target raised.")
+    evaluator_errors: str = knob(
+        EVALUATOR_ERRORS[0],
+        f"What an evaluator that raised does to the exit code: fail makes it {ExitCode.EVALUATORS:d}, warn leaves it "
+        "alone.",
+        metavar="fail|warn", choices=EVALUATOR_ERRORS,
+    )  # fmt: skip
+    visible_deadline: float = knob(
+        VISIBLE_DEADLINE, "Seconds to wait until accepted runs can be read back.", metavar="SECONDS", least=0
+    )
+    run_dir: Path | None = knob(
+        None, "Folder of this run: ledger, spools, logs, receipt.json.",
+        metavar="FOLDER", shown=".evalrunner/runs/<experiment id>",
+    )  # fmt: skip
     home: Path | None = None
     said: Said | None = None
     worker: WorkerConfig = field(default_factory=WorkerConfig)

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from evalrunner.cli.settings.gather import Settings, gather
-from evalrunner.cli.settings.options import OPTIONS
+from evalrunner.cli.settings.kinds import NUMBER, WHOLE
+from evalrunner.cli.settings.options import OPTIONS, options_of
 from evalrunner.cli.settings.sources import home_of
-from evalrunner.config import RunConfig, Said
+from evalrunner.config import RunConfig, Said, TargetSpec, WorkerConfig
 from evalrunner.errors import ConfigError
+from evalrunner.upload.summary import PushOptions
 
 
 @pytest.fixture
@@ -41,6 +43,21 @@ def test_defaults_are_those_of_the_configuration(folder: Path) -> None:
     said = Said(flags=("--target m:f",), creation=("--dataset d",))
     assert config == RunConfig(spec=config.spec, dataset="d", home=folder, said=said)
     assert config.spec.folder == folder
+
+
+@pytest.mark.parametrize("config", [RunConfig, WorkerConfig])
+def test_what_is_said_reaches_the_field_whose_knob_says_how(folder: Path, config: type[Any]) -> None:
+    numbers = {field: one for field, one in options_of(config).items() if one.kind in (WHOLE, NUMBER)}
+    assert numbers
+    for field, option in numbers.items():
+        made = settings(folder, {"target": "m:f", "dataset": "d", option.key: 3}).run_config()
+        assert getattr(made if config is RunConfig else made.worker, field) == 3, field
+
+
+def test_a_push_has_the_deadlines_of_a_run() -> None:
+    push = PushOptions("e")
+    assert push.delivery_deadline == WorkerConfig().delivery_deadline
+    assert push.visible_deadline == RunConfig(TargetSpec()).visible_deadline
 
 
 def test_flags_beat_environment_beats_file_beats_defaults(folder: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from evalrunner.config import DELIVERY_DEADLINE, VISIBLE_DEADLINE
+
 
 @dataclass(frozen=True)
 class PushOptions:
@@ -23,8 +25,8 @@ class PushOptions:
     dataset_name: str | None = None
     experiment_name: str | None = None
     time_shift: bool = True
-    delivery_deadline: float = 900.0
-    visible_deadline: float = 60.0
+    delivery_deadline: float = DELIVERY_DEADLINE
+    visible_deadline: float = VISIBLE_DEADLINE
     root: Path = Path(".evalrunner/push")
 
 

@@ -15,7 +15,7 @@ import typer
 from evalrunner.cli.output import Output, shown
 from evalrunner.cli.settings.gather import store_of
 from evalrunner.cli.settings.sources import home_of
-from evalrunner.config import Endpoint
+from evalrunner.config import DELIVERY_DEADLINE, VISIBLE_DEADLINE, Endpoint
 from evalrunner.connect.embedded import Embedded
 from evalrunner.errors import ConfigError, ServiceError
 from evalrunner.exit_codes import ExitCode
@@ -51,11 +51,11 @@ def command(
         typer.Option(
             min=0, metavar="SECONDS", help="Seconds without any success after which the rest stays on disk."
         ),
-    ] = 900.0,
+    ] = DELIVERY_DEADLINE,
     visible_deadline: Annotated[
         float,
         typer.Option(min=0, metavar="SECONDS", help="Seconds to wait for accepted runs to become readable."),
-    ] = 60.0,
+    ] = VISIBLE_DEADLINE,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON document.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict only.")] = False,
 ) -> ExitCode:

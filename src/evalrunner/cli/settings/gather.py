@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from evalrunner.advice import flag
-from evalrunner.cli.settings.options import BY_KEY, OPTIONS, Option
+from evalrunner.cli.settings.options import BY_KEY, OPTIONS, Option, options_of
 from evalrunner.cli.settings.sources import Layer, Setting, from_environment, from_file, from_flags
 from evalrunner.config import RunConfig, Said, TargetSpec, WorkerConfig
 from evalrunner.errors import ConfigError
@@ -66,29 +66,14 @@ class Settings:
         self._check()
         return RunConfig(
             spec=self._spec(),
-            experiment=self["experiment"],
-            dataset=self["dataset"],
-            prefix=self["prefix"],
-            description=self["description"],
-            metadata=self["metadata"],
-            repetitions=self["repetitions"],
-            splits=self["split"],
-            as_of=self["as_of"],
-            limit=self["limit"],
-            workers=self["workers"],
-            start_method=self["start_method"],
-            gpus_per_worker=self["gpus_per_worker"],
-            env=self["env"],
-            setup_timeout=self["setup_timeout"],
-            max_attempts=self["max_attempts"],
-            retry_errors=self["retry_errors"],
-            evaluator_errors=self["evaluator_errors"],
-            visible_deadline=self["visible_deadline"],
-            run_dir=self.path("run_dir"),
+            worker=WorkerConfig(**self._fields(WorkerConfig)),
             home=self.home,
             said=self._said(),
-            worker=self._worker(),
+            **{**self._fields(RunConfig), "run_dir": self.path("run_dir")},
         )
+
+    def _fields(self, config: type[Any]) -> dict[str, Any]:
+        return {field: self[option.key] for field, option in options_of(config).items()}
 
     def _said(self) -> Said:
         def words(options: Iterable[Option]) -> tuple[str, ...]:
@@ -102,16 +87,6 @@ class Settings:
             ),
             creation=words(new),
             place=words(one for one in OPTIONS if one.key in ("local", "store")),
-        )
-
-    def _worker(self) -> WorkerConfig:
-        return WorkerConfig(
-            max_concurrency=self["max_concurrency"],
-            grace=self["grace"],
-            delivery_deadline=self["delivery_deadline"],
-            live=self["live"],
-            trace_evaluators=self["trace_evaluators"],
-            item_timeout=self["item_timeout"],
         )
 
     def _spec(self) -> TargetSpec:

@@ -1,4 +1,4 @@
-"""Every option of a run, once: its flag, its key in a file, its environment variable, its default, its help.
+"""Every option of a run: the fields of the configuration that carry a knob, and what concerns the command line alone.
 
 --max-concurrency   max-concurrency or max_concurrency   EVALRUNNER_MAX_CONCURRENCY
 """
@@ -6,26 +6,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, dataclass, fields, replace
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import typer
 
 from evalrunner.cli.settings.kinds import JSON_TABLE, LIST, NUMBER, SWITCH, TEXT, TEXT_TABLE, WHOLE, Kind
-from evalrunner.config import EVALUATOR_ERRORS, START_METHODS, RunConfig, TargetSpec, WorkerConfig
-
-_RUN = RunConfig(TargetSpec())
-_WORKER = WorkerConfig()
-
-WHAT, CODE, HOW, LIMITS, WHERE, SHOW = (
-    "What is evaluated",
-    "Target and evaluators",
-    "Workers",
-    "Deadlines and attempts",
-    "Where",
-    "What is printed",
-)
+from evalrunner.config import RunConfig, TargetSpec, WorkerConfig
+from evalrunner.knob import knobs
 
 
 @dataclass(frozen=True)
@@ -34,9 +25,10 @@ class Option:
 
     Attributes:
         name: in kebab-case.
+        field: of the configuration, that it sets; "" for what concerns the command line alone.
         kind: what it may hold.
-        panel: heading in the help.
         help: one or two sentences.
+        panel: heading in the help.
         default: its value when nobody says anything.
         shown: how the help writes the default, where that is not its value.
         short: one-letter flag.
@@ -48,8 +40,8 @@ class Option:
 
     name: str
     kind: Kind
-    panel: str
     help: str
+    panel: str = ""
     default: Any = None
     shown: str | None = None
     short: str | None = None
@@ -57,6 +49,7 @@ class Option:
     in_files: bool = True
     least: float | None = None
     choices: tuple[str, ...] = ()
+    field: str = ""
 
     @property
     def key(self) -> str:
@@ -69,85 +62,75 @@ class Option:
         return f"EVALRUNNER_{self.key.upper()}"
 
 
-OPTIONS: tuple[Option, ...] = (
-    Option("experiment", TEXT, WHAT, "Complete this experiment: run what has no complete run in it yet.",
-           short="e", metavar="ID|NAME"),
-    Option("dataset", TEXT, WHAT, "Create a new experiment over this dataset, and complete it.",
-           short="d", metavar="ID|NAME"),
-    Option("prefix", TEXT, WHAT, "Start of the new experiment's name (with --dataset).", metavar="TEXT",
-           shown="the dataset's name"),
-    Option("description", TEXT, WHAT, "Description of the new experiment (with --dataset).", metavar="TEXT"),
-    Option("metadata", JSON_TABLE, WHAT,
-           "Metadata of the new experiment (with --dataset); VALUE is JSON if it reads as JSON, else text. "
-           "Repeatable.", default={}, metavar="KEY=VALUE"),
-    Option("repetitions", WHOLE, WHAT, "Runs per example.", shown="the experiment's own number, else 1",
-           metavar="N", least=1),
-    Option("split", LIST, WHAT, "Only examples of this split. Repeatable.", default=(), metavar="NAME",
-           shown="all"),
-    Option("as-of", TEXT, WHAT, "Version of the dataset: an ISO time or a tag.", metavar="VERSION",
-           shown="the experiment's version, else the latest"),
-    Option("limit", WHOLE, WHAT, "Only the first N examples.", metavar="N", shown="all", least=1),
-    Option("retry-errors", SWITCH, WHAT, "Also run again the items whose target raised.", default=False),
-    Option("target", TEXT, CODE,
-           "module:name or file.py:name of anything that LangSmith's aevaluate takes. It is executed at "
-           "least once per item, "
-           "at most --max-attempts times.", short="t", metavar="SPEC"),
-    Option("factory", SWITCH, CODE,
-           "The target is called once per worker process, without arguments, and returns the real one "
-           "(one model per process).", default=False),
-    Option("evaluator", LIST, CODE,
-           "An evaluator, likewise; executed as often as the target. Repeatable.", default=(),
-           metavar="SPEC"),
-    Option("summary-evaluator", LIST, CODE,
-           "Likewise; runs once, over the whole experiment. Repeatable.", default=(),
-           metavar="SPEC"),
-    Option("trace-evaluators", SWITCH, CODE,
-           "Trace the evaluators to the project 'evaluators', as the SDK does.",
-           default=_WORKER.trace_evaluators),
-    Option("evaluator-errors", TEXT, CODE,
-           "What an evaluator that raised does to the exit code: fail makes it 5, warn leaves it alone.",
-           default=_RUN.evaluator_errors, metavar="fail|warn", choices=EVALUATOR_ERRORS),
-    Option("workers", WHOLE, HOW, "Worker processes.", default=_RUN.workers, short="w", metavar="N", least=1),
-    Option("max-concurrency", WHOLE, HOW, "Items at once in each worker.", metavar="N", least=1,
-           shown="1 for a sync target, 8 for an async one"),
-    Option("start-method", TEXT, HOW, f"How worker processes start: {' or '.join(START_METHODS)}.",
-           default=_RUN.start_method, metavar="METHOD", choices=START_METHODS),
-    Option("gpus-per-worker", WHOLE, HOW, "GPUs of CUDA_VISIBLE_DEVICES that each worker sees.", metavar="N",
-           shown="all", least=1),
-    Option("env", TEXT_TABLE, HOW,
-           "Further environment of every worker. Repeatable. Workers inherit yours: no need of secrets here.",
-           default={}, metavar="KEY=VALUE"),
-    Option("live", SWITCH, HOW,
-           "Post runs when they start instead of whole when they end: unfinished runs can be watched. A "
-           "killed worker's are then ended with an error, and replaced.", default=_WORKER.live),
-    Option("max-attempts", WHOLE, LIMITS, "How many workers may die with one item before it is failed.",
-           default=_RUN.max_attempts, metavar="N", least=1),
-    Option("item-timeout", NUMBER, LIMITS, "Seconds that one item may take before its worker is killed.",
-           metavar="SECONDS", shown="no limit", least=0.001),
-    Option("setup-timeout", NUMBER, LIMITS,
-           "Seconds that a worker may take to load target and evaluators before it is killed.",
-           default=_RUN.setup_timeout, metavar="SECONDS", least=0.001),
-    Option("grace", NUMBER, LIMITS,
-           "Seconds that a worker waits at its end for stragglers; less once everything is accepted.",
-           default=_WORKER.grace, metavar="SECONDS", least=0),
-    Option("delivery-deadline", NUMBER, LIMITS,
-           "Seconds after which traces that could not be sent stay on disk, to be sent by the next run.",
-           default=_WORKER.delivery_deadline, metavar="SECONDS", least=0),
-    Option("visible-deadline", NUMBER, LIMITS, "Seconds to wait until accepted runs can be read back.",
-           default=_RUN.visible_deadline, metavar="SECONDS", least=0),
-    Option("local", SWITCH, WHERE, "Use the local backend even though a LangSmith is configured.",
-           default=False, shown="only where none is configured"),
-    Option("store", TEXT, WHERE, "The local backend's file.", default=".evalrunner/store.sqlite",
-           metavar="FILE"),
-    Option("run-dir", TEXT, WHERE, "Folder of this run: ledger, spools, logs, receipt.json.",
-           metavar="FOLDER", shown=".evalrunner/runs/<experiment id>"),
-    Option("plan", SWITCH, SHOW, "Import target and evaluators, say what would run and why, and run nothing.",
-           default=False, in_files=False),
-    Option("quiet", SWITCH, SHOW, "Print the verdict and errors only.", default=False, short="q",
-           in_files=False),
-    Option("json", SWITCH, SHOW, "Print the receipt as one JSON document on stdout, all else on stderr.",
-           default=False, in_files=False),
-)  # fmt: skip
+#: The help's panels, each with the fields and the command line's own options that it shows, in this order.
+LAYOUT: dict[str, tuple[str | Option, ...]] = {
+    "What is evaluated": (
+        "experiment", "dataset", "prefix", "description", "metadata", "repetitions", "splits", "as_of", "limit",
+        "retry_errors",
+    ),
+    "Target and evaluators": (
+        "target", "factory", "evaluators", "summary_evaluators", "trace_evaluators", "evaluator_errors",
+    ),
+    "Workers": ("workers", "max_concurrency", "start_method", "gpus_per_worker", "env", "live"),
+    "Deadlines and attempts": (
+        "max_attempts", "item_timeout", "setup_timeout", "grace", "delivery_deadline", "visible_deadline",
+    ),
+    "Where": (
+        Option("local", SWITCH, "Use the local backend even though a LangSmith is configured.",
+               default=False, shown="only where none is configured"),
+        Option("store", TEXT, "The local backend's file.", default=".evalrunner/store.sqlite", metavar="FILE"),
+        "run_dir",
+    ),
+    "What is printed": (
+        Option("plan", SWITCH, "Import target and evaluators, say what would run and why, and run nothing.",
+               default=False, in_files=False),
+        Option("quiet", SWITCH, "Print the verdict and errors only.", default=False, short="q", in_files=False),
+        Option("json", SWITCH, "Print the receipt as one JSON document on stdout, all else on stderr.",
+               default=False, in_files=False),
+    ),
+}  # fmt: skip
+#: What a field of this type takes.
+_KINDS: dict[Any, Kind] = {
+    str: TEXT,
+    Path: TEXT,
+    int: WHOLE,
+    float: NUMBER,
+    bool: SWITCH,
+    tuple[str, ...]: LIST,
+    dict[str, Any]: JSON_TABLE,
+    dict[str, str]: TEXT_TABLE,
+}
+
+
+def options_of(config: type[Any]) -> dict[str, Option]:
+    """Return the options that a configuration's fields are set by, by the fields' names."""
+    hints, defaults = get_type_hints(config), {one.name: one for one in fields(config)}
+    found = {}
+    for name, how in knobs(config).items():
+        types = [one for one in get_args(hints[name]) if one is not NoneType]
+        kind = _KINDS[types[0] if NoneType in get_args(hints[name]) else hints[name]]
+        default = {} if defaults[name].default is MISSING else defaults[name].default
+        found[name] = Option(
+            how.name or name.replace("_", "-"), kind, how.help, default=default, shown=how.shown,
+            short=how.short, metavar=how.metavar, least=how.least, choices=how.choices, field=name,
+        )  # fmt: skip
+    return found
+
+
+def _laid_out() -> Iterator[Option]:
+    fields_ = {
+        name: one
+        for config in (RunConfig, TargetSpec, WorkerConfig)
+        for name, one in options_of(config).items()
+    }
+    for panel, shown in LAYOUT.items():
+        for one in shown:
+            option = fields_.pop(one) if isinstance(one, str) else one
+            yield replace(option, panel=panel)
+    assert not fields_, f"no panel shows {', '.join(fields_)}"
+
+
+OPTIONS: tuple[Option, ...] = tuple(_laid_out())
 
 BY_KEY: dict[str, Option] = {option.key: option for option in OPTIONS}
 
