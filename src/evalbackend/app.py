@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,67 +15,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from evalbackend import web
+from evalbackend import routes, web
 from evalbackend.errors import HttpError
 from evalbackend.faults import FaultPlan
 from evalbackend.http import openapi
 from evalbackend.http.gate import Gate
+from evalbackend.http.operation import Operation
 from evalbackend.http.presign import Signer
 from evalbackend.http.read_only import only_reads
 from evalbackend.http.state import NOWHERE, AppState, answer, names_nothing
 from evalbackend.prices import prices_for
-from evalbackend.routes import (
-    admin,
-    annotation_items,
-    annotation_queues,
-    comparative,
-    datasets,
-    datasets_files,
-    datasets_share,
-    datasets_versions,
-    evaluators,
-    examples,
-    examples_change,
-    feedback,
-    feedback_configs,
-    feedback_tokens,
-    info,
-    runs,
-    sessions,
-    share,
-    threads,
-    v2_runs,
-    v2_threads,
-)
 from evalbackend.store.db import Store
 from evalbackend.store.read_only import ReadOnlyStore
 from evalbackend.store.runs_late import show_all
 from evalbackend.wire.flags import FLAGS
-
-_MODULES = (
-    info,
-    openapi,
-    runs,
-    threads,
-    share,
-    sessions,
-    comparative,
-    datasets_files,
-    datasets_share,
-    datasets_versions,
-    datasets,
-    examples,
-    examples_change,
-    feedback_tokens,
-    feedback_configs,
-    feedback,
-    v2_runs,
-    v2_threads,
-    annotation_items,
-    annotation_queues,
-    evaluators,
-    web,
-)
 
 
 def create_app(
@@ -111,11 +66,13 @@ def create_app(
         app.state.site.close()
         store.close()
 
-    gate = Middleware(Gate, state=parts, token=token, admin_token=admin_token, hosts=allowed_hosts)
-    mounted = [*_MODULES, *([admin] if admin_token else [])]
-    routes: list[BaseRoute] = [route for module in mounted for route in module.routes]
+    served = _served(with_admin=admin_token is not None)
+    stems = tuple({one.stem for one in openapi.operations(served) if one.public})
+    gate = Middleware(
+        Gate, state=parts, token=token, admin_token=admin_token, hosts=allowed_hosts, open_stems=stems
+    )
     app = Starlette(
-        routes=only_reads(routes) if read_only else routes,
+        routes=only_reads(served) if read_only else served,
         middleware=[gate],
         exception_handlers={HttpError: _refused, HTTPException: _unknown},
         lifespan=lifespan,
@@ -124,6 +81,28 @@ def create_app(
     app.state.state = parts
     app.state.site = web.Site(store, token)
     return app
+
+
+def _served(*, with_admin: bool) -> list[BaseRoute]:
+    """Return every route: those of each module in routes/, the document of them, and the pages."""
+    names = [
+        found.name for found in pkgutil.iter_modules(routes.__path__) if with_admin or found.name != "admin"
+    ]
+    modules = [importlib.import_module(f"{routes.__name__}.{name}") for name in names]
+    found: list[Operation] = [one for module in (*modules, openapi) for one in module.routes]
+    return [*sorted(found, key=_precedence, reverse=True), *web.routes]
+
+
+def _precedence(operation: Operation) -> tuple[list[int], str]:
+    """Order operations so that no parameter takes what another has as a word: words first, then parameters.
+
+    Among words the later letters come first, for no other reason than that /runs is asked most.
+    """
+    kinds = [
+        0 if ":path}" in word else 1 if word.startswith("{") else 2 if "{" in word else 3
+        for word in operation.path.split("/")[1:]
+    ]
+    return kinds, operation.path
 
 
 async def _refused(_: Request, error: Exception) -> Response:

@@ -18,8 +18,6 @@ from evalbackend.http.state import AppState
 
 # The SDK mounts its calls here and there, by endpoint and by age of the call.
 _PREFIXES = ("/v1/api/v1", "/v1/api", "/api/v1", "/api", "/v1")  # the generated client appends to /v1
-# Without a key: the first tells no secret, the second is signed, the others carry a token of their own.
-_OPEN = ("/info", "/attachments/", "/public/", "/v2/public/", "/feedback/tokens/", *web.OPEN)
 ADMIN = "/_admin/"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
@@ -35,12 +33,14 @@ class Gate:
         token: str,
         admin_token: str | None,
         hosts: tuple[str, ...] | None,
+        open_stems: tuple[str, ...],
     ) -> None:
         self._app = app
         self._state = state
         self._token = token.encode()
         self._admin = admin_token.encode() if admin_token else None
         self._hosts = hosts
+        self._open = (*open_stems, *web.OPEN)  # what begins so asks for no key
         self._places = asyncio.Semaphore(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,7 +75,7 @@ class Gate:
             if not hmac.compare_digest(headers.get(b"x-admin-token", b""), self._admin):
                 return 401, "the x-admin-token is missing or wrong"
             return None
-        if path.startswith(_OPEN) or path in web.WAY_IN or self._known_key(headers):
+        if path.startswith(self._open) or path in web.WAY_IN or self._known_key(headers):
             return None
         return 401, "the API key (x-api-key, or Authorization: Bearer) is missing or wrong"
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document of the routes: which there are is read off the routing table, the rest is declared."""
+"""The OpenAPI document, read off the operations (see operation.py)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
-from evalbackend.http.openapi_declared import DECLARED, Declared
+from evalbackend.http.operation import Operation
 from evalbackend.http.state import answer
 
-_PAGES = ("/ui", "/o/", "/login", "/logout")
 _TYPES: dict[str, dict[str, Any]] = {
     "text": {"type": "string"},
     "int": {"type": "integer", "minimum": 0},
@@ -31,9 +30,8 @@ _PATH = re.compile(r"\{(\w+)(?::\w+)?\}")
 def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:
     """Return the document of the routes that clients call; the pages for browsers are not in it."""
     paths: dict[str, dict[str, Any]] = {}
-    for path, method in operations(routes):
-        told = DECLARED.get(f"{method} {path}", Declared(""))
-        paths.setdefault(_PATH.sub(r"{\1}", path), {})[method.lower()] = _operation(path, told)
+    for one in operations(routes):
+        paths.setdefault(_PATH.sub(r"{\1}", one.path), {})[one.method.lower()] = _operation(one)
     key = {"type": "apiKey", "in": "header", "name": "x-api-key"}
     return {
         "openapi": "3.1.0",
@@ -45,25 +43,20 @@ def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:
     }
 
 
-def operations(routes: Iterable[BaseRoute]) -> list[tuple[str, str]]:
-    """Return (path, method) of everything that clients call."""
-    return [
-        (route.path, method)
-        for route in routes
-        if isinstance(route, Route) and route.path != "/" and not route.path.startswith(_PAGES)
-        for method in sorted((route.methods or set()) - {"HEAD"})
-    ]
+def operations(routes: Iterable[BaseRoute]) -> list[Operation]:
+    """Return everything that clients call."""
+    return [route for route in routes if isinstance(route, Operation)]
 
 
-def _operation(path: str, told: Declared) -> dict[str, Any]:
-    given = [_parameter(name, "path", required=True) for name in _PATH.findall(path)]
-    given += [_parameter(one, "query") for one in told.query.split()]
-    answers = {str(told.status): {"description": "done"}, "4XX": {"description": "refused, with a detail"}}
-    if told.unserved:
-        answers["501"] = {"description": told.unserved}
-    shown: dict[str, Any] = {"summary": told.summary, "parameters": given, "responses": answers}
-    if told.kind:
-        shown["requestBody"] = {"required": True, "content": {_BODIES[told.kind]: {"schema": _body(told)}}}
+def _operation(one: Operation) -> dict[str, Any]:
+    given = [_parameter(name, "path", required=True) for name in _PATH.findall(one.path)]
+    given += [_parameter(field, "query") for field in one.query.split()]
+    answers = {str(one.status): {"description": "done"}, "4XX": {"description": "refused, with a detail"}}
+    if one.unserved:
+        answers["501"] = {"description": one.unserved}
+    shown: dict[str, Any] = {"summary": one.summary, "parameters": given, "responses": answers}
+    if one.kind:
+        shown["requestBody"] = {"required": True, "content": {_BODIES[one.kind]: {"schema": _body(one)}}}
     return shown
 
 
@@ -76,7 +69,7 @@ def _path_type(name: str) -> str:
     return {"index": "int", "sha": "text"}.get(name, "uuid")
 
 
-def _body(told: Declared) -> dict[str, Any]:
+def _body(told: Operation) -> dict[str, Any]:
     fields = [_field(one) for one in told.body.split()]
     one = {
         "type": "object",
@@ -97,4 +90,6 @@ async def _show(request: Request) -> Response:
     return answer(document(request.app.routes))
 
 
-routes = [Route("/openapi.json", _show, methods=["GET"])]
+routes = [
+    Operation("GET /openapi.json", _show, "This document", reads=True),
+]

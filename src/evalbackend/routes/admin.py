@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from evalbackend.errors import ConfigError, HttpError
 from evalbackend.faults import FaultPlan
+from evalbackend.http.operation import Operation
 from evalbackend.http.state import answer, body_object, state
 from evalbackend.store.truth import truth
 from evalbackend.wire.flags import changed
@@ -43,8 +43,15 @@ async def _truth(request: Request) -> Response:
 
 
 routes = [
-    Route("/_admin/faults", _arm, methods=["PUT"]),
-    Route("/_admin/faults", _report, methods=["GET"]),
-    Route("/_admin/flags", _switch, methods=["PUT"]),
-    Route("/_admin/truth", _truth, methods=["GET"]),
+    Operation(
+        "PUT /_admin/faults",
+        _arm,
+        "Break the server",
+        body="fault:list seed:int conflict_mode:text",
+        kind="json",
+        reads=True,
+    ),
+    Operation("GET /_admin/faults", _report, "What the faults did", reads=True),
+    Operation("PUT /_admin/flags", _switch, "Change the flags of /info", body="", kind="json", reads=True),
+    Operation("GET /_admin/truth", _truth, "What arrived", query="session:text!", reads=True),
 ]

@@ -6,9 +6,10 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from evalbackend.errors import HttpError
+from evalbackend.http import fields
+from evalbackend.http.operation import Operation
 from evalbackend.http.state import answer, body_object, path_id, state
 from evalbackend.store import queue_items as store
 from evalbackend.store.queue_runs import set_status
@@ -89,13 +90,53 @@ async def _status(request: Request) -> Response:
     return answer({**told, "is_archived": status == "completed"})
 
 
-_QUEUES = "/platform/annotation-queues"
 routes = [
-    Route(f"{_QUEUES}/items/{{id}}/status", _status, methods=["POST"]),
-    Route(f"{_QUEUES}/{{id}}/items", _add, methods=["POST"]),
-    Route(f"{_QUEUES}/{{id}}/items", _list, methods=["GET"]),
-    Route(f"{_QUEUES}/{{id}}/items/count", _count, methods=["GET"]),
-    Route(f"{_QUEUES}/{{id}}/items/delete", _delete, methods=["POST"]),
-    Route(f"{_QUEUES}/{{id}}/items/{{item}}", _update, methods=["PATCH"]),
-    Route(f"{_QUEUES}/{{id}}/items/{{item}}/placement", _placement, methods=["GET"]),
+    Operation(
+        "POST /platform/annotation-queues/items/{id}/status",
+        _status,
+        "Reviewed or not",
+        body="status:text override_added_at:time",
+        kind="json",
+    ),
+    Operation(
+        "POST /platform/annotation-queues/{id}/items",
+        _add,
+        "Add runs and threads",
+        body="items:list!",
+        kind="json",
+    ),
+    Operation(
+        "GET /platform/annotation-queues/{id}/items",
+        _list,
+        "A page of items",
+        query=f"status:text! item_type:text direction:text {fields.WINDOW} cursor:text page_size:int",
+        reads=True,
+    ),
+    Operation(
+        "GET /platform/annotation-queues/{id}/items/count",
+        _count,
+        "How many",
+        query=f"status:text! {fields.WINDOW} start_time:time end_time:time",
+        reads=True,
+    ),
+    Operation(
+        "POST /platform/annotation-queues/{id}/items/delete",
+        _delete,
+        "Take items out",
+        body="item_ids:uuid*!",
+        kind="json",
+    ),
+    Operation(
+        "PATCH /platform/annotation-queues/{id}/items/{item}",
+        _update,
+        "Move an item",
+        body="last_reviewed_time:time added_at:time",
+        kind="json",
+    ),
+    Operation(
+        "GET /platform/annotation-queues/{id}/items/{item}/placement",
+        _placement,
+        "Where an item stands",
+        reads=True,
+    ),
 ]

@@ -7,9 +7,10 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from evalbackend.errors import HttpError
+from evalbackend.http import fields
+from evalbackend.http.operation import Operation
 from evalbackend.http.state import (
     answer,
     body_json,
@@ -197,23 +198,66 @@ async def _status(request: Request) -> Response:
 
 
 routes = [
-    Route("/annotation-queues", _create, methods=["POST"]),
-    Route("/annotation-queues", _list, methods=["GET"]),
-    Route("/annotation-queues/populate", _populate, methods=["POST"]),
-    Route("/annotation-queues/status/{id}", _status, methods=["POST"]),
-    Route("/annotation-queues/{id}", _read, methods=["GET"]),
-    Route("/annotation-queues/{id}", _update, methods=["PATCH"]),
-    Route("/annotation-queues/{id}", _delete, methods=["DELETE"]),
-    Route("/annotation-queues/{id}/size", _size, methods=["GET"]),
-    Route("/annotation-queues/{id}/total_size", _total, methods=["GET"]),
-    Route("/annotation-queues/{id}/total_archived", _archived, methods=["GET"]),
-    Route("/annotation-queues/{id}/runs", _add, methods=["POST"]),
-    Route("/annotation-queues/{id}/runs/by-key", _add, methods=["POST"]),
-    Route("/annotation-queues/{id}/runs/delete", _remove_some, methods=["POST"]),
-    Route("/annotation-queues/{id}/runs", _runs, methods=["GET"]),
-    Route("/annotation-queues/{id}/export", _export, methods=["POST"]),
-    Route("/annotation-queues/{id}/queues", _of_run, methods=["GET"]),
-    Route("/annotation-queues/{id}/runs/{run}", _remove, methods=["DELETE"]),
-    Route("/annotation-queues/{id}/runs/{run}", _move, methods=["PATCH"]),
-    Route("/annotation-queues/{id}/run/{index:int}", _run, methods=["GET"]),
+    Operation("POST /annotation-queues", _create, "Make a queue", body=fields.QUEUE, kind="json"),
+    Operation(
+        "GET /annotation-queues",
+        _list,
+        "Queues",
+        query=f"{fields.PAGE} ids:uuid* name:text name_contains:text dataset_id:uuid queue_type:text",
+        reads=True,
+    ),
+    Operation(
+        "POST /annotation-queues/populate",
+        _populate,
+        "Add the runs of experiments",
+        body="queue_id:uuid! session_ids:uuid*!",
+        kind="json",
+    ),
+    Operation(
+        "POST /annotation-queues/status/{id}",
+        _status,
+        "Reviewed or not",
+        body="status:text override_added_at:time",
+        kind="json",
+    ),
+    Operation("GET /annotation-queues/{id}", _read, "One queue", reads=True),
+    Operation("PATCH /annotation-queues/{id}", _update, "Change a queue", body=fields.QUEUE, kind="json"),
+    Operation("DELETE /annotation-queues/{id}", _delete, "Delete a queue"),
+    Operation("GET /annotation-queues/{id}/size", _size, "How many wait", query="status:text", reads=True),
+    Operation("GET /annotation-queues/{id}/total_size", _total, "How many there are", reads=True),
+    Operation("GET /annotation-queues/{id}/total_archived", _archived, "How many are done", reads=True),
+    Operation("POST /annotation-queues/{id}/runs", _add, "Add runs", body="run_id:uuid!", kind="list"),
+    Operation("POST /annotation-queues/{id}/runs/by-key", _add, "Add runs", body="run_id:uuid!", kind="list"),
+    Operation(
+        "POST /annotation-queues/{id}/runs/delete",
+        _remove_some,
+        "Take runs out",
+        body="run_ids:uuid* delete_all:bool exclude_run_ids:uuid*",
+        kind="json",
+    ),
+    Operation(
+        "GET /annotation-queues/{id}/runs",
+        _runs,
+        "Runs of a queue",
+        query=f"{fields.PAGE} status:text archived:bool",
+        reads=True,
+    ),
+    Operation(
+        "POST /annotation-queues/{id}/export",
+        _export,
+        "What was reviewed, with feedback",
+        body="start_time:time end_time:time include_annotator_detail:bool",
+        kind="json",
+        reads=True,
+    ),
+    Operation("GET /annotation-queues/{id}/queues", _of_run, "Queues of a run", reads=True),
+    Operation("DELETE /annotation-queues/{id}/runs/{run}", _remove, "Take a run out"),
+    Operation(
+        "PATCH /annotation-queues/{id}/runs/{run}",
+        _move,
+        "Move a run",
+        body="last_reviewed_time:time added_at:time",
+        kind="json",
+    ),
+    Operation("GET /annotation-queues/{id}/run/{index:int}", _run, "The run at a place", reads=True),
 ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
+from evalbackend.http import fields
+from evalbackend.http.operation import Operation
 from evalbackend.http.state import answer, body_object, path_id, query_ids, query_page, state
 from evalbackend.store import comparative as store
 
@@ -51,8 +52,21 @@ async def _shown(request: Request, comparative_id: str) -> Response:
 
 
 routes = [
-    Route("/datasets/comparative", _create, methods=["POST"]),
-    Route("/datasets/comparative/{id}", _read, methods=["GET"]),
-    Route("/datasets/comparative/{id}", _delete, methods=["DELETE"]),
-    Route("/datasets/{id}/comparative", _list, methods=["GET"]),
+    Operation(
+        "POST /datasets/comparative",
+        _create,
+        "Compare experiments",
+        body="id:uuid experiment_ids:uuid*! reference_dataset_id:uuid! name:text description:text extra:obj "
+        "created_at:time modified_at:time",
+        kind="json",
+    ),
+    Operation("GET /datasets/comparative/{id}", _read, "One comparison", reads=True),
+    Operation("DELETE /datasets/comparative/{id}", _delete, "Delete a comparison"),
+    Operation(
+        "GET /datasets/{id}/comparative",
+        _list,
+        "Comparisons",
+        query=f"{fields.PAGE} id:uuid* name:text name_contains:text",
+        reads=True,
+    ),
 ]

@@ -7,9 +7,10 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from evalbackend.errors import HttpError
+from evalbackend.http import fields
+from evalbackend.http.operation import Operation
 from evalbackend.http.state import (
     answer,
     body_object,
@@ -97,10 +98,23 @@ def _asked(dataset_id: str, body: dict[str, Any]) -> ExampleRuns:
 
 
 routes = [
-    Route("/datasets", _create, methods=["POST"]),
-    Route("/datasets", _list, methods=["GET"]),
-    Route("/datasets/{id}", _read, methods=["GET"]),
-    Route("/datasets/{id}", _update, methods=["PATCH"]),
-    Route("/datasets/{id}", _delete, methods=["DELETE"]),
-    Route("/datasets/{id}/runs", _results, methods=["POST"]),
+    Operation("POST /datasets", _create, "Make a dataset", body=fields.DATASET, kind="json"),
+    Operation(
+        "GET /datasets",
+        _list,
+        "A page of datasets",
+        query=f"{fields.PAGE} id:uuid* data_type:text* name:text name_contains:text metadata:text",
+        reads=True,
+    ),
+    Operation("GET /datasets/{id}", _read, "One dataset", reads=True),
+    Operation("PATCH /datasets/{id}", _update, "Change a dataset", body=fields.DATASET, kind="json"),
+    Operation("DELETE /datasets/{id}", _delete, "Delete a dataset with its examples and experiments"),
+    Operation(
+        "POST /datasets/{id}/runs",
+        _results,
+        "Examples with their runs",
+        body="session_ids:uuid*! filters:obj comparative_experiment_id:uuid limit:int offset:int preview:bool",
+        kind="json",
+        reads=True,
+    ),
 ]

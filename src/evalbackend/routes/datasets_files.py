@@ -7,10 +7,10 @@ import sqlite3
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from evalbackend.http.body import read_body
 from evalbackend.http.multipart import boundary_of
+from evalbackend.http.operation import Operation
 from evalbackend.http.state import answer, path_id, state
 from evalbackend.store.datasets import create_dataset, read_dataset, require_dataset
 from evalbackend.store.examples_write import create_examples
@@ -51,6 +51,6 @@ async def _openai(request: Request) -> Response:
 
 
 routes = [
-    Route("/datasets/upload", _upload, methods=["POST"]),
-    Route("/datasets/{id}/openai_ft", _openai, methods=["GET"]),
+    Operation("POST /datasets/upload", _upload, "A dataset from a CSV file", kind="form"),
+    Operation("GET /datasets/{id}/openai_ft", _openai, "A dataset as chats", reads=True),
 ]

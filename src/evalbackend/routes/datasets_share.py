@@ -7,8 +7,9 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
+from evalbackend.http import fields
+from evalbackend.http.operation import Operation
 from evalbackend.http.state import answer, path_id, query_ids, query_page, signer_of, state
 from evalbackend.store import dataset_shares as store
 from evalbackend.store.datasets import read_dataset
@@ -71,10 +72,24 @@ async def _public_sessions(request: Request) -> Response:
 
 
 routes = [
-    Route("/datasets/{id}/share", _share, methods=["PUT"]),
-    Route("/datasets/{id}/share", _read, methods=["GET"]),
-    Route("/datasets/{id}/share", _unshare, methods=["DELETE"]),
-    Route("/public/{token}/datasets", _public_dataset, methods=["GET"]),
-    Route("/public/{token}/datasets/sessions", _public_sessions, methods=["GET"]),
-    Route("/public/{token}/examples", _public_examples, methods=["GET"]),
+    Operation("PUT /datasets/{id}/share", _share, "Share a dataset", body="dataset_id:uuid", kind="json"),
+    Operation("GET /datasets/{id}/share", _read, "Under what a dataset is shared", reads=True),
+    Operation("DELETE /datasets/{id}/share", _unshare, "Share a dataset no more"),
+    Operation("GET /public/{token}/datasets", _public_dataset, "A shared dataset", reads=True, public=True),
+    Operation(
+        "GET /public/{token}/datasets/sessions",
+        _public_sessions,
+        "Its experiments",
+        query=fields.PAGE,
+        reads=True,
+        public=True,
+    ),
+    Operation(
+        "GET /public/{token}/examples",
+        _public_examples,
+        "Its examples",
+        query=f"{fields.PAGE} as_of:text filter:text",
+        reads=True,
+        public=True,
+    ),
 ]

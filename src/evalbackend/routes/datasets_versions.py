@@ -6,9 +6,10 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from evalbackend.errors import HttpError
+from evalbackend.http import fields
+from evalbackend.http.operation import Operation
 from evalbackend.http.state import answer, body_object, path_id, query_page, state
 from evalbackend.store import examples_splits, versions
 from evalbackend.store.datasets import require_dataset
@@ -80,10 +81,28 @@ async def _split(request: Request) -> Response:
 
 
 routes = [
-    Route("/datasets/{id}/versions", _list, methods=["GET"]),
-    Route("/datasets/{id}/versions/diff", _diff, methods=["GET"]),
-    Route("/datasets/{id}/version", _read, methods=["GET"]),
-    Route("/datasets/{id}/tags", _tag, methods=["PUT"]),
-    Route("/datasets/{id}/splits", _splits, methods=["GET"]),
-    Route("/datasets/{id}/splits", _split, methods=["PUT"]),
+    Operation(
+        "GET /datasets/{id}/versions",
+        _list,
+        "A page of versions",
+        query=f"{fields.PAGE} search:text",
+        reads=True,
+    ),
+    Operation(
+        "GET /datasets/{id}/versions/diff",
+        _diff,
+        "What changed",
+        query="from_version:text! to_version:text!",
+        reads=True,
+    ),
+    Operation("GET /datasets/{id}/version", _read, "One version", query="as_of:text tag:text", reads=True),
+    Operation("PUT /datasets/{id}/tags", _tag, "Tag a version", body="tag:text! as_of:text!", kind="json"),
+    Operation("GET /datasets/{id}/splits", _splits, "Names of splits", query="as_of:text", reads=True),
+    Operation(
+        "PUT /datasets/{id}/splits",
+        _split,
+        "Put examples into a split",
+        body="split_name:text! examples:uuid*! remove:bool",
+        kind="json",
+    ),
 ]

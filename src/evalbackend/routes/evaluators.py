@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from evalbackend.errors import HttpError
+from evalbackend.http import fields
+from evalbackend.http.operation import Operation
 from evalbackend.http.state import answer, body_object, path_id, query_ids, query_page, state
 from evalbackend.store import evaluators as store
 from evalbackend.store.sessions import SessionQuery
@@ -58,12 +59,26 @@ async def _delete_some(request: Request) -> Response:
     return answer({"succeeded": gone, "failed": failed})
 
 
-_PATH = "/platform/evaluators"
 routes = [
-    Route(_PATH, _create, methods=["POST"]),
-    Route(_PATH, _list, methods=["GET"]),
-    Route(_PATH, _delete_some, methods=["DELETE"]),
-    Route(f"{_PATH}/{{id}}", _read, methods=["GET"]),
-    Route(f"{_PATH}/{{id}}", _update, methods=["PATCH"]),
-    Route(f"{_PATH}/{{id}}", _delete, methods=["DELETE"]),
+    Operation(
+        "POST /platform/evaluators",
+        _create,
+        "Keep an evaluator",
+        body=f"type:text! {fields.EVALUATOR}",
+        kind="json",
+        status=201,
+    ),
+    Operation(
+        "GET /platform/evaluators",
+        _list,
+        "Evaluators",
+        query=f"{fields.PAGE} name_contains:text type:text",
+        reads=True,
+    ),
+    Operation("DELETE /platform/evaluators", _delete_some, "Delete evaluators", query="evaluator_ids:uuid*!"),
+    Operation("GET /platform/evaluators/{id}", _read, "One evaluator", reads=True),
+    Operation(
+        "PATCH /platform/evaluators/{id}", _update, "Change an evaluator", body=fields.EVALUATOR, kind="json"
+    ),
+    Operation("DELETE /platform/evaluators/{id}", _delete, "Delete an evaluator", status=204),
 ]

@@ -7,11 +7,12 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from evalbackend.errors import HttpError
+from evalbackend.http import fields
 from evalbackend.http.body import read_body
 from evalbackend.http.multipart import boundary_of
+from evalbackend.http.operation import Operation
 from evalbackend.http.state import (
     answer,
     body_json,
@@ -124,11 +125,27 @@ async def _attachment(request: Request) -> Response:
 
 
 routes = [
-    Route("/platform/datasets/{id}/examples", _upload, methods=["POST"]),
-    Route("/platform/datasets/{id}/examples", _change, methods=["PATCH"]),
-    Route("/examples/bulk", _create_bulk, methods=["POST"]),
-    Route("/examples", _create, methods=["POST"]),
-    Route("/examples", _list, methods=["GET"]),
-    Route("/examples/{id}", _read, methods=["GET"]),
-    Route("/attachments/{sha}", _attachment, methods=["GET"]),
+    Operation("POST /platform/datasets/{id}/examples", _upload, "Add examples", kind="form", status=201),
+    Operation("PATCH /platform/datasets/{id}/examples", _change, "Change examples", kind="form"),
+    Operation(
+        "POST /examples/bulk", _create_bulk, "Add examples", body=f"id:uuid {fields.EXAMPLE}", kind="list"
+    ),
+    Operation("POST /examples", _create, "Add an example", body=f"id:uuid {fields.EXAMPLE}", kind="json"),
+    Operation(
+        "GET /examples",
+        _list,
+        "A page of examples",
+        query=f"{fields.PAGE} dataset:uuid* id:uuid* as_of:text splits:text* metadata:text filter:text select:text* "
+        "exclude_default_fields:bool",
+        reads=True,
+    ),
+    Operation("GET /examples/{id}", _read, "One example", query="as_of:text", reads=True),
+    Operation(
+        "GET /attachments/{sha}",
+        _attachment,
+        "Bytes",
+        query="mime:text expires:text signature:text",
+        reads=True,
+        public=True,
+    ),
 ]

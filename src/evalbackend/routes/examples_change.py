@@ -7,11 +7,12 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from evalbackend.errors import HttpError
+from evalbackend.http import fields
 from evalbackend.http.body import read_body
 from evalbackend.http.multipart import boundary_of
+from evalbackend.http.operation import Operation
 from evalbackend.http.state import answer, body_json, body_object, path_id, query_ids, state
 from evalbackend.store import examples_delete
 from evalbackend.store.checking import checked
@@ -113,11 +114,27 @@ async def _delete_hard(request: Request) -> Response:
 
 
 routes = [
-    Route("/platform/datasets/examples/delete", _delete_hard, methods=["POST"]),
-    Route("/platform/datasets/{id}/examples/{example}", _delete_from, methods=["DELETE"]),
-    Route("/platform/examples/multipart", _upsert, methods=["POST"]),
-    Route("/examples/bulk", _update_bulk, methods=["PATCH"]),
-    Route("/examples", _delete_some, methods=["DELETE"]),
-    Route("/examples/{id}", _update, methods=["PATCH"]),
-    Route("/examples/{id}", _delete, methods=["DELETE"]),
+    Operation(
+        "POST /platform/datasets/examples/delete",
+        _delete_hard,
+        "Delete examples",
+        body="example_ids:uuid*! hard_delete:bool",
+        kind="json",
+    ),
+    Operation(
+        "DELETE /platform/datasets/{id}/examples/{example}", _delete_from, "Delete an example", status=204
+    ),
+    Operation(
+        "POST /platform/examples/multipart", _upsert, "Add or change examples", kind="form", status=201
+    ),
+    Operation(
+        "PATCH /examples/bulk",
+        _update_bulk,
+        "Change examples",
+        body=f"id:uuid! {fields.EXAMPLE}",
+        kind="list",
+    ),
+    Operation("DELETE /examples", _delete_some, "Delete examples", query="example_ids:uuid*!"),
+    Operation("PATCH /examples/{id}", _update, "Change an example", body=fields.EXAMPLE, kind="json"),
+    Operation("DELETE /examples/{id}", _delete, "Delete an example"),
 ]

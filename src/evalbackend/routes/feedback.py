@@ -5,9 +5,10 @@ from __future__ import annotations
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from evalbackend.errors import HttpError
+from evalbackend.http import fields
+from evalbackend.http.operation import Operation
 from evalbackend.http.state import answer, body_object, path_id, query_ids, query_page, state
 from evalbackend.store import feedback as store
 from evalbackend.wire.feedback import feedback_row
@@ -66,9 +67,15 @@ async def _delete(request: Request) -> Response:
 
 
 routes = [
-    Route("/feedback", _create, methods=["POST"]),
-    Route("/feedback", _list, methods=["GET"]),
-    Route("/feedback/{id}", _read, methods=["GET"]),
-    Route("/feedback/{id}", _update, methods=["PATCH"]),
-    Route("/feedback/{id}", _delete, methods=["DELETE"]),
+    Operation("POST /feedback", _create, "Give feedback", body=fields.FEEDBACK, kind="json"),
+    Operation(
+        "GET /feedback",
+        _list,
+        "A page of feedback",
+        query=f"{fields.PAGE} run:uuid* session:uuid* key:text* source:text* level:text",
+        reads=True,
+    ),
+    Operation("GET /feedback/{id}", _read, "One feedback", reads=True),
+    Operation("PATCH /feedback/{id}", _update, "Change feedback", body=fields.USE, kind="json"),
+    Operation("DELETE /feedback/{id}", _delete, "Delete feedback"),
 ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
+from evalbackend.http import fields
+from evalbackend.http.operation import Operation
 from evalbackend.http.state import answer, body_object, query_page, state
 from evalbackend.store import feedback_configs as store
 
@@ -45,8 +46,22 @@ async def _shown(request: Request, key: str) -> Response:
 
 
 routes = [
-    Route("/feedback-configs", _create, methods=["POST"]),
-    Route("/feedback-configs", _list, methods=["GET"]),
-    Route("/feedback-configs", _update, methods=["PATCH"]),
-    Route("/feedback-configs", _delete, methods=["DELETE"]),
+    Operation("POST /feedback-configs", _create, "Configure a key", body=fields.CONFIG, kind="json"),
+    Operation(
+        "GET /feedback-configs",
+        _list,
+        "Configurations",
+        query=f"{fields.PAGE} key:text* name_contains:text",
+        reads=True,
+    ),
+    Operation(
+        "PATCH /feedback-configs",
+        _update,
+        "Configure it otherwise",
+        body=f"{fields.CONFIG} id:uuid add_categories:obj* remove_categories:obj*",
+        kind="json",
+    ),
+    Operation(
+        "DELETE /feedback-configs", _delete, "Forget one", query="feedback_key:text id:uuid", status=204
+    ),
 ]

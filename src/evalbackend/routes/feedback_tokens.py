@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from evalbackend.errors import HttpError
+from evalbackend.http import fields
+from evalbackend.http.operation import Operation
 from evalbackend.http.state import answer, base_of, body_json, body_object, path_id, query_page, state
 from evalbackend.store import feedback_tokens as store
 from evalbackend.store.feedback import upsert_feedback
@@ -109,7 +110,23 @@ def _from_link(request: Request) -> dict[str, Any]:
 
 
 routes = [
-    Route("/feedback/tokens", _create, methods=["POST"]),
-    Route("/feedback/tokens", _list, methods=["GET"]),
-    Route("/feedback/tokens/{token}", _use, methods=["GET", "POST"]),
+    Operation("POST /feedback/tokens", _create, "Make tokens", body=fields.TOKEN, kind="json"),
+    Operation(
+        "GET /feedback/tokens", _list, "Tokens of a run", query=f"run_id:uuid! {fields.PAGE}", reads=True
+    ),
+    Operation(
+        "GET /feedback/tokens/{token}",
+        _use,
+        "Give feedback by a link",
+        query="score:any value:text comment:text",
+        public=True,
+    ),
+    Operation(
+        "POST /feedback/tokens/{token}",
+        _use,
+        "Give feedback by a token",
+        body=fields.USE,
+        kind="json",
+        public=True,
+    ),
 ]

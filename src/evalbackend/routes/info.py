@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
+from evalbackend.http.operation import Operation
 from evalbackend.http.state import answer, state
 
 # All six keys of batch_ingest_config are needed: with some of them, the SDK's sending thread dies and
@@ -28,4 +28,6 @@ async def _info(request: Request) -> Response:
     return answer({**INFO, "instance_flags": state(request).flags})
 
 
-routes = [Route("/info", _info, methods=["GET"])]
+routes = [
+    Operation("GET /info", _info, "What this server can do", reads=True, public=True),
+]

@@ -8,11 +8,12 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from evalbackend.errors import HttpError
+from evalbackend.http import fields
 from evalbackend.http.body import aside, read_body
 from evalbackend.http.multipart import boundary_of
+from evalbackend.http.operation import Operation
 from evalbackend.http.state import AppState, answer, body_object, path_id, signer_of, state
 from evalbackend.store.delete import delete_traces
 from evalbackend.store.runs_late import hold_back, not_received, show
@@ -136,12 +137,44 @@ async def _delete(request: Request) -> Response:
 
 
 routes = [
-    Route("/runs/multipart", _multipart, methods=["POST"]),
-    Route("/runs/batch", _batch, methods=["POST"]),
-    Route("/runs/query", _query, methods=["POST"]),
-    Route("/runs/stats", _stats, methods=["POST"]),
-    Route("/runs/delete", _delete, methods=["POST"]),
-    Route("/runs", _create, methods=["POST"]),
-    Route("/runs/{id}", _read, methods=["GET"]),
-    Route("/runs/{id}", _update, methods=["PATCH"]),
+    Operation(
+        "POST /runs/multipart",
+        _multipart,
+        "Take in creates, updates, feedback, files",
+        kind="form",
+        status=202,
+    ),
+    Operation(
+        "POST /runs/batch", _batch, "Take in runs", body="post:list patch:list", kind="json", status=202
+    ),
+    Operation(
+        "POST /runs/query",
+        _query,
+        "A page of runs",
+        body=fields.QUERY,
+        kind="json",
+        unserved=fields.OLDER,
+        reads=True,
+    ),
+    Operation(
+        "POST /runs/stats",
+        _stats,
+        "Sums over runs",
+        body=f"{fields.QUERY} query:text",
+        kind="json",
+        reads=True,
+    ),
+    Operation(
+        "POST /runs/delete",
+        _delete,
+        "Delete traces",
+        body="session_id:uuid! trace_ids:uuid*!",
+        kind="json",
+        status=202,
+    ),
+    Operation(
+        "POST /runs", _create, "Take in a create", body=f"id:uuid {fields.RUN}", kind="json", status=202
+    ),
+    Operation("GET /runs/{id}", _read, "One run", unserved=fields.OLDER, reads=True),
+    Operation("PATCH /runs/{id}", _update, "Take in an update", body=fields.RUN, kind="json", status=202),
 ]

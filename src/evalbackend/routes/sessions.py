@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
+from evalbackend.http import fields
+from evalbackend.http.operation import Operation
 from evalbackend.http.state import (
     answer,
     body_object,
@@ -76,9 +77,18 @@ async def _shown(request: Request, session_id: str, stats: bool) -> Response:
 
 
 routes = [
-    Route("/sessions", _create, methods=["POST"]),
-    Route("/sessions", _list, methods=["GET"]),
-    Route("/sessions/{id}", _read, methods=["GET"]),
-    Route("/sessions/{id}", _update, methods=["PATCH"]),
-    Route("/sessions/{id}", _delete, methods=["DELETE"]),
+    Operation(
+        "POST /sessions", _create, "Make a session", query="upsert:bool", body=fields.SESSION, kind="json"
+    ),
+    Operation(
+        "GET /sessions",
+        _list,
+        "A page of sessions",
+        query=f"{fields.PAGE} id:uuid* name:text name_contains:text reference_dataset:uuid* reference_free:bool "
+        "metadata:text dataset_version:text include_stats:bool start_time:time",
+        reads=True,
+    ),
+    Operation("GET /sessions/{id}", _read, "One session", query="include_stats:bool", reads=True),
+    Operation("PATCH /sessions/{id}", _update, "Change a session", body=fields.SESSION, kind="json"),
+    Operation("DELETE /sessions/{id}", _delete, "Delete a session with its runs"),
 ]

@@ -9,9 +9,10 @@ from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from evalbackend.errors import HttpError
+from evalbackend.http import fields
+from evalbackend.http.operation import Operation
 from evalbackend.http.state import NOWHERE, answer, body_object, path_id, query_ids, signer_of, state
 from evalbackend.routes.v2_runs import query_selects, read, shape_from
 from evalbackend.store import run_shares as store
@@ -163,17 +164,69 @@ def _of_trace(run: dict[str, Any], trace_id: str) -> dict[str, Any]:
 
 
 routes = [
-    Route("/runs/{id}/share", _share, methods=["PUT"]),
-    Route("/runs/{id}/share", _shared, methods=["GET"]),
-    Route("/runs/{id}/share", _unshare, methods=["DELETE"]),
-    Route("/public/{token}/r", _public_page, methods=["GET"]),
-    Route("/public/{token}/run", _public_run, methods=["GET"]),
-    Route("/public/{token}/run/{id}", _public_run, methods=["GET"]),
-    Route("/public/{token}/runs", _public_list, methods=["GET"]),
-    Route("/public/{token}/runs{query}", _public_list_without_mark, methods=["GET"]),
-    Route("/public/{token}/runs/query", _public_runs, methods=["POST"]),
-    Route("/v2/runs/{id}/share", _share_trace, methods=["POST"]),
-    Route("/v2/runs/{id}/share", _unshare_trace, methods=["DELETE"]),
-    Route("/v2/public/{token}/run/{id}", _public_run_v2, methods=["GET"]),
-    Route("/v2/public/{token}/runs/query", _public_runs_v2, methods=["POST"]),
+    Operation(
+        "PUT /runs/{id}/share", _share, "Share a run", body="run_id:uuid share_token:uuid", kind="json"
+    ),
+    Operation("GET /runs/{id}/share", _shared, "Under what a run is shared", reads=True),
+    Operation("DELETE /runs/{id}/share", _unshare, "Share a run no more"),
+    Operation("GET /public/{token}/r", _public_page, "To the page of a shared run", reads=True, public=True),
+    Operation("GET /public/{token}/run", _public_run, "A shared run", reads=True, public=True),
+    Operation(
+        "GET /public/{token}/run/{id}", _public_run, "A run of a shared trace", reads=True, public=True
+    ),
+    Operation(
+        "GET /public/{token}/runs",
+        _public_list,
+        "Runs of a shared trace",
+        query="id:uuid*",
+        reads=True,
+        public=True,
+    ),
+    Operation(
+        "GET /public/{token}/runs{query}",
+        _public_list_without_mark,
+        "The same, from a client that leaves out the question mark",
+        reads=True,
+        public=True,
+    ),
+    Operation(
+        "POST /public/{token}/runs/query",
+        _public_runs,
+        "Runs of a shared trace",
+        body=fields.QUERY,
+        kind="json",
+        reads=True,
+        public=True,
+    ),
+    Operation(
+        "POST /v2/runs/{id}/share",
+        _share_trace,
+        "Share a trace",
+        body="trace_id:uuid! session_id:uuid!",
+        kind="json",
+    ),
+    Operation(
+        "DELETE /v2/runs/{id}/share",
+        _unshare_trace,
+        "Share a trace no more",
+        query="trace_id:uuid session_id:uuid",
+    ),
+    Operation(
+        "GET /v2/public/{token}/run/{id}",
+        _public_run_v2,
+        "A shared run",
+        query="selects:text*",
+        reads=True,
+        public=True,
+    ),
+    Operation(
+        "POST /v2/public/{token}/runs/query",
+        _public_runs_v2,
+        "Shared runs",
+        body=fields.V2,
+        kind="json",
+        unserved="ai_search",
+        reads=True,
+        public=True,
+    ),
 ]

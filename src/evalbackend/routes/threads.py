@@ -8,10 +8,11 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from evalbackend.errors import HttpError
 from evalbackend.filtering.runs import THREAD_ID
+from evalbackend.http import fields
+from evalbackend.http.operation import Operation
 from evalbackend.http.state import answer, state
 from evalbackend.store.threads import Roots, roots_of
 from evalbackend.wire.flags import require_older_reads
@@ -59,4 +60,13 @@ def _gone_on(before: list[Any], after: list[Any]) -> list[Any]:
     return after if after[: len(before)] == before else before + after
 
 
-routes = [Route("/runs/threads/{id:path}", _preview, methods=["GET"])]
+routes = [
+    Operation(
+        "GET /runs/threads/{id:path}",
+        _preview,
+        "What was said in a thread",
+        query="session_id:uuid! select:text*",
+        unserved=fields.OLDER,
+        reads=True,
+    ),
+]

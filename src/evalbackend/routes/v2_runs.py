@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from evalbackend.errors import HttpError
+from evalbackend.http import fields
+from evalbackend.http.operation import Operation
 from evalbackend.http.state import answer, answer_page, base_of, body_object, path_id, signer_of, state
 from evalbackend.store import v2_read as store
 from evalbackend.store.comparative import require_comparative
@@ -132,10 +133,42 @@ def _sorted_by(told: dict[str, Any], sessions: list[str]) -> tuple[str | None, b
 
 
 routes = [
-    Route("/v2/runs/query", _query, methods=["POST"]),
-    Route("/v2/runs/{id}", _one, methods=["GET"]),
-    Route("/v2/runs/{id}/url", _url, methods=["GET"]),
-    Route("/v2/traces/query", _traces, methods=["POST"]),
-    Route("/v2/traces/{id}/runs", _trace_runs, methods=["GET"]),
-    Route("/v2/datasets/{id}/experiment-runs", _experiment_runs, methods=["POST"]),
+    Operation(
+        "POST /v2/runs/query",
+        _query,
+        "A page of runs",
+        body=f"project_ids:uuid* reference_dataset_id:uuid ids:uuid* is_root:bool has_error:bool run_type:text "
+        f"reference_examples:uuid* trace_id:uuid include_subtree_usage:bool {fields.V2}",
+        kind="json",
+        unserved="ai_search",
+        reads=True,
+    ),
+    Operation("GET /v2/runs/{id}", _one, "One run", query=fields.PROJECT, reads=True),
+    Operation("GET /v2/runs/{id}/url", _url, "Its page", query="project_id:uuid! trace_id:uuid!", reads=True),
+    Operation(
+        "POST /v2/traces/query",
+        _traces,
+        "A page of traces",
+        body=f"project_id:uuid! trace_ids:uuid* {fields.V2}",
+        kind="json",
+        unserved="ai_search",
+        reads=True,
+    ),
+    Operation(
+        "GET /v2/traces/{id}/runs",
+        _trace_runs,
+        "A trace",
+        query=f"{fields.PROJECT} filter:text {fields.WINDOW}",
+        reads=True,
+    ),
+    Operation(
+        "POST /v2/datasets/{id}/experiment-runs",
+        _experiment_runs,
+        "Examples with their runs",
+        body="experiment_ids:uuid*! example_ids:uuid* filters:obj comparative_experiment_id:uuid page_size:int "
+        "cursor:text selects:text* sort:obj",
+        kind="json",
+        unserved="ai_search",
+        reads=True,
+    ),
 ]

@@ -6,10 +6,11 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from evalbackend.errors import HttpError
 from evalbackend.filtering.runs import THREAD_ID, of_run, of_trace
+from evalbackend.http import fields
+from evalbackend.http.operation import Operation
 from evalbackend.http.state import answer, answer_page, body_object
 from evalbackend.routes.v2_runs import query_selects, read, shape_from
 from evalbackend.store import threads as store
@@ -137,8 +138,36 @@ async def _stats(request: Request) -> Response:
 
 
 routes = [
-    Route("/v2/threads/query", _query, methods=["POST"]),
-    Route("/v2/threads/stats", _project_stats, methods=["POST"]),
-    Route("/v2/threads/{id}/traces", _traces, methods=["GET"]),
-    Route("/v2/threads/{id}/stats", _stats, methods=["GET"]),
+    Operation(
+        "POST /v2/threads/query",
+        _query,
+        "A page of threads",
+        body=f"project_id:uuid! {fields.V2}",
+        kind="json",
+        unserved="thread_filter, ai_search",
+        reads=True,
+    ),
+    Operation(
+        "POST /v2/threads/stats",
+        _project_stats,
+        "Sums over threads",
+        body=f"project_id:uuid! select:text*! {fields.WINDOW} {fields.FILTERS}",
+        kind="json",
+        unserved="thread_filter, ai_search",
+        reads=True,
+    ),
+    Operation(
+        "GET /v2/threads/{id}/traces",
+        _traces,
+        "Traces of a thread",
+        query=f"{fields.PROJECT} {fields.FILTERS} cursor:text page_size:int",
+        reads=True,
+    ),
+    Operation(
+        "GET /v2/threads/{id}/stats",
+        _stats,
+        "Sums",
+        query="session_id:uuid! filter:text selects:text*",
+        reads=True,
+    ),
 ]

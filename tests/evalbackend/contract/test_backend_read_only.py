@@ -19,7 +19,8 @@ from starlette.routing import Route
 from evalbackend import web
 from evalbackend.app import create_app
 from evalbackend.errors import StoreError
-from evalbackend.http.read_only import READS, only_reads
+from evalbackend.http.operation import Operation
+from evalbackend.http.read_only import only_reads
 from evalbackend.store.migrate import SCHEMA_VERSION
 from evalbackend.store.read_only import READ_ONLY, ReadOnlyStore
 from evalbackend.web.door import sign_in_path
@@ -80,24 +81,25 @@ def served(filled: Filled) -> Iterator[Backend]:
         yield backend
 
 
-def operations(tmp_path: Path) -> list[tuple[str, str]]:
-    """Return (method, path) of every route that a server can have, those for tests included."""
+def every_route(tmp_path: Path) -> list[Route]:
+    """Return every route that a server can have, those for tests included."""
     app = create_app(tmp_path / "other.sqlite", TOKEN, admin_token=ADMIN)
     app.state.state.store.close()
     assert all(isinstance(route, Route) for route in app.routes)
-    return [(m, r.path) for r in app.routes if isinstance(r, Route) for m in sorted(r.methods or set())]
+    return [route for route in app.routes if isinstance(route, Route)]
 
 
 def test_every_operation_is_either_known_to_read_or_refused(
     filled: Filled, served: Backend, tmp_path: Path
 ) -> None:
-    everything, pages = operations(tmp_path), {route.path for route in web.routes}
+    routes, pages = every_route(tmp_path), {route.path for route in web.routes}
+    everything = [(method, route.path) for route in routes for method in sorted(route.methods or set())]
+    reads = {route.address for route in routes if isinstance(route, Operation) and route.reads}
     named = {f"{method} {path}" for method, path in everything}
-    assert named >= READS
-    writing = {one for one in named - READS if one.startswith("GET ") and one.split()[1] not in pages}
+    writing = {one for one in named - reads if one.startswith("GET ") and one.split()[1] not in pages}
     assert writing == WRITING_GETS
     asking = {one for one in named if re.search("^POST .*/(query|stats|export|experiment-runs)$", one)}
-    assert asking <= READS
+    assert asking <= reads
     before, refused = filled.facts(), set()
     for method, path in everything:
         address = re.sub(r"{\w+}", ID, path.replace("{index:int}", "0").replace("{rest:path}", "x"))
@@ -109,18 +111,23 @@ def test_every_operation_is_either_known_to_read_or_refused(
             refused.add(f"{method} {path}")
         assert answer.status_code < 500, (method, path, answer.text)
     heads = {one for one in named if one.startswith("HEAD ")}
-    assert refused - heads == {one for one in named - READS - heads if one.split()[1] not in pages}
+    assert refused - heads == {one for one in named - reads - heads if one.split()[1] not in pages}
     assert {one.replace("HEAD", "GET") for one in refused & heads} == WRITING_GETS | {
         "GET /attachments/{sha}"
     }
     assert filled.facts() == before
 
 
-def test_an_operation_that_nobody_has_named_is_refused() -> None:
-    routes = only_reads([Route("/new", sign_out, methods=["GET", "POST"]), Route("/info", sign_out)])
+def test_an_operation_that_does_not_say_that_it_reads_is_refused() -> None:
+    given = [
+        Operation("GET /new", sign_out, "of nobody knows what"),
+        Operation("GET /info", sign_out, "of what is there", reads=True),
+        Route("/page", sign_out),
+    ]
+    routes = only_reads(given)
     kept = [(r.path, r.methods) for r in routes if isinstance(r, Route) and r.endpoint is sign_out]
     assert kept == [("/info", {"GET", "HEAD"})]
-    assert next(r.methods for r in routes if isinstance(r, Route)) == {"GET", "HEAD", "POST"}
+    assert [r.methods for r in routes if isinstance(r, Route)] == [{"GET", "HEAD"}] * 3
 
 
 def test_the_sdk_reads_everything(filled: Filled, served: Backend) -> None:
