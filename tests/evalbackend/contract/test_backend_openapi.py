@@ -33,10 +33,10 @@ def test_no_parameter_takes_what_another_route_has_as_a_word(tmp_path: Path) -> 
     app = create_app(tmp_path / "store.sqlite", "a-token", admin_token="another")
     try:
         named = operations(app.routes)
-        for one in named:
+        for one in (each for each in named if "{" not in each.path):
             scope = {"type": "http", "path": one.path, "method": one.method, "headers": []}
             found = next(route for route in named if route.matches(scope)[0] is Match.FULL)
-            assert found is one or "{" in one.path, (one.address, found.address)
+            assert found is one, (one.address, found.address)
     finally:
         app.state.site.close()
         app.state.state.store.close()
