@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from langsmith import Client
 
-from evalrunner.service.pages import PAGE
+from evalrunner.service.paging import PAGE
 from evalrunner.verify.readback import ReadBack, RootRun
 from tests.support.backend import (
     Backend,

@@ -13,11 +13,8 @@ from typing import Any
 from langsmith import Client
 
 from evalrunner.clock import SYSTEM
+from evalrunner.service.paging import ATTEMPTS, PAGE, Rows, by_cursor
 
-#: The page size that the OpenAPI of the older generation allows; the newer one allows ten times that.
-PAGE = 100
-#: How often a request is tried.
-ATTEMPTS = 3
 #: The newer generation looks back one day only, unless it is told where to begin; the SDK says this too
 #: (client.py:5376). It ends at the server's present, and a worker's clock may be ahead of that.
 _BEGINNING, _AHEAD = "2000-01-01T00:00:00+00:00", timedelta(days=1)
@@ -61,30 +58,22 @@ def query_runs(
 
 def older_pages(client: Client, body: dict[str, Any], attempts: int = ATTEMPTS) -> Iterator[dict[str, Any]]:
     """Return what a query of the older generation finds, over all its pages; LangSmithError as `query_runs`."""
-    body = {**body, "limit": PAGE}
-    while True:
-        answer = _ask(client, "/runs/query", body, attempts)
-        yield from answer["runs"]
-        cursor = (answer.get("cursors") or {}).get("next")
-        if not answer["runs"] or not cursor:
-            return
-        body["cursor"] = cursor
+    return by_cursor(client, "/runs/query", {**body, "limit": PAGE}, _older_page, attempts)
+
+
+def _older_page(answer: dict[str, Any]) -> tuple[Rows, str | None]:
+    return answer["runs"], (answer.get("cursors") or {}).get("next")
 
 
 def _newer(client: Client, body: dict[str, Any], attempts: int) -> Iterator[dict[str, Any]]:
     end = (SYSTEM.utcnow() + _AHEAD).isoformat()
     body |= {"page_size": PAGE, "min_start_time": _BEGINNING, "max_start_time": end}
-    while True:
-        # The SDK puts /api/v2 beside the /api or /api/v1 that the endpoint may end in (client.py:11403).
-        answer = _ask(client, "/api/v2/runs/query", body, attempts)
-        for run in answer["items"]:
-            yield {**run, "status": str(run["status"]).lower()} if run.get("status") else run
-        if not answer["items"] or not answer.get("next_cursor"):
-            return
-        body["cursor"] = answer["next_cursor"]
+    # The SDK puts /api/v2 beside the /api or /api/v1 that the endpoint may end in (client.py:11403).
+    return by_cursor(client, "/api/v2/runs/query", body, _newer_page, attempts)
 
 
-def _ask(client: Client, path: str, body: dict[str, Any], attempts: int) -> Any:
-    return client.request_with_retries(
-        "POST", path, request_kwargs={"json": body}, stop_after_attempt=attempts
-    ).json()
+def _newer_page(answer: dict[str, Any]) -> tuple[Rows, str | None]:
+    runs = [
+        {**run, "status": str(run["status"]).lower()} if run.get("status") else run for run in answer["items"]
+    ]
+    return runs, answer.get("next_cursor")

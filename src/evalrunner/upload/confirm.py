@@ -10,9 +10,10 @@ from langsmith import Client
 from langsmith import utils as sdk
 
 from evalrunner.clock import SYSTEM
-from evalrunner.service.pages import PAGE, query_runs
+from evalrunner.service.pages import query_runs
+from evalrunner.service.paging import PAGE, portions
 from evalrunner.upload.place import present
-from evalrunner.upload.source import ASK, Index, get, parts, rows
+from evalrunner.upload.source import ASK, Index, get, rows
 from evalrunner.upload.transform import Rewriting
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
@@ -101,7 +102,7 @@ class Confirmation:
                 self._find_runs(session, runs)
 
     def _find_runs(self, session: str, runs: Sequence[str]) -> None:
-        for some in parts(runs, PAGE):
+        for some in portions(runs, PAGE):
             wanted = ["id", "end_time"]
             for found in query_runs(self._client, session, wanted, newer=self._newer, ids=some):
                 self._found(found["id"], bool(found.get("end_time")))
@@ -136,6 +137,6 @@ class Confirmation:
             self.feedback.pop(row["id"], None)
 
     def _find_feedback(self, runs: Sequence[str]) -> None:
-        for some in parts(runs, ASK):
+        for some in portions(runs, ASK):
             for row in rows(self._client, "/feedback", {"run": some}):
                 self.feedback.pop(row["id"], None)

@@ -18,7 +18,8 @@ from langsmith import utils as sdk
 from evalrunner.errors import ServiceError
 from evalrunner.protocol.ids import pushed_id
 from evalrunner.service.errors import host
-from evalrunner.upload.source import ASK, Source, examples, get, parts, rows
+from evalrunner.service.paging import portions
+from evalrunner.upload.source import ASK, Source, examples, get, rows
 from evalrunner.upload.transform import FACTS, example, same_example
 
 _SCHEMAS = ("description", "data_type", "inputs_schema_definition", "outputs_schema_definition")
@@ -133,7 +134,7 @@ def _compare(wanted: dict[str, dict[str, Any]], there: dict[str, dict[str, Any]]
 def present(client: Client, dataset: UUID, ids: list[str]) -> dict[str, dict[str, Any]]:
     """Return those of the examples that the dataset has."""
     found: dict[str, dict[str, Any]] = {}
-    for some in parts(ids, ASK):
+    for some in portions(ids, ASK):
         params = {"dataset": str(dataset), "id": some, "select": ["attachment_urls"]}
         found |= {row["id"]: row for row in rows(client, "/examples", params)}
     return found

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from typing import Any, TypeVar
 from urllib.parse import urljoin
 
@@ -12,7 +13,8 @@ import requests
 from langsmith import Client
 
 from evalrunner.errors import ServiceError
-from evalrunner.service.pages import PAGE, older_pages
+from evalrunner.service.pages import older_pages
+from evalrunner.service.paging import PAGE, by_offset, portions
 from evalrunner.upload.transform import FIELDS, FIELDS_APART, Files, evaluator_run, read_time
 
 #: Ids at once in the address of a GET, 40 bytes each.
@@ -95,13 +97,13 @@ class Source:
 
     def _add_evaluators(self, index: Index, run_ids: list[str]) -> None:
         found: dict[str, None] = {}
-        for some in parts(run_ids, PAGE):
+        for some in portions(run_ids, PAGE):
             found |= {
                 run["trace_id"]: None
                 for run in older_pages(self._client, {"id": some, "select": ["trace_id"]})
             }
         names: dict[str, str] = {}
-        for some in parts([trace for trace in found if trace not in index.traces], PAGE):
+        for some in portions([trace for trace in found if trace not in index.traces], PAGE):
             for run in older_pages(self._client, {"trace": some, "select": _INDEX}):
                 session = run["session_id"]
                 if session not in names:
@@ -115,7 +117,7 @@ class Source:
         Args:
             rated: the traces that have feedback.
         """
-        for some in parts(trace_ids, _TOGETHER):
+        for some in portions(trace_ids, _TOGETHER):
             found = {trace: Trace(trace, [], []) for trace in some}
             owner = {}
             for run in older_pages(self._client, {"trace": some, "select": _WHOLE}):
@@ -128,7 +130,7 @@ class Source:
                 yield trace
 
     def _feedback(self, run_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
-        for some in parts(run_ids, ASK):
+        for some in portions(run_ids, ASK):
             yield from rows(self._client, "/feedback", {"run": list(some)})
 
     def files(self, urls: dict[str, Any] | None) -> Files:
@@ -177,21 +179,10 @@ def examples(client: Client, dataset_id: str, as_of: str | None) -> Iterator[lis
 
 
 def rows(client: Client, path: str, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Return the rows of a list that is paged by offset."""
-    offset = 0
-    while True:
-        page = get(client, path, {**params, "limit": PAGE, "offset": offset})
-        yield from page
-        if len(page) < PAGE:
-            return
-        offset += len(page)
+    """Return the rows of a list, over all its pages."""
+    return chain.from_iterable(by_offset(client, path, params))
 
 
 def get(client: Client, path: str, params: dict[str, Any] | None = None) -> Any:
     """Return what a GET answers."""
     return client.request_with_retries("GET", path, params=params or {}, stop_after_attempt=3).json()
-
-
-def parts(values: Sequence[T], size: int) -> Iterable[list[T]]:
-    """Divide into lists of at most `size`."""
-    return (list(values[start : start + size]) for start in range(0, len(values), size))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 
 from langsmith import Client
 from langsmith.utils import LangSmithNotFoundError
 
 from evalrunner.protocol.loose import About
-from evalrunner.service.pages import PAGE, query_runs
+from evalrunner.service.pages import query_runs
+from evalrunner.service.paging import PAGE, portions
 from evalrunner.verify.readback import ReadBack
 
 
@@ -54,7 +55,7 @@ class Elsewhere:
         if found is None:
             return set(ids)
         there: set[str] = set()
-        for part in _parts(ids, PAGE):
+        for part in portions(ids, PAGE):
             for run in query_runs(self._client, found, ["id", "end_time"], newer=self._newer, ids=part):
                 if run.get("end_time") or run["id"] not in must_end:
                     there.add(str(run["id"]))
@@ -67,7 +68,3 @@ class Elsewhere:
             except LangSmithNotFoundError:
                 self._projects[name] = None  # it is asked for again: the service may make it late
         return self._projects[name]
-
-
-def _parts(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    return (ids[start : start + size] for start in range(0, len(ids), size))

@@ -7,14 +7,15 @@ ten thousand validated models only to look at their ids would cost more than the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from langsmith import Client
 
 from evalrunner.protocol.evaluated import EVALUATORS, Evaluated
-from evalrunner.service.pages import ATTEMPTS, PAGE, query_runs
+from evalrunner.service.pages import query_runs
+from evalrunner.service.paging import ATTEMPTS, PAGE, by_offset, portions
 
 #: Ids in one request: one below a page, so that a page that is not full says that there is no other, where every
 #: run has one score. They ride in a query string of 41 bytes each: under every proxy's limit.
@@ -106,7 +107,7 @@ class ReadBack:
     def seen(self, run_ids: Sequence[str]) -> set[str]:
         """Return which of these runs the experiment shows, ended."""
         found: set[str] = set()
-        for part in _parts(run_ids, IDS):
+        for part in portions(run_ids, IDS):
             found.update(str(run["id"]) for run in self._query(ids=part) if self._is_whole(run))
         return found
 
@@ -115,13 +116,13 @@ class ReadBack:
 
     def scores(self, run_ids: Sequence[str]) -> Iterator[Score]:
         """Return the feedback of these runs."""
-        for part in _parts(run_ids, IDS):
+        for part in portions(run_ids, IDS):
             yield from self._feedback({"run": list(part)})
 
     def evaluated(self, run_ids: Sequence[str]) -> dict[str, list[Evaluated]]:
         """Return what these root runs say of the evaluators that ran on them without an error (worker/publishing)."""
         found: dict[str, list[Evaluated]] = {}
-        for part in _parts(run_ids, IDS):
+        for part in portions(run_ids, IDS):
             for run in self._query(ids=part, select=["id", "extra"]):
                 said = ((run.get("extra") or {}).get("metadata") or {}).get(EVALUATORS)
                 if isinstance(said, dict):
@@ -146,19 +147,8 @@ class ReadBack:
         )
 
     def _feedback(self, params: dict[str, Any]) -> Iterator[Score]:
-        offset = 0
-        while True:
-            page = self._client.request_with_retries(
-                "GET",
-                "/feedback",
-                params={**params, "limit": PAGE, "offset": offset},
-                stop_after_attempt=self._attempts,
-            ).json()
-            for row in page:
-                yield _score(row)
-            if len(page) < PAGE:
-                return
-            offset += len(page)
+        for page in by_offset(self._client, "/feedback", params, attempts=self._attempts):
+            yield from map(_score, page)
 
 
 def _score(row: dict[str, Any]) -> Score:
@@ -173,7 +163,3 @@ def _score(row: dict[str, Any]) -> Score:
         comment=row.get("comment"),
         source=str((row.get("feedback_source") or {}).get("type") or "model"),
     )
-
-
-def _parts(ids: Sequence[str], size: int) -> Iterable[Sequence[str]]:
-    return (ids[start : start + size] for start in range(0, len(ids), size))

@@ -19,9 +19,8 @@ from evalrunner.errors import UsageError
 from evalrunner.ledger.ledger import Ledger
 from evalrunner.protocol.messages import UNFIT
 from evalrunner.protocol.values import NESTING, UnfitError, check_json
+from evalrunner.service.paging import by_offset
 
-#: The page size that the service allows.
-PAGE = 100
 #: Pages to a commit of the ledger.
 PAGES = 50
 #: What is told of an example that cannot be handed to a worker.
@@ -82,21 +81,6 @@ def nothing(config: RunConfig, dataset: str, *, as_of: str | None, splits: tuple
     return f"the dataset {dataset!r} has no examples {' '.join(where)}: see what there is with `{there}`"
 
 
-def _page(client: Client, params: dict[str, Any]) -> list[dict[str, Any]]:
-    try:
-        page: list[dict[str, Any]] = client.request_with_retries(
-            "GET", "/examples", params=params, stop_after_attempt=3
-        ).json()
-    except LangSmithNotFoundError:
-        as_of = params.get("as_of")
-        if as_of is None:
-            raise
-        raise UsageError(
-            f"--as-of takes an ISO time or a tag of the dataset, and {as_of!r} is neither"
-        ) from None
-    return page
-
-
 def _body(row: dict[str, Any]) -> bytes:
     try:
         body = orjson.dumps(row)
@@ -139,12 +123,11 @@ def _pages(
         params["as_of"] = as_of
     if splits:
         params["splits"] = list(splits)
-    offset = 0
-    while limit is None or offset < limit:
-        size = PAGE if limit is None else min(PAGE, limit - offset)
-        page = _page(client, {**params, "offset": offset, "limit": size})
-        if page:
-            yield page
-        if len(page) < size:
-            return
-        offset += len(page)
+    try:
+        yield from by_offset(client, "/examples", params, limit=limit)
+    except LangSmithNotFoundError:
+        if as_of is None:
+            raise
+        raise UsageError(
+            f"--as-of takes an ISO time or a tag of the dataset, and {as_of!r} is neither"
+        ) from None
