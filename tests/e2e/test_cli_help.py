@@ -39,7 +39,7 @@ def test_help_says_the_main_use_the_commands_and_the_exit_codes(tmp_path: Path) 
     done = real(tmp_path, "--help")
     assert done.returncode == 0
     assert "evalrunner --workers 8 --experiment ID" in done.stdout
-    for command in ("run", "resume", "report", "config", "init", "serve", "dataset"):
+    for command in ("run", "resume", "report", "story", "config", "init", "serve", "dataset"):
         assert f" {command} " in done.stdout
     for code, text in TEXTS.items():
         assert f"{int(code)}  {text}" in done.stdout
@@ -53,6 +53,7 @@ def test_help_says_the_main_use_the_commands_and_the_exit_codes(tmp_path: Path) 
         "run",
         "resume",
         "report",
+        "story",
         "config",
         "init",
         "serve",

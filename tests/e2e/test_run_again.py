@@ -121,3 +121,24 @@ def plain(backend: Backend, experiment: str, examples: list[Any]) -> None:
 
 def scored(backend: Backend, experiment: str) -> int:
     return sum(len(scores) for scores in read_experiment(backend.client, experiment).feedback.values())
+
+
+def test_an_examples_story_is_what_happened_to_it(
+    backend: Backend, command: Callable[..., Finished], inside: Callable[..., Finished]
+) -> None:
+    dataset = backend.dataset(2)
+    first = command("--dataset", dataset.name, "--workers", "1", "--json", *WHAT)
+    assert first.code == 0, first.err
+    item = first.receipt["items"][0]
+    told = inside("story", item["example_id"][:8], "--json")
+    assert told.code == 0, told.err
+    assert told.receipt["experiment"]["name"] == first.receipt["experiment"]["name"]
+    (story,) = told.receipt["items"]
+    assert (story["example_id"], story["run_id"], story["state"]) == (
+        item["example_id"],
+        item["run_id"],
+        "visible",
+    )
+    happened = [event["what"] for event in story["events"]]
+    assert happened == ["leased", "produced", "accepted", "visible"]
+    assert {event["slot"] for event in story["events"]} == {0, None}

@@ -15,6 +15,7 @@ import pytest
 
 from evalrunner.errors import RunFolderError
 from evalrunner.ledger.ledger import VERSION, Ledger
+from evalrunner.ledger.stories import Event, stories
 from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem
@@ -33,6 +34,11 @@ def ledger(path: Path) -> Iterator[Ledger]:
     opened = Ledger(path)
     yield opened
     opened.close()
+
+
+def story(path: Path, example: str) -> list[Event]:
+    with stories(path) as known:
+        return known.of(example)[0].events
 
 
 def fill(ledger: Ledger, examples: int, repetitions: int = 1) -> None:
@@ -152,7 +158,7 @@ def test_a_transaction_is_all_or_nothing(ledger: Ledger, path: Path, error: type
     with pytest.raises(error):
         interrupted()
     assert {row.state for row in ledger.items()} == {S.AVAILABLE}
-    assert ledger.story(1) == []
+    assert story(path, "e0") == []
     assert ledger.get_meta("key") is None
     with ledger.transaction():
         ledger.move(1, S.LEASED, token=7)
@@ -199,7 +205,7 @@ def test_what_was_said_committed_is_there_after_a_sigkill(path: Path, seed: int)
     assert len(tokens) == 1
     (token,) = tokens
     assert token >= said
-    assert all(len(ledger.story(item)) == token for item in range(1, 6))
+    assert all(len(story(path, f"e{n}")) == token for n in range(5))
     ledger.close()
 
 
@@ -285,9 +291,30 @@ def test_a_move_touches_one_item_and_leaves_what_it_does_not_name(ledger: Ledger
     assert rows[1].state is S.AVAILABLE
 
 
-def test_a_story_is_in_order_and_of_one_item(ledger: Ledger) -> None:
+def test_a_story_is_in_order_and_of_one_item(ledger: Ledger, path: Path) -> None:
+    fill(ledger, 2)
+    ledger.add_worker(WorkerRow(2, 1, 7, 100, 1.0, "a", None))
     ledger.tell([(5.0, 1, 2, 3, "leased"), (4.0, 2, None, None, "other"), (3.0, 1, 2, 3, "produced")])
-    assert ledger.story(1) == [(5.0, 2, 3, "leased"), (3.0, 2, 3, "produced")]
+    assert story(path, "e0") == [Event(5.0, 2, 7, 3, "leased"), Event(3.0, 2, 7, 3, "produced")]
+    assert story(path, "e1") == [Event(4.0, None, None, None, "other")]
+
+
+def test_an_example_is_found_by_the_beginning_of_its_id(ledger: Ledger, path: Path) -> None:
+    fill(ledger, 11)
+    with stories(path) as known:
+        assert known.examples("e1") == ["e1"], "the one that is just this"
+        assert known.examples("e10") == ["e10"]
+        assert known.examples("e") == [f"e{n}" for n in range(11)]
+        assert known.examples("%") == known.examples("f") == []
+
+
+def test_stories_are_read_of_every_format_but_a_newer_one(ledger: Ledger, path: Path, tmp_path: Path) -> None:
+    fill(ledger, 1)
+    ledger._db.execute(f"PRAGMA user_version = {VERSION + 1}")
+    with pytest.raises(RunFolderError, match="newer evalrunner"), stories(path):
+        pass
+    with pytest.raises(RunFolderError, match="cannot be read"), stories(tmp_path / "none.sqlite"):
+        pass
 
 
 def test_sessions_count_from_one(ledger: Ledger) -> None:

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from evalrunner import __version__
-from evalrunner.cli.commands import config, dataset, init, push, report, resume, run, serve
+from evalrunner.cli.commands import config, dataset, init, push, report, resume, run, serve, story
 from evalrunner.cli.errors import Evaluating, Guarded, failure, plain_flags, print_exit_codes
 from evalrunner.cli.streams import stand
 from evalrunner.exit_codes import ExitCode
@@ -96,6 +96,7 @@ def build() -> typer.Typer:
         (app, "run", run.command, Evaluating),
         (app, "resume", resume.command, Evaluating),
         (app, "report", report.command, Guarded),
+        (app, "story", story.command, Guarded),
         (app, "config", config.command, Guarded),
         (app, "init", init.command, Guarded),
         (app, "serve", serve.command, Guarded),

@@ -181,14 +181,8 @@ class Ledger:
         )
 
     def tell(self, rows: Sequence[tuple[float, int | None, int | None, int | None, str]]) -> None:
-        """Add events (at, item, worker, token, what) to the stories."""
+        """Add events (at, item, worker, token, what) to the stories, which stories.py reads."""
         self._db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", rows)
-
-    def story(self, item: int) -> list[tuple[float, int | None, int | None, str]]:
-        """Return the events (at, worker, token, what) of one item, in order."""
-        return self._db.execute(
-            "SELECT at, worker, token, what FROM events WHERE item = ? ORDER BY rowid", (item,)
-        ).fetchall()
 
     # -- sessions and workers ------------------------------------------------------------------------
 
@@ -259,16 +253,6 @@ class Ledger:
 def evaluated_json(evaluated: Iterable[Evaluated]) -> str:
     """Return what became of evaluators as the column `evaluated` has it."""
     return orjson.dumps([each.to_json() for each in evaluated]).decode()
-
-
-def peek(path: Path, key: str) -> Any:
-    """Return a fact from a ledger that another process may be writing, or None."""
-    try:
-        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-    except sqlite3.Error:
-        return None
-    return None if row is None else orjson.loads(row[0])
 
 
 def _item_row(row: tuple[Any, ...]) -> ItemRow:

@@ -13,6 +13,7 @@ from evalrunner.cli.commands.run import go
 from evalrunner.cli.output import Output
 from evalrunner.cli.settings.gather import gather
 from evalrunner.cli.settings.options import takes_options
+from evalrunner.cli.settings.runs import run_folders, what_it_was
 from evalrunner.cli.settings.sources import home_of
 from evalrunner.errors import ConfigError
 from evalrunner.exit_codes import ExitCode
@@ -91,12 +92,5 @@ def _from_here(named: str, folder: str) -> str:
 
 def _last_run(folder: Path, experiment: str | None, run_dir: str | Path | None) -> dict[str, Any] | None:
     """Return what the newest run (of this experiment) was; one that never came to an experiment is none."""
-    from evalrunner.ledger.ledger import peek  # noqa: PLC0415 - only this command needs it
-
-    runs = [Path(run_dir)] if run_dir else list((folder / ".evalrunner" / "runs").glob("*"))
-    runs = [path for path in runs if path.is_dir()]
-    for path in sorted(runs, key=lambda run: run.stat().st_mtime, reverse=True):
-        known: dict[str, Any] | None = peek(path / "ledger.sqlite", "run")
-        if known is not None and experiment in (None, known["experiment"], known.get("id"), path.name):
-            return known
-    return None
+    known = (what_it_was(path, experiment) for path in run_folders(folder, run_dir))
+    return next((run for run in known if run is not None), None)
