@@ -24,7 +24,7 @@ from evalbackend.web import fill
 T = TypeVar("T")
 
 KEPT = 6  # experiments
-PATIENCE = 2.0  # while a run goes on, a digest is used for so many times as long as it took to make
+PATIENCE = 2.0  # while a run goes on, a digest is used for so many times as much as it took to make
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class _Made:
     scope: Scope
     commits: int
     at: float
-    took: float
+    took: float  # seconds of CPU
     grows: bool  # whether it can be brought forward
 
 
@@ -105,7 +105,7 @@ class Digests:
         changes = self._changes(made.commits) if made is not None and made.grows else None
         if made is None or changes is None or changes.datasets or session in changes.sessions:
             return None
-        begun = time.monotonic()
+        begun = time.thread_time()
         if changes.runs:
             with self._attached():
                 if fill.forward(self.connection, made.scope, changes.runs):
@@ -113,7 +113,7 @@ class Digests:
         return self._timed(made.scope, begun, grows=True)
 
     def _make(self, session: str) -> _Made:
-        begun = time.monotonic()
+        begun = time.thread_time()
         self._changed()
         self._made.pop(session, None)
         with self._attached():
@@ -127,8 +127,8 @@ class Digests:
         self.connection.execute("DELETE FROM pairs")
 
     def _timed(self, scope: Scope, begun: float, *, grows: bool) -> _Made:
-        done = time.monotonic()
-        return _Made(scope, self._commits, done, done - begun, grows)
+        # Its own work, not the clock on the wall: on a busy machine pages would be old for as long as that is busy.
+        return _Made(scope, self._commits, time.monotonic(), time.thread_time() - begun, grows)
 
     @contextmanager
     def _attached(self) -> Iterator[None]:
