@@ -5,6 +5,8 @@
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
+# Four at once on two cores: half of a test's life is waiting for a process to start or for a deadline.
+PYTEST := $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 # Contracts that start no process of ours and wait for no clock.
 QUICK := tests/contract/test_sdk_names.py tests/contract/test_engines_room.py
 
@@ -18,10 +20,10 @@ demo: setup ## run the quickstart with 4 workers, kill one on purpose, see that 
 	@$(BIN)/python scripts/demo.py
 
 check: lint ## for the hand on the keyboard, under two minutes: the gates, tests/unit and the quick contracts
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit $(QUICK)
+	@$(PYTEST) -q tests/unit $(QUICK)
 
 test: lint browser ## the gates, then every test
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(PYTEST)
 
 test-again: setup browser ## the tests 20 times beside a busy neighbour, and in 20 orders (hours)
 	@$(BIN)/python scripts/again.py --times 20 tests/browser tests/process tests/e2e tests/smoke

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import signal
+
+import pytest
+
+#: What takes longest comes first when several processes share the files, so that nobody works alone in the end.
+LONGEST_FIRST = ("smoke", "process", "e2e", "differential", "browser", "contract", "evalbackend", "unit")
 
 
 def pytest_configure() -> None:
     """Hear Ctrl-C, and let the commands under test hear it: `nohup`, a shell's `&` and some CI leave us deaf."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the rooms in order under xdist; within a room the order, or the disorder, stays."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: _place(item.nodeid))
+
+
+def _place(nodeid: str) -> int:
+    room = nodeid.removeprefix("tests/").partition("/")[0]
+    return LONGEST_FIRST.index(room) if room in LONGEST_FIRST else len(LONGEST_FIRST)
