@@ -7,8 +7,8 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 # Four at once on two cores: half of a test's life is waiting for a process to start or for a deadline.
 PYTEST := $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
-# Contracts that start no process of ours and wait for no clock.
-QUICK := tests/contract/test_sdk_names.py tests/contract/test_engines_room.py
+# Without the contracts of engines, which start some hundred processes.
+QUICK := tests/unit tests/contract tests/evalbackend/unit --ignore-glob='*/test_engines*.py'
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -19,8 +19,8 @@ setup: ## make .venv with the tested versions (PYTHON=... chooses the interprete
 demo: setup ## run the quickstart with 4 workers, kill one on purpose, see that nothing was lost
 	@$(BIN)/python scripts/demo.py
 
-check: lint ## for the hand on the keyboard, under two minutes: the gates, tests/unit and the quick contracts
-	@$(PYTEST) -q tests/unit $(QUICK)
+check: lint ## for the hand on the keyboard, under two minutes: the gates, unit and quick contract tests
+	@$(PYTEST) -n 2 -q $(QUICK)
 
 test: lint browser ## the gates, then every test
 	@$(PYTEST)

@@ -97,7 +97,7 @@ def test_methods_of_the_client_are_there(name: str) -> None:
 def test_no_other_module_of_ours_reaches_into_the_sdk() -> None:
     private = re.compile(r"(^|\.)_")
     for path in SOURCES.rglob("*.py"):
-        if path == SOURCES / "delivery" / "sdk.py":
+        if path == SOURCES / "delivery" / "capture" / "sdk.py":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             names: list[str] = []
