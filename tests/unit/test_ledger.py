@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from evalrunner.errors import RunFolderError
-from evalrunner.ledger.ledger import VERSION, Ledger
+from evalrunner.ledger.ledger import Ledger
+from evalrunner.ledger.opening import VERSION
 from evalrunner.ledger.stories import Event, stories
 from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.lease import ItemState

@@ -1,36 +1,25 @@
-"""The ledger: one SQLite file per experiment, one writer, and the only memory that survives a supervisor.
-
-WAL with synchronous=FULL: a commit that returned survives a power cut (reliability.md §4.2, 0 of 100 cuts;
-with NORMAL 19 of 40 lost commits). A SIGKILL test cannot tell the two apart: the page cache survives it.
-"""
+"""The ledger: one SQLite file per experiment, one writer, and the only memory that survives a supervisor."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from evalrunner.errors import RunFolderError
+from evalrunner.ledger.columns import evaluated_json, item_row
 from evalrunner.ledger.loose import LooseTable
+from evalrunner.ledger.opening import open_ledger
 from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem
 from evalrunner.protocol.rows import ItemRow, WorkerRow
 from evalrunner.protocol.story import EXECUTED, Happened
 from evalrunner.shortage import shortage
-
-VERSION = 3
-#: What brings a ledger of an earlier format to the next one: format -> statements.
-_UPDATES = {
-    1: "ALTER TABLE items ADD COLUMN evaluated TEXT",
-    2: "ALTER TABLE items ADD COLUMN scoring TEXT",
-}
 
 
 class Ledger:
@@ -42,7 +31,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._db = _open(path)
+            self._db = open_ledger(path)
             self.loose = LooseTable(self._db)
         except (sqlite3.Error, OSError) as error:
             found = shortage(error, path)
@@ -107,7 +96,7 @@ class Ledger:
             " ORDER BY repetition, example"
         )
         for row in rows:
-            yield _item_row(row)
+            yield item_row(row)
 
     def highest_token(self) -> int:
         """Return the highest token that any lease has had, 0 if there was none."""
@@ -248,45 +237,3 @@ class Ledger:
         # What it held when the run was stopped still names it.
         sql = "SELECT count(*) FROM items WHERE worker = ? AND state <> ?"
         return int(self._db.execute(sql, (worker, int(ItemState.CANCELLED))).fetchone()[0])
-
-
-def evaluated_json(evaluated: Iterable[Evaluated]) -> str:
-    """Return what became of evaluators as the column `evaluated` has it."""
-    return orjson.dumps([each.to_json() for each in evaluated]).decode()
-
-
-def _item_row(row: tuple[Any, ...]) -> ItemRow:
-    item, example_id, repetition, state, attempt, token, deaths, session, worker, run_id, *rest = row
-    runs, feedback, error, reason, warnings, evaluated, scoring = rest
-    return ItemRow(
-        item, example_id, repetition, ItemState(state), attempt, token, deaths, session, worker, run_id,
-        orjson.loads(runs or b"[]"), orjson.loads(feedback or b"[]"), error, reason,
-        orjson.loads(warnings or b"[]"), [Evaluated.from_json(each) for each in orjson.loads(evaluated or b"[]")],
-        None if scoring is None else orjson.loads(scoring),
-    )  # fmt: skip
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
-    db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA foreign_keys = ON")
-    db.execute("PRAGMA cache_size = -4000")
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version > VERSION:
-        raise RunFolderError(f"the ledger {path} was written by a newer evalrunner (format {version})")
-    if version == 0:
-        schema = resources.files("evalrunner.ledger").joinpath("schema.sql").read_text()
-        db.executescript(f"BEGIN IMMEDIATE;\n{schema}\nPRAGMA user_version = {VERSION};\nCOMMIT;")
-        return db
-    (answer,) = db.execute("PRAGMA quick_check(1)").fetchone()
-    if answer != "ok":
-        raise RunFolderError(
-            f"the ledger {path} is damaged ({answer.splitlines()[-1]}); move the folder away and run the same "
-            "command again: what is visible in the experiment counts, the rest is evaluated again"
-        )
-    for old in range(version, VERSION):
-        # One transaction a step: after a death in between the next opening goes on from there.
-        db.executescript(f"BEGIN IMMEDIATE;\n{_UPDATES[old]};\nPRAGMA user_version = {old + 1};\nCOMMIT;")
-    return db

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from evalrunner.errors import RunFolderError
-from evalrunner.ledger.ledger import VERSION
+from evalrunner.ledger.opening import VERSION
 from evalrunner.protocol.lease import ItemState
 
 

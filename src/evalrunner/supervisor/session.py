@@ -28,7 +28,8 @@ from evalrunner.supervisor.setup.dataset import Reading, nothing, read_examples
 from evalrunner.supervisor.setup.experiment import create, resumable
 from evalrunner.supervisor.setup.folder import RunFolder
 from evalrunner.supervisor.setup.link import Link
-from evalrunner.supervisor.setup.plan import Plan, make_plan, write_plan
+from evalrunner.supervisor.setup.plan import Plan, make_plan
+from evalrunner.supervisor.setup.plan_ledger import write_plan
 from evalrunner.supervisor.setup.refusals import broken, check_config, check_owner, check_size
 from evalrunner.supervisor.setup.scope import Scope, find_scope
 from evalrunner.supervisor.shell.context import RunContext, make_context
@@ -161,15 +162,9 @@ class _Session:
             )
         write_plan(context.ledger, plan, self._clock.utcnow().timestamp())
         outcome = Outcome(
-            self._config,
-            context.scope,
-            reading,
-            plan,
-            context.ledger,
-            context.folder,
-            self._readback,
+            self._config, context.scope, reading, plan, context.ledger, context.folder, self._readback,
             context.session,
-        )
+        )  # fmt: skip
         outcome.seconds["planning"] = self._clock.monotonic() - self._began
         return outcome
 

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
-import orjson
-
-from evalrunner.ledger.ledger import Ledger, evaluated_json
+from evalrunner.ledger.ledger import Ledger
 from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.ids import KNOWN_ATTEMPTS, may_be_ours, root_run_id
 from evalrunner.protocol.lease import IN_SPOOL, ItemState
-from evalrunner.protocol.rows import ItemRow
 from evalrunner.supervisor.setup.scope import Scope
-from evalrunner.supervisor.setup.scores import find_lacking
+from evalrunner.supervisor.setup.scores import Lacking, find_lacking
 from evalrunner.verify.facts import Need
 from evalrunner.verify.lacking import Scoring
 from evalrunner.verify.readback import ReadBack, RootRun
@@ -129,7 +125,6 @@ def make_plan(
     attempts = ledger.attempts()
     found = read_assignment(scope, examples, roots, attempts)
     judged = find_lacking(scope, found.runs.values(), ledger, readback, evaluators)
-    lacking, unreadable = judged.scoring, judged.unreadable
     torn = _torn(found, ledger, readback)
     for repetition in range(scope.repetitions):
         for example in examples:
@@ -137,26 +132,35 @@ def make_plan(
             run = found.runs.get(key)
             if run is None:
                 plan.missing.append(key)
-            elif run.error is not None and retry_errors:
-                plan.missing.append(key)
-                plan.why[key] = RETRIED
-            elif torn.get(run.id) is S.NOT_DELIVERED:
-                plan.unsent.append(key)
-            elif run.id in torn:
-                plan.missing.append(key)
-                plan.why[key] = "parts of its trace were accepted and do not come back"
-            elif run.id in unreadable:
-                plan.unreadable[key] = (run, f"its scores cannot be read back: {unreadable[run.id]}")
-            elif run.id in lacking and lacking[run.id].evaluators:
-                plan.score[key] = (run, lacking[run.id])
             else:
-                plan.complete[key] = run
-                if run.id in lacking:
-                    plan.stale[key] = lacking[run.id]
-                if run.id in judged.told:
-                    plan.told[key] = judged.told[run.id]
+                _place(plan, key, run, judged, torn.get(run.id), retry_errors=retry_errors)
     plan.used = _used(scope, attempts, roots, plan.missing)
     return plan
+
+
+def _place(
+    plan: Plan, key: Key, run: RootRun, judged: Lacking, torn: ItemState | None, *, retry_errors: bool
+) -> None:
+    """Say what is to be done about an item that has a run; `torn`: its state, if its trace is not whole."""
+    lacking = judged.scoring.get(run.id)
+    if run.error is not None and retry_errors:
+        plan.missing.append(key)
+        plan.why[key] = RETRIED
+    elif torn is S.NOT_DELIVERED:
+        plan.unsent.append(key)
+    elif torn is not None:
+        plan.missing.append(key)
+        plan.why[key] = "parts of its trace were accepted and do not come back"
+    elif run.id in judged.unreadable:
+        plan.unreadable[key] = (run, f"its scores cannot be read back: {judged.unreadable[run.id]}")
+    elif lacking is not None and lacking.evaluators:
+        plan.score[key] = (run, lacking)
+    else:
+        plan.complete[key] = run
+        if lacking is not None:
+            plan.stale[key] = lacking
+        if run.id in judged.told:
+            plan.told[key] = judged.told[run.id]
 
 
 def _used(scope: Scope, attempts: Attempts, roots: Sequence[RootRun], missing: list[Key]) -> dict[Key, int]:
@@ -192,65 +196,3 @@ def _torn(found: Assignment, ledger: Ledger, readback: ReadBack) -> dict[str, It
     ]
     seen = readback.seen([run for row in rows for run in row.runs])
     return {row.run_id: row.state for row in rows if row.run_id and not seen.issuperset(row.runs)}
-
-
-def write_plan(ledger: Ledger, plan: Plan, at: float) -> None:
-    """Bring the ledger into line with the plan: what is missing is AVAILABLE, what can be read is VISIBLE."""
-    with ledger.transaction():
-        ledger.add_items([*plan.complete, *plan.missing, *plan.score, *plan.unreadable])
-        missing = set(plan.missing)
-        told: list[tuple[float, int | None, int | None, int | None, str]] = []
-        moves: list[tuple[int, ItemState, dict[str, Any]]] = []
-        for row in ledger.items():
-            key = (row.example_id, row.repetition)
-            used = max(row.attempt, plan.used.get(key, 0))
-            if key in plan.score:
-                moves.append((row.item, S.AVAILABLE, _to_score(row, *plan.score[key])))
-                told.append((at, row.item, None, row.token, f"was {row.state.name}; to be scored"))
-            elif key in missing and (row.state is not S.AVAILABLE or row.attempt < used or row.scoring):
-                fields = {"deaths": 0, "reason": plan.why.get(key), "error": None, "attempt": used}
-                fields["scoring"] = None
-                moves.append((row.item, S.AVAILABLE, fields))
-                told.append((at, row.item, None, row.token, f"was {row.state.name}; to be executed (again)"))
-            elif key in plan.unreadable:
-                run, why = plan.unreadable[key]
-                moves.append(
-                    (row.item, S.NOT_VISIBLE, {**_taken_by(row, run), "reason": why, "scoring": None})
-                )
-            elif key in plan.complete and not _stands(
-                row, plan.complete[key], said := plan.told.get(key, [])
-            ):
-                run = plan.complete[key]
-                fields = {**_taken_by(row, run), "reason": None, "scoring": None}
-                if said:
-                    fields["evaluated"] = evaluated_json(said)
-                moves.append((row.item, S.VISIBLE, fields))
-                told.append((at, row.item, None, row.token, f"found complete: run {run.id}"))
-        for item, state, fields in moves:
-            ledger.move(item, state, **fields)
-        ledger.tell(told)
-
-
-def _stands(row: ItemRow, run: RootRun, told: Iterable[Evaluated]) -> bool:
-    known = {each.name for each in row.evaluated}
-    same = row.state is S.VISIBLE and row.run_id == run.id and row.scoring is None
-    return same and known.issuperset(each.name for each in told)
-
-
-def _taken_by(row: ItemRow, run: RootRun) -> dict[str, Any]:
-    fields: dict[str, Any] = {"run_id": run.id, "error": _short(run.error)}
-    if row.run_id != run.id:
-        # Another run has taken its place: what the ledger knows of the old one is not true of it.
-        fields |= dict.fromkeys(("runs", "others", "feedback", "warnings", "evaluated"))
-    return fields
-
-
-def _to_score(row: ItemRow, run: RootRun, todo: Scoring) -> dict[str, Any]:
-    scoring = orjson.dumps(todo.to_json()).decode()
-    return {**_taken_by(row, run), "deaths": 0, "reason": todo.why, "scoring": scoring}
-
-
-def _short(error: str | None) -> str | None:
-    if not error:
-        return None
-    return next((line.strip() for line in error.splitlines() if line.strip()), error)[:500]
