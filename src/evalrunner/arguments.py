@@ -21,6 +21,7 @@ from langsmith.schemas import Dataset, TracerSession
 
 from evalrunner.config import START_METHODS, Endpoint, RunConfig, TargetSpec, WorkerConfig
 from evalrunner.errors import UsageError
+from evalrunner.knob import knobs
 from evalrunner.pickling.carry import pickle_objects
 from evalrunner.protocol.evaluated import object_name
 
@@ -36,10 +37,10 @@ _FIXED: dict[str, tuple[Any, str]] = {
     "blocking": (True, "run() returns when the run has ended; call it in a thread to go on meanwhile"),
     "error_handling": ("log", "an error of the target is always a run of the experiment that carries it"),
 }  # fmt: skip
-_COUNTS = {
-    "repetitions", "limit", "workers", "gpus_per_worker", "max_attempts", "max_concurrency", "segment",
-}  # fmt: skip
-_SECONDS = {"grace", "delivery_deadline", "visible_deadline", "item_timeout", "setup_timeout"}
+#: What is said after the option on the command line tells what kind of number it is.
+_SAID = {name: one.metavar for config in (RunConfig, WorkerConfig) for name, one in knobs(config).items()}
+_COUNTS = {"segment", *(name for name, metavar in _SAID.items() if metavar == "N")}
+_SECONDS = {name for name, metavar in _SAID.items() if metavar == "SECONDS"}
 #: 0 is the SDK's word for one after the other, and no worker at all is refused in the session's own words.
 _LEAST = {"max_concurrency": 0, "gpus_per_worker": 0, "workers": 0}
 _WORKER = {each.name for each in fields(WorkerConfig)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 from uuid import UUID, uuid4
 
 import pytest
@@ -77,6 +77,16 @@ def test_what_cannot_be_is_said_in_one_sentence(
     with pytest.raises(kind, match=said) as caught:
         config(**options)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("of", [RunConfig, WorkerConfig])
+def test_every_number_is_looked_at(of: type[Any]) -> None:
+    hints = {field: {hint, *get_args(hint)} for field, hint in get_type_hints(of).items()}
+    numbers = [field for field, kinds in hints.items() if kinds & {int, float}]
+    assert numbers
+    for field in numbers:
+        with pytest.raises(UsageError, match=f"^{field}= takes"):
+            config(**{field: "many"})
 
 
 def test_one_worker_is_not_many() -> None:

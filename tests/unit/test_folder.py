@@ -50,6 +50,19 @@ def test_a_folder_that_was_open_to_others_is_closed_to_them(tmp_path: Path) -> N
     assert mode(tmp_path) == mode(tmp_path)
 
 
+def test_nothing_is_left_of_a_run_that_never_began_but_its_logs(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    (folder.spool / "000001.spool").write_bytes(b"")
+    (folder.logs / "worker-0.log").write_text("a traceback")
+    folder.ledger.write_bytes(b"")
+    folder.clear()
+    assert [path.relative_to(folder.path) for path in folder.path.rglob("*")] == [
+        Path("logs"),
+        Path("logs/worker-0.log"),
+    ]
+    folder.close()
+
+
 def test_the_receipt_is_replaced_whole(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     folder.write_receipt(b"first and long")
