@@ -11,9 +11,12 @@ from typing import Any, cast
 import orjson
 import pytest
 from langsmith.schemas import TracerSession
+from langsmith.utils import LangSmithConnectionError, LangSmithError
 
 from evalrunner.config import RunConfig, TargetSpec
+from evalrunner.ledger.columns import evaluated_json
 from evalrunner.ledger.ledger import Ledger
+from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.ids import root_run_id
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem, Ready
@@ -42,6 +45,15 @@ class Experiment:
         self.shown: list[RootRun] = []
         self.given: list[Score] = []
         self.broken = False
+        #: Run id -> what the service does when it is asked for its scores; "" for whichever.
+        self.fails: dict[str, Exception] = {}
+        self.asked = 0
+
+    def once(self) -> Experiment:
+        return self
+
+    def seen(self, run_ids: Sequence[str]) -> set[str]:
+        return set()
 
     def roots(self) -> Iterator[RootRun]:
         if self.broken:
@@ -49,6 +61,10 @@ class Experiment:
         yield from self.shown
 
     def scores(self, run_ids: Sequence[str]) -> Iterator[Score]:
+        self.asked += 1
+        for run_id, error in self.fails.items():
+            if run_id in ("", *run_ids):
+                raise error
         yield from (score for score in self.given if score.run_id in run_ids)
 
 
@@ -255,6 +271,64 @@ def test_an_experiment_that_cannot_be_read_once_more_is_said(make: Make) -> None
     assert [item.state for item in receipt.items] == ["visible", "not visible"]
     assert receipt.exit_code == 3
     assert any("could not be read once more" in warning for warning in receipt.warnings)
+
+
+OUTAGE = LangSmithConnectionError("Connection refused")
+
+
+def test_scores_that_cannot_be_read_at_all_make_no_table(make: Make) -> None:
+    run = make(S.VISIBLE, S.VISIBLE)
+    run.experiment.fails[""] = OUTAGE
+    receipt = run.receipt()
+    assert (receipt.evaluators, receipt.exit_code) == ([], 0)
+    why = "LangSmith cannot be reached: connection refused"
+    assert receipt.warnings == [f"the scores could not be read once more ({why})"]
+
+
+def test_scores_that_came_back_during_the_run_stand_though_the_others_cannot_be_read(make: Make) -> None:
+    run = make(S.VISIBLE, S.VISIBLE, S.VISIBLE)
+    run.experiment.fails[""] = OUTAGE
+    run.ledger.set_meta("evaluators", {"judge": ["exact"]})
+    given = Evaluated("judge", ("exact",))
+    with run.ledger.transaction():
+        for item in (1, 2, 3):
+            run.ledger.move(item, S.VISIBLE, evaluated=evaluated_json([given]))
+    score = Score("", None, "exact", 1.0, None, failed=False, comment=None)
+    receipt = run.receipt(scores={1: (score,), 2: (score,)})
+    assert [(one.key, one.n, one.missing) for one in receipt.evaluators] == [("exact", 2, 1)]
+    why = "LangSmith cannot be reached: connection refused"
+    assert receipt.warnings == [
+        f"the scores of up to 1 item(s) could not be read and count as missing ({why})"
+    ]
+
+
+def test_one_item_at_whose_scores_the_service_fails_does_not_hide_the_others(make: Make) -> None:
+    run = make(S.VISIBLE, S.VISIBLE, S.VISIBLE)
+    run.ledger.set_meta("evaluators", {"judge": ["exact"]})
+    for item in (1, 2, 3):
+        run.score(item, "exact", 1.0)
+    run.experiment.fails[run.run_id(2)] = LangSmithError("500")
+    receipt = run.receipt()
+    assert [(one.key, one.n, one.missing) for one in receipt.evaluators] == [("exact", 2, 1)]
+    assert [one.code for one in receipt.findings] == ["scores-unread"]
+    assert receipt.warnings[0].startswith("the scores of 1 item(s) could not be read and count as missing: ")
+
+
+def test_a_service_that_is_silent_is_asked_nothing_more(make: Make) -> None:
+    run = make(S.VISIBLE)
+    receipt = run.receipt(silence="it does not answer within 5 s")
+    assert (run.experiment.asked, receipt.evaluators) == (0, [])
+    assert [one.code for one in receipt.findings] == ["experiment-unread"]
+    assert "(it does not answer within 5 s)" in receipt.warnings[0]
+
+
+def test_nothing_is_looked_for_in_an_experiment_that_is_gone(make: Make) -> None:
+    run = make(S.VISIBLE)
+    receipt = run.receipt(gone="the experiment 'desk-1' was deleted while the run went on")
+    assert (run.experiment.asked, receipt.evaluators, receipt.warnings) == (0, [], [])
+    assert [(one.state, one.reason) for one in receipt.items] == [
+        ("not visible", "the experiment 'desk-1' was deleted while the run went on")
+    ]
 
 
 def test_workers_and_warnings_are_those_of_this_run(make: Make) -> None:
