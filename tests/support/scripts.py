@@ -33,6 +33,7 @@ class Diligent:
         self.concurrency, self.loads, self.seconds = concurrency, loads, seconds
         self.waiting: deque[LeasedItem] = deque()
         self.told_of: list[Message] = []
+        self.begun: list[int] = []
         self.books = [0, 0, 0, 0]
         self.ending = False
 
@@ -54,6 +55,7 @@ class Diligent:
     def go_on(self, worker: ScriptedWorker) -> None:
         while self.waiting and len(worker.board) < self.concurrency:
             leased = self.waiting.popleft()
+            self.begun.append(leased.item)
             worker.board[leased.item] = worker.now
             self.execute(worker, leased)
         if self.ending and not worker.board:

@@ -79,7 +79,7 @@ class ScriptedWorker:
 
     def __init__(self, engine: ScriptedEngine, order: WorkerOrder, script: Script) -> None:
         self._engine = engine
-        self._script = script
+        self.script = script
         self.order = order
         self.worker_id, self.slot = order.worker_id, order.slot
         self.pid = FIRST_PID + order.worker_id
@@ -138,7 +138,7 @@ class ScriptedWorker:
 
     def send(self, message: Message) -> None:
         order = decode(encode(message))
-        self.later(self._engine.latency, lambda: self._script.told(self, order))
+        self.later(self._engine.latency, lambda: self.script.told(self, order))
 
     def receive(self) -> list[Message]:
         heard, self._inbox = self._inbox, []
