@@ -67,7 +67,9 @@ class Process:
 
     def has(self) -> set[int]:
         """Every item of which this process may still make a run."""
-        return {item for item, _ in {*self.queue, *self.board, *self.withheld, *self.unsynced}}
+        # One that was told to stop waits for no verdict any more: what it holds back is forgotten.
+        waits = [] if self.closing else self.withheld
+        return {item for item, _ in {*self.queue, *self.board, *waits, *self.unsynced}}
 
     def publish(self, leases: list[Lease]) -> None:
         """Let what was held back count."""
@@ -343,6 +345,7 @@ class World(RuleBasedStateMachine):
         process.alive = False
         while process.pipe:
             self.happen(process.pipe.popleft())
+        self.forget(process)
         spooled = tuple(self.made(lease) for lease in process.spool) if process.missing else ()
         self.happen(ev.WorkerGone(process.number, "exited with status 0", spooled=spooled))
         self.send_on(process)
