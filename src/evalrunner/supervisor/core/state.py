@@ -18,6 +18,8 @@ from evalrunner.supervisor.core.policy import Policy, smoothed, window
 from evalrunner.supervisor.core.trials import Standing, Trials, shown
 
 W = WorkerState
+#: Where a worker may be given items.
+ABLE = (W.READY, W.BUSY)
 
 
 @dataclass(slots=True)
@@ -60,6 +62,12 @@ class SupervisorState:
         self.restarts = 0
         self.stopping = False
         self._begun = False
+        #: Kept up as they move, so that an event costs nothing for the workers that it is not about.
+        self._able: set[int] = set()
+        self._loading: dict[int, None] = {}
+        self._living = self._held = 0
+        #: At the last dispatch: items that nobody had, and workers that shared them.
+        self._offered, self._sharing = -1, 0
         self._futile = 0
         self._coming = 0
         self._out = self._book.out
@@ -87,7 +95,7 @@ class SupervisorState:
         self._now = now
         self._book.out = self._out = []
         self._handlers[type(event)](event)
-        self._dispatch()
+        self._dispatch(getattr(event, "worker", None))
         return self._out
 
     # -- what others ask -----------------------------------------------------------------------------
@@ -95,7 +103,7 @@ class SupervisorState:
     @property
     def executing(self) -> bool:
         """Whether some item still has to be executed or is being executed."""
-        return bool(self._book.pending) or any(worker.held for worker in self.workers.values())
+        return bool(self._book.pending or self._held)
 
     def living(self) -> list[int]:
         """Return the workers that are not known dead."""
@@ -120,7 +128,30 @@ class SupervisorState:
 
     def _worker_started(self, event: ev.WorkerStarted) -> None:
         self.workers[event.worker] = Worker(event.slot, born=self._now)
+        self._living += 1
+        self._place(event.worker)
         self._coming = max(0, self._coming - 1)
+
+    def _place(self, number: int) -> None:
+        """Note where a worker is, after every move of it."""
+        worker = self.workers[number]
+        if worker.state in ABLE:
+            self._able.add(number)
+        else:
+            self._able.discard(number)
+        if worker.state is W.STARTING and not worker.dismissed:
+            self._loading[number] = None
+        else:
+            self._loading.pop(number, None)
+
+    def _dismiss(self, number: int) -> None:
+        self.workers[number].dismissed = True
+        self._place(number)
+
+    def _move(self, number: int, state: WorkerState) -> None:
+        worker = self.workers[number]
+        worker.state = check(worker.state, state)
+        self._place(number)
 
     def _worker_ready(self, event: ev.WorkerReady) -> None:
         worker = self.workers[event.worker]
@@ -129,7 +160,7 @@ class SupervisorState:
         if worker.state is not W.STARTING:
             self._distrust(event.worker, "it said twice that it was ready")
             return
-        worker.state = check(worker.state, W.READY)
+        self._move(event.worker, W.READY)
         worker.concurrency = event.concurrency
         worker.counted_at = self._now
         if self._begun:
@@ -164,7 +195,7 @@ class SupervisorState:
         """End a worker whose words cannot be its own: something in its process writes into our pipe."""
         worker = self.workers[number]
         if not worker.dismissed:
-            worker.dismissed = True
+            self._dismiss(number)
             self._out.append(ev.KillWorker(number, f"was killed: {why}"))
 
     def _experiment_begun(self, _: ev.Begun) -> None:
@@ -184,7 +215,7 @@ class SupervisorState:
         if worker.state is not W.DRAINING:
             self._distrust(event.worker, "it said that it had drained, unasked")
             return
-        worker.state = check(worker.state, W.DRAINED)
+        self._move(event.worker, W.DRAINED)
 
     def _gone(self, event: ev.WorkerGone) -> None:
         worker = self.workers[event.worker]
@@ -192,9 +223,11 @@ class SupervisorState:
         # One that was dismissed while it was loading is missed by nobody.
         unneeded = worker.state is W.STARTING and worker.dismissed and not worker.why_not
         missed = not drained and not unneeded
-        worker.state = check(worker.state, W.EXITED if drained else W.LOST)
+        self._move(event.worker, W.EXITED if drained else W.LOST)
+        self._living -= 1
         for made in event.spooled:
             self._produce(made, event.worker)
+        self._held -= len(worker.held)
         if not self.stopping:
             self._trials.take_back(worker.standing, worker.held, event.worker)
         lost = sorted(worker.held)
@@ -227,7 +260,7 @@ class SupervisorState:
                 self._out.append(ev.Say(told))
             self._book.cancel_ready("workers kept dying")
             return
-        living = len(self.living())
+        living = self._living
         if living and self.workers[event.worker].why_not:
             return  # its slot would not do better the next time, and the others go on
         pending = self._book.pending
@@ -293,6 +326,7 @@ class SupervisorState:
         self._futile = 0
         worker = self.workers.get(number)
         if worker is not None:
+            self._held -= made.item in worker.held
             worker.held.discard(made.item)
             worker.started.pop(made.item, None)
             worker.done += 1
@@ -303,8 +337,7 @@ class SupervisorState:
         self._out.extend(self._trials.ended(worker.standing, made.item, made.error, worker.slot))
         if len(self._trials.genuine) > known:
             kinds = tuple(sorted(self._trials.genuine))
-            able = [n for n, w in self.workers.items() if w.state in (W.READY, W.BUSY)]
-            self._out.extend(ev.SendTrust(number, kinds) for number in able)
+            self._out.extend(ev.SendTrust(number, kinds) for number in sorted(self._able))
 
     def _error_run_written(self, event: ev.ErrorRunWritten) -> None:
         self._book.error_run_written(event.made)
@@ -338,11 +371,11 @@ class SupervisorState:
         self.stopping = True
         self._book.cancel_ready(reason)
         for number, worker in self.workers.items():
-            if worker.state in (W.READY, W.BUSY):
+            if worker.state in ABLE:
                 self._out.append(ev.SendStop(number))
-                worker.state = W.DRAINING
+                self._move(number, W.DRAINING)
             elif worker.state is W.STARTING:
-                worker.dismissed = True
+                self._dismiss(number)
                 self._out.append(ev.KillWorker(number, "was not needed any more"))
 
     # -- time and work -------------------------------------------------------------------------------
@@ -351,7 +384,7 @@ class SupervisorState:
         for number, worker in self.workers.items():
             why = self._overdue(worker)
             if why and not worker.dismissed:
-                worker.dismissed = True
+                self._dismiss(number)
                 worker.why_not = why if worker.state is W.STARTING else ""
                 self._out.append(ev.KillWorker(number, f"was killed: {why}", stack=True))
 
@@ -373,30 +406,39 @@ class SupervisorState:
         stuck = any(self._now - since > limit for since in worker.started.values())
         return f"an item took longer than {limit:g} s" if stuck else None
 
-    def _dispatch(self) -> None:
+    def _dispatch(self, concerned: int | None) -> None:
         if not self._begun:
             return
-        able = [n for n, w in self.workers.items() if w.state in (W.READY, W.BUSY)]
         # Those that still load get their share too: the first to be ready must not take it all.
-        loading = sum(w.state is W.STARTING and not w.dismissed for w in self.workers.values())
-        for number in sorted(able, key=lambda n: len(self.workers[n].held)):
-            self._fill(number, self.workers[number], len(able) + loading)
-            if self._trials.should_retire(self.workers[number].standing, self.workers[number].held):
-                self._retire(number)
-        able = [number for number in able if self.workers[number].state is not W.DRAINING]
-        if not self.executing and not self.stopping:
-            self._drain_all(able)
-
-    def _drain_all(self, able: list[int]) -> None:
-        for number in able:
+        sharing = len(self._able) + len(self._loading)
+        for number in self._whom(concerned, sharing):
             worker = self.workers[number]
-            worker.state, worker.ending_since = check(worker.state, W.DRAINING), self._now
+            self._fill(number, worker, sharing)
+            if self._trials.should_retire(worker.standing, worker.held):
+                self._retire(number)
+        self._offered, self._sharing = self._book.pending, sharing
+        if not self.executing and not self.stopping:
+            self._drain_all()
+
+    def _whom(self, concerned: int | None, sharing: int) -> list[int]:
+        """Return the workers that may have use for an item now, and had none at the last dispatch.
+
+        That is the one that the event is about. Everybody else had what he may hold: his window grows only when
+        there is more to give, or fewer share it; and who may try an item that failed elsewhere depends on all.
+        """
+        if self._book.aside or self._book.pending > self._offered or sharing < self._sharing:
+            return sorted(self._able, key=lambda number: (len(self.workers[number].held), number))
+        return [concerned] if concerned in self._able else []
+
+    def _drain_all(self) -> None:
+        for number in sorted(self._able):
+            self._move(number, W.DRAINING)
+            self.workers[number].ending_since = self._now
             self._out.append(ev.SendDrain(number))
-        for number, worker in self.workers.items():
+        for number in list(self._loading):
             # One that is still loading (or hangs there) has nothing to wait for.
-            if worker.state is W.STARTING and not worker.dismissed:
-                worker.dismissed = True
-                self._out.append(ev.KillWorker(number, "was not needed any more"))
+            self._dismiss(number)
+            self._out.append(ev.KillWorker(number, "was not needed any more"))
 
     def _fill(self, number: int, worker: Worker, sharing: int) -> None:
         standing, held = worker.standing, worker.held
@@ -416,6 +458,7 @@ class SupervisorState:
 
     def _grant(self, item: int, number: int, worker: Worker) -> ev.Grant:
         worker.held.add(item)
+        self._held += 1
         return self._book.lease(item, number)
 
     def _hope(self) -> bool:
@@ -435,7 +478,8 @@ class SupervisorState:
         worker = self.workers[number]
         kinds = ", ".join(sorted({shown(kind) for kind in worker.standing.withheld.values()}))
         worker.standing.retired = True
-        worker.state, worker.ending_since = check(worker.state, W.DRAINING), self._now
+        self._move(number, W.DRAINING)
+        worker.ending_since = self._now
         self._out.append(ev.SendRetire(number))
         self._out.append(
             ev.Say(

@@ -105,8 +105,7 @@ class Supervisor:
             self._hear(number, message)
         while not self._p.events.empty():
             self._notice(self._p.events.get_nowait())
-        self._look_at_boards()
-        self._take(ev.Tick())
+        self._look_at_all()
         # One commit for a whole turn.
         self._act()
         self._p.pool.kill_due()
@@ -122,12 +121,14 @@ class Supervisor:
             self._p.heed(event)
         self._take(event)
 
-    def _look_at_boards(self) -> None:
+    def _look_at_all(self) -> None:
+        """Look at every worker, now and then: what it executes, and whether something takes too long."""
         now = self._p.clock.monotonic()
         if now - self._looked >= self._look_every:
             self._looked = now
             for number, items in self._p.pool.executing():
                 self._take(ev.Executing(number, items))
+            self._take(ev.Tick())
 
     def _hear(self, number: int, message: Message) -> None:
         if isinstance(message, Report):

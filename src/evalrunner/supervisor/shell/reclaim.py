@@ -64,7 +64,8 @@ class Reclaimer:
         self._folder = folder
         self._keep = keep
         self._spools: dict[int, _Spool] = {}
-        self._where: dict[int, _Segment] = {}
+        self._where: dict[int, tuple[int, _Segment]] = {}
+        self._changed: set[int] = set()
 
     def heard_of(self, worker: int, segment: int, seq: int, *, loose: bool = False) -> None:
         """Note that a worker has spoken of a record; a loose one keeps its segment until the end of the run."""
@@ -76,22 +77,25 @@ class Reclaimer:
             one = spool.segments.setdefault(segment, _Segment(seq))
             one.first = min(one.first, seq)
             one.kept = one.kept or loose
+            self._changed.add(worker)
 
     def need(self, worker: int, segment: int, item: int) -> None:
         """Keep a segment until an item that lies in it is visible."""
         one = self._spools[worker].segments.get(segment) if worker in self._spools else None
         if one is not None:
             one.needed_for.add(item)
-            self._where[item] = one
+            self._where[item] = worker, one
 
     def release(self, item: int) -> None:
         """An item is visible, and the ledger says so for good."""
-        one = self._where.pop(item, None)
-        if one is not None:
+        if item in self._where:
+            worker, one = self._where.pop(item)
             one.needed_for.discard(item)
+            self._changed.add(worker)
 
     def let_go(self) -> None:
         """Remove what is not needed any more."""
-        for worker, spool in self._spools.items():
-            for number in spool.let_go():
+        changed, self._changed = self._changed, set()
+        for worker in sorted(changed):
+            for number in self._spools[worker].let_go():
                 segment_path(self._folder / f"{worker:06d}.spool", number).unlink(missing_ok=True)
