@@ -87,3 +87,9 @@ def test_comments_cite_nothing_that_is_not_in_the_repository() -> None:
 def test_every_measured_fact_that_is_numbered_in_a_decision_is_there() -> None:
     facts = re.findall(r"^(\d+)\. ", section("Measured facts"), re.MULTILINE)
     assert set(re.findall(r"measured fact (\d+)", section("Decisions"))) <= set(facts)
+
+
+def test_no_two_files_of_tests_are_called_alike() -> None:
+    """pytest takes them for one module, and refuses whichever it finds second."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
