@@ -17,6 +17,7 @@ from evalrunner.delivery.spool.record import Header, encode_parts
 from evalrunner.delivery.spool.writer import SpoolWriter
 from evalrunner.supervisor.core.events import Event, LooseNews, SentOn
 from evalrunner.supervisor.shell.relay import Relay
+from tests.support.rig import wait_until
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def test_what_the_dead_left_arrives_byte_for_byte_save_for_the_delimiters(
         relay.take(file, lambda entry: entry.header.item is not None)
     answers(events, 4)
     assert sorted(service.taken) == ["1-0", "1-1", "2-2", "2-3"]
-    assert not relay.busy
+    wait_until(lambda: not relay.busy, what="the end of all that it sends")  # a moment after the last answer
 
 
 def test_a_spool_that_is_gone_costs_its_own_items_only(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,7 +22,8 @@ def wanted(numbers: Sequence[int], attempt: int = 1) -> dict[int, Wanted]:
 
 
 def found(seen: Sequence[int] = (), holes: Sequence[int] = ()) -> Found:
-    return Found(dict.fromkeys(seen, (BARE,)), dict.fromkeys(holes, "its root run does not come back"))
+    scores = {item: (replace(BARE),) for item in seen}  # equal, and not the same
+    return Found(scores, dict.fromkeys(holes, "its root run does not come back"))
 
 
 def asked(one: Confirming, now: float) -> list[int]:
