@@ -22,7 +22,9 @@ def wanted(numbers: Sequence[int], attempt: int = 1) -> dict[int, Wanted]:
 
 
 def found(seen: Sequence[int] = (), holes: Sequence[int] = ()) -> Found:
-    scores = {item: (replace(BARE),) for item in seen}  # equal, and not the same
+    scores: dict[int, tuple[Score, ...]] = {
+        item: (replace(BARE),) for item in seen
+    }  # equal, and not the same
     return Found(scores, dict.fromkeys(holes, "its root run does not come back"))
 
 
