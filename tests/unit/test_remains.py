@@ -39,8 +39,8 @@ def test_what_it_had_produced_is_what_its_spool_holds_whole(tmp_path: Path) -> N
 
 def test_a_segment_that_cannot_be_read_costs_what_lies_in_it_only(tmp_path: Path) -> None:
     path = tmp_path / "000001.spool"
-    spool(segment_path(path, 1), (3, 7, FACTS))
-    segment_path(path, 2).write_bytes(b"no spool")
+    segment_path(path, 1).write_bytes(b"no spool")
+    spool(segment_path(path, 2), (3, 7, FACTS))
     assert [made.item for made in produced_in(path)] == [3]
     assert produced_in(tmp_path / "000002.spool") == [], "it died before it had one"
 
