@@ -1,14 +1,16 @@
 # evalrunner: everything a clone needs, with nothing but make and a Python >= 3.10.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-sdk test-again browser lint package bench-loss bench-overhead bench-memory bench-growth bench-backend bench-pages chaos clean
+.PHONY: help setup demo check test coverage test-sdk test-again browser lint package bench-loss bench-overhead bench-memory bench-growth bench-backend bench-pages chaos clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 # Four at once on two cores: half of a test's life is waiting for a process to start or for a deadline.
-PYTEST := $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+SHARED := --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest $(SHARED) -n 4
 # Without the contracts of engines, which start some hundred processes.
 QUICK := tests/unit tests/contract tests/evalbackend/unit --ignore-glob='*/test_engines*.py'
+COVERAGE := $(BIN)/python -m coverage
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -24,6 +26,12 @@ check: lint ## for the hand on the keyboard, under two minutes: the gates, unit 
 
 test: lint browser ## the gates, then every test
 	@$(PYTEST)
+
+coverage: setup ## the lines that the tests of `make check` run, with a floor; twice their processor time
+	@rm -rf .coverage && $(COVERAGE) run -m pytest $(SHARED) -n 2 -q $(QUICK)
+	@$(COVERAGE) combine --quiet 2>/dev/null || true # a process that a test has killed leaves half a file
+	@$(COVERAGE) report 2>/dev/null
+
 
 test-again: setup browser ## the tests 20 times beside a busy neighbour, and in 20 orders (hours)
 	@$(BIN)/python scripts/again.py --times 20 tests/browser tests/process tests/e2e tests/smoke
@@ -69,5 +77,5 @@ chaos: setup ## kill workers, supervisors and the backend at random moments; the
 
 clean: ## remove what setup, demo and the tests made
 	@rm -rf .venv .venv-sdk-* demo build dist src/*.egg-info .evalrunner
-	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
