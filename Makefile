@@ -32,7 +32,6 @@ coverage: setup ## the lines that the tests of `make check` run, with a floor; t
 	@$(COVERAGE) combine --quiet 2>/dev/null || true # a process that a test has killed leaves half a file
 	@$(COVERAGE) report 2>/dev/null
 
-
 test-again: setup browser ## the tests 20 times beside a busy neighbour, and in 20 orders (hours)
 	@$(BIN)/python scripts/again.py --times 20 tests/browser tests/process tests/e2e tests/smoke
 	@$(BIN)/python scripts/again.py --seeds 1-20 tests/unit tests/contract tests/evalbackend/unit tests/evalbackend/contract

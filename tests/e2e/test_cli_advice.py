@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 import requests
 
+from evalrunner.connect.embedded import Embedded
+
 SUBJECT = """
 import os
 
@@ -67,28 +69,30 @@ def advised(text: str, label: str) -> str:
 
 
 def test_what_a_receipt_says_goes_on_from_there(folder: Path) -> None:
-    first = run(folder, "run", "--dataset", "doubles", *FLAGS, *CODE)
-    assert first.returncode == 1, first.stderr
-    command = advised(first.stdout, "to go on")
-    (folder / "mended").touch()
-    report = shell(folder, advised(first.stdout, "again"))
-    assert (report.returncode, report.stdout.splitlines()[0]) == (0, first.stdout.splitlines()[0])
-    mended = shell(folder, f"{command} --json")
-    assert mended.returncode == 0, mended.stderr
-    receipt = json.loads(mended.stdout)
-    assert receipt["plan"]["items"] == 5, "the split is the same"
-    assert receipt["states"] == {"visible": 1, "already complete": 4}
+    with Embedded(folder / "my store.sqlite"):  # up for all of these commands
+        first = run(folder, "run", "--dataset", "doubles", *FLAGS, *CODE)
+        assert first.returncode == 1, first.stderr
+        command = advised(first.stdout, "to go on")
+        (folder / "mended").touch()
+        report = shell(folder, advised(first.stdout, "again"))
+        assert (report.returncode, report.stdout.splitlines()[0]) == (0, first.stdout.splitlines()[0])
+        mended = shell(folder, f"{command} --json")
+        assert mended.returncode == 0, mended.stderr
+        receipt = json.loads(mended.stdout)
+        assert receipt["plan"]["items"] == 5, "the split is the same"
+        assert receipt["states"] == {"visible": 1, "already complete": 4}
     with serving(folder, advised(first.stdout, "traces")) as (_, lines):
         assert "my store.sqlite" in lines[0]
     assert not (folder / ".evalrunner").exists(), "nothing went to another place"
 
 
 def test_an_error_names_the_store_that_was_asked(folder: Path) -> None:
-    empty = run(folder, "run", "--dataset", "doubles", *FLAGS[:2], "--split", "none", *CODE)
-    assert empty.returncode == 2
-    there = shell(folder, re.findall(r"`(.*?)`", empty.stderr)[0])
-    assert there.returncode == 0
-    assert "a b, c" in there.stdout
+    with Embedded(folder / "my store.sqlite"):  # up for all of these commands
+        empty = run(folder, "run", "--dataset", "doubles", *FLAGS[:2], "--split", "none", *CODE)
+        assert empty.returncode == 2
+        there = shell(folder, re.findall(r"`(.*?)`", empty.stderr)[0])
+        assert there.returncode == 0
+        assert "a b, c" in there.stdout
 
 
 @contextmanager
@@ -141,15 +145,16 @@ def test_the_folder_of_the_configuration_is_the_home_of_everything(tmp_path: Pat
     (tmp_path / "subject.py").write_text(SUBJECT)
     (tmp_path / "evalrunner.toml").write_text('target = "subject.py:double"\nworkers = 1\n')
     (below / "rows.jsonl").write_text('{"inputs": {"n": 1}}\n{"inputs": {"n": 3}}\n')
-    assert run(below, "dataset", "push", "rows.jsonl", "--name", "doubles").returncode == 0
-    first = run(below, "run", "--dataset", "doubles")
-    assert first.returncode == 1, first.stderr
-    assert f"settings from {tmp_path}/evalrunner.toml" in first.stderr
-    (tmp_path / "mended").touch()
-    assert shell(below, advised(first.stdout, "to go on")).returncode == 0
-    assert run(beside, "report").stdout.startswith("COMPLETE")
-    assert run(beside, "resume", "-q").stdout.startswith("Nothing is missing: all 2 items")
-    assert "doubles" in run(beside, "dataset", "list").stdout
+    with Embedded(tmp_path / ".evalrunner" / "store.sqlite"):  # up for all of these commands
+        assert run(below, "dataset", "push", "rows.jsonl", "--name", "doubles").returncode == 0
+        first = run(below, "run", "--dataset", "doubles")
+        assert first.returncode == 1, first.stderr
+        assert f"settings from {tmp_path}/evalrunner.toml" in first.stderr
+        (tmp_path / "mended").touch()
+        assert shell(below, advised(first.stdout, "to go on")).returncode == 0
+        assert run(beside, "report").stdout.startswith("COMPLETE")
+        assert run(beside, "resume", "-q").stdout.startswith("Nothing is missing: all 2 items")
+        assert "doubles" in run(beside, "dataset", "list").stdout
     with serving(beside, "evalrunner serve") as (_, lines):
         assert f"serving {tmp_path}/.evalrunner/store.sqlite" in lines[0]
     shown = run(below, "config").stdout

@@ -14,6 +14,7 @@ import pytest
 from rich.text import Text
 
 from evalrunner.cli.output import Output, clean, one_line
+from evalrunner.connect.embedded import Embedded
 
 EVIL = "a\x1b]0;title\x07b\x1b[31mc\x1b[2Jd\u202ee\u2066f\x00g\x08h\x9b1mi\rj"
 
@@ -137,16 +138,17 @@ def test_a_command_whose_streams_are_closed_works_all_the_same(shop: Path, strea
 @pytest.mark.parametrize("streams", [">/dev/full", ">/dev/full 2>/dev/full"])
 def test_a_result_that_cannot_be_written_is_no_success(shop: Path, streams: str) -> None:
     """A log on a full disk: the run goes on, and neither a traceback nor "internal error" is the end of it."""
-    made = len(receipts(shop))
-    ended = shell(f"run --dataset d --limit 2 --workers 1 {streams}", shop)
-    assert [one["exit_code"] for one in receipts(shop)] == [0] * (made + 1)
-    assert ended.returncode == 3
-    for words in ("report", "report --json", "dataset list", "config"):
-        ended = shell(f"{words} {streams}", shop)
+    with Embedded(shop / ".evalrunner" / "store.sqlite"):  # up for all of these commands
+        made = len(receipts(shop))
+        ended = shell(f"run --dataset d --limit 2 --workers 1 {streams}", shop)
+        assert [one["exit_code"] for one in receipts(shop)] == [0] * (made + 1)
         assert ended.returncode == 3
-        said = [line for line in ended.stderr.splitlines() if line.startswith("error")]
-        assert said in ([], ["error: stdout cannot be written: No space left on device"])
-    assert shell("report 2>/dev/full", shop).returncode == 0
+        for words in ("report", "report --json", "dataset list", "config"):
+            ended = shell(f"{words} {streams}", shop)
+            assert ended.returncode == 3
+            said = [line for line in ended.stderr.splitlines() if line.startswith("error")]
+            assert said in ([], ["error: stdout cannot be written: No space left on device"])
+        assert shell("report 2>/dev/full", shop).returncode == 0
 
 
 def receipts(folder: Path) -> list[dict[str, Any]]:

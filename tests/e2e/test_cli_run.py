@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from evalrunner.connect.embedded import Embedded
 from evalrunner.exit_codes import ExitCode
+from tests.support.cli import done as inside
 
 TARGET = """
 import os
@@ -58,31 +60,39 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def cold(tmp_path: Path) -> Path:
+    """A folder with a dataset, whose every command starts the local backend and leaves it to itself."""
     (tmp_path / "subject.py").write_text(TARGET)
     (tmp_path / "evalrunner.toml").write_text(
         'target = "subject.py:double"\nevaluators = ["subject.py:right"]\nworkers = 2\n'
     )
     rows = [{"inputs": {"n": n}, "outputs": {"m": 2 * n}} for n in range(6)]
     (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
-    pushed = run(tmp_path, "dataset", "push", "rows.jsonl", "--name", "doubles")
+    pushed = inside(tmp_path, "dataset", "push", "rows.jsonl", "--name", "doubles")
     assert pushed.returncode == 0, pushed.stderr
     return tmp_path
 
 
-def test_a_run_its_receipt_and_running_it_again(folder: Path) -> None:
-    first = run(folder, "run", "--dataset", "doubles", "--json")
+@pytest.fixture
+def folder(cold: Path) -> Iterator[Path]:
+    """The same with the local backend up for the whole test, so that no command waits for it."""
+    with Embedded(cold / ".evalrunner" / "store.sqlite"):
+        yield cold
+
+
+def test_a_run_its_receipt_and_running_it_again(cold: Path) -> None:
+    first = run(cold, "run", "--dataset", "doubles", "--json")
     assert first.returncode == ExitCode.COMPLETE, first.stderr
     receipt = json.loads(first.stdout)
     assert receipt["states"] == {"visible": 6}
     assert "using the local backend" in first.stderr
-    again = run(folder, "--workers", "1", "--experiment", receipt["experiment"]["name"])
+    again = run(cold, "--workers", "1", "--experiment", receipt["experiment"]["name"])
     assert again.returncode == ExitCode.COMPLETE
     assert "Nothing is missing" in again.stdout
     assert "again       evalrunner report" in again.stdout
-    printed = run(folder, "report", receipt["experiment"]["name"])
+    printed = run(cold, "report", receipt["experiment"]["name"])
     assert printed.stdout.splitlines()[0] == again.stdout.splitlines()[0]
-    verdict = run(folder, "resume", "--quiet")
+    verdict = run(cold, "resume", "--quiet")
     assert (verdict.returncode, verdict.stderr) == (ExitCode.COMPLETE, "")
     assert verdict.stdout.count("\n") == 1
 
@@ -92,7 +102,7 @@ def test_items_that_raise(folder: Path) -> None:
     assert done.returncode == ExitCode.FAILED
     assert "\x1b" not in done.stdout + done.stderr
     assert "\x07" not in done.stdout + done.stderr
-    report = run(folder, "report", "--json")
+    report = inside(folder, "report", "--json")
     assert report.returncode == ExitCode.COMPLETE
     assert sum(item["error"] is not None for item in json.loads(report.stdout)["items"]) == 3
 
@@ -101,7 +111,7 @@ def test_a_plan_runs_nothing(folder: Path) -> None:
     done = run(folder, "run", "--dataset", "doubles", "--plan", "--json")
     assert done.returncode == ExitCode.COMPLETE
     assert {item["state"] for item in json.loads(done.stdout)["items"]} == {"not run"}
-    assert run(folder, "report").returncode == ExitCode.USAGE
+    assert inside(folder, "report").returncode == ExitCode.USAGE
 
 
 def test_what_cannot_be_run_is_one_sentence(folder: Path) -> None:
@@ -112,7 +122,7 @@ def test_what_cannot_be_run_is_one_sentence(folder: Path) -> None:
         (("--dataset", "doubles", "--target", "subject.py:nope"), "'nope'"),
         (("--dataset", "doubles", "--target", "none.py:f"), "none.py"),
     ):
-        done = run(folder, *arguments, "--quiet")
+        done = inside(folder, *arguments, "--quiet")
         assert done.returncode == ExitCode.USAGE
         assert done.stderr.startswith("error: ")
         assert done.stderr.count("\n") == 1
