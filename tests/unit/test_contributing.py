@@ -62,6 +62,8 @@ def test_what_must_be_changed_is_where_it_is_said_to_be(file: str, anchor: str) 
 def test_the_files_that_are_named_are_there() -> None:
     for name in re.findall(r"`((?:src|tests|scripts)/[\w/.]+)`", TEXT):
         assert (ROOT / name).exists(), name
+    for name in re.findall(r"`([a-z_]+/[a-z_/]+\.py)`", section("Decisions")):
+        assert (SRC / "evalrunner" / name).exists(), name
 
 
 def test_every_target_of_make_that_is_named_exists() -> None:
