@@ -1,296 +1,17 @@
-"""The supervisor's judgment, by example: events in, instructions out."""
+"""The supervisor's judgment of items, by example: deaths, late reports, books, and the end of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
-from typing import TypeVar
 
 import pytest
 
-from evalrunner.protocol.lease import ItemState
-from evalrunner.protocol.messages import ProducedItem, Report
-from evalrunner.protocol.worker import WorkerState
+from evalrunner.protocol.messages import Report
 from evalrunner.supervisor.core import events as ev
 from evalrunner.supervisor.core.items import Item
 from evalrunner.supervisor.core.policy import Policy
 from evalrunner.supervisor.core.state import SupervisorState
-
-S, W = ItemState, WorkerState
-T = TypeVar("T")
-
-
-def made(item: int, token: int, error: str | None = None) -> ProducedItem:
-    return ProducedItem(item, token, [f"run-{item}-{token}"], [], [], error, [], 0.1)
-
-
-class Desk:
-    """A supervisor's state with a shell that starts workers at once and remembers all the rest."""
-
-    def __init__(self, items: int, workers: int = 1, first_token: int = 1, **policy: object) -> None:
-        plan = [(number, Item(S.AVAILABLE)) for number in range(items)]
-        self.state = SupervisorState(plan, Policy(workers, **policy), first_token)  # type: ignore[arg-type]
-        self.now = 0.0
-        self.count = 0
-        self.leases: dict[int, list[ev.Grant]] = {}
-        self.said: list[ev.Instruction] = []
-        self.carry_out(self.state.first_workers())
-
-    def handle(self, event: ev.Event, now: float | None = None) -> list[ev.Instruction]:
-        self.now = self.now if now is None else now
-        out = self.state.handle(event, self.now)
-        self.carry_out(out)
-        return out
-
-    def carry_out(self, out: list[ev.Instruction]) -> None:
-        self.said.extend(out)
-        for order in out:
-            if isinstance(order, ev.StartWorker):
-                self.count += 1
-                self.handle(ev.WorkerStarted(self.count, order.slot))
-            elif isinstance(order, ev.SendLease):
-                self.leases.setdefault(order.worker, []).extend(order.grants)
-
-    def ready(self, *workers: int, concurrency: int = 1) -> None:
-        for number in workers:
-            self.handle(ev.WorkerReady(number, concurrency))
-
-    def begun(self, *workers: int, concurrency: int = 1) -> Desk:
-        self.ready(*workers, concurrency=concurrency)
-        self.handle(ev.Begun())
-        return self
-
-    def grant(self, worker: int, index: int = -1) -> ev.Grant:
-        return self.leases[worker][index]
-
-    def produce(self, worker: int, index: int = -1) -> list[ev.Instruction]:
-        grant = self.grant(worker, index)
-        return self.handle(ev.Reported(worker, Report(produced=[made(grant.item, grant.token)])))
-
-    def die(self, worker: int, *suspects: int, spooled: Sequence[ProducedItem] = ()) -> list[ev.Instruction]:
-        return self.handle(
-            ev.WorkerGone(worker, "was killed by SIGKILL", frozenset(suspects), tuple(spooled))
-        )
-
-
-def only(kind: type[T], out: Sequence[object]) -> list[T]:
-    return [each for each in out if isinstance(each, kind)]
-
-
-def states(desk: Desk) -> list[ItemState]:
-    return [item.state for item in desk.state.items.values()]
-
-
-# -- workers -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("items", "wanted", "started"), [(0, 4, 0), (1, 4, 1), (3, 4, 3), (9, 4, 4)])
-def test_never_more_workers_than_items(items: int, wanted: int, started: int) -> None:
-    desk = Desk(items, wanted)
-    assert [order.slot for order in only(ev.StartWorker, desk.said)] == list(range(started))
-
-
-def test_items_that_are_not_available_are_not_planned() -> None:
-    plan = [(1, Item(S.VISIBLE)), (2, Item(S.AVAILABLE)), (3, Item(S.CANCELLED))]
-    state = SupervisorState(plan, Policy(4))
-    assert state.planned == 1
-    assert list(state.ready) == [2]
-    assert len(state.first_workers()) == 1
-
-
-def test_nothing_is_leased_before_the_experiment_exists() -> None:
-    desk = Desk(3, 2)
-    desk.ready(1)
-    assert desk.leases == {}
-    out = desk.handle(ev.Begun())
-    assert only(ev.SendBegin, out) == [ev.SendBegin(1)]
-    assert isinstance(out[0], ev.SendBegin)
-    assert desk.grant(1).item == 0
-    desk.ready(2)
-    assert ev.SendBegin(2) in desk.said
-    assert desk.grant(2).item == 1
-
-
-def test_a_lease_is_written_before_it_is_sent() -> None:
-    desk = Desk(2).begun(1, concurrency=2)
-    sent = next(i for i, order in enumerate(desk.said) if isinstance(order, ev.SendLease))
-    written = [i for i, order in enumerate(desk.said) if isinstance(order, ev.Write)]
-    assert len(written) == 2
-    assert max(written) < sent
-    assert [w.worker for w in only(ev.Write, desk.said)] == [1, 1]
-
-
-def test_a_replacement_takes_the_slot_of_the_dead_while_items_are_left() -> None:
-    desk = Desk(3, 2).begun(1, 2)
-    out = desk.die(2, desk.grant(2).item)
-    assert only(ev.StartWorker, out) == [ev.StartWorker(1)]
-    assert desk.state.restarts == 1
-
-
-def test_no_replacement_when_no_items_are_left() -> None:
-    desk = Desk(2, 2).begun(1, 2)
-    desk.produce(1)
-    desk.produce(2)
-    assert only(ev.StartWorker, desk.die(2)) == []
-    assert desk.state.restarts == 0
-
-
-def test_what_is_not_there_for_one_is_not_there_for_any() -> None:
-    desk = Desk(3, 2)
-    sure = ev.WorkerCouldNotStart(1, "no module 'x'", sure=True)
-    assert desk.handle(sure) == [ev.Abort("no module 'x'")]
-
-
-def test_the_run_ends_when_every_place_has_failed_to_start_and_no_sooner() -> None:
-    desk = Desk(3, 2)
-    out = desk.handle(ev.WorkerCouldNotStart(1, "no GPU"))
-    assert out == [ev.Say("worker 0 could not start: no GPU")]
-    assert only(ev.StartWorker, desk.handle(ev.WorkerGone(1, "could not start"))) == []
-    assert desk.handle(ev.WorkerCouldNotStart(2, "no GPU")) == [ev.Abort("no GPU")]
-
-
-def test_each_place_is_named_with_its_own_reason() -> None:
-    desk = Desk(3, 3)
-    desk.handle(ev.WorkerCouldNotStart(1, "no GPU"))
-    desk.handle(ev.WorkerCouldNotStart(2, "no licence"))
-    (abort,) = only(ev.Abort, desk.handle(ev.WorkerCouldNotStart(3, "no GPU")))
-    assert abort.error == "worker 0, 2: no GPU; worker 1: no licence"
-
-
-def test_reasons_that_differ_in_their_logs_only_are_one() -> None:
-    desk = Desk(3, 2)
-    desk.handle(ev.WorkerCouldNotStart(1, "no GPU (the traceback is in logs/worker-0.log)"))
-    gone = desk.handle(ev.WorkerGone(1, "could not start"))
-    assert only(ev.Say, gone) == [], "it has been said"
-    out = desk.handle(ev.WorkerCouldNotStart(2, "no GPU (the traceback is in logs/worker-1.log)"))
-    assert out == [ev.Abort("no GPU (the traceback is in logs/worker-0.log)")]
-
-
-def test_a_place_that_cannot_start_costs_the_others_nothing() -> None:
-    desk = Desk(3, 2)
-    desk.handle(ev.WorkerCouldNotStart(1, "no GPU"))
-    desk.handle(ev.WorkerGone(1, "could not start"))
-    desk.begun(2)
-    for _ in range(3):
-        desk.produce(2)
-    assert set(states(desk)) == {S.PRODUCED}
-
-
-def test_loading_has_a_limit_and_the_run_ends_when_nobody_keeps_it() -> None:
-    desk = Desk(3, 2, setup_timeout=60.0)
-    assert desk.state.loading() == (0, 0.0)
-    assert desk.handle(ev.Tick(), now=60.0) == []
-    why = "target and evaluators were still loading after 60 s (--setup-timeout)"
-    out = desk.handle(ev.Tick(), now=60.1)
-    assert out == [ev.KillWorker(number, f"was killed: {why}", stack=True) for number in (1, 2)]
-    assert desk.handle(ev.Tick(), now=70.0) == []
-    desk.die(1)
-    desk.die(2)
-    assert only(ev.Abort, desk.said)[0] == ev.Abort(why)
-
-
-def test_a_worker_that_hangs_while_it_loads_is_not_tried_again_while_others_work() -> None:
-    desk = Desk(9, 2, setup_timeout=60.0).begun(1)
-    out = desk.handle(ev.Tick(), now=61.0)
-    assert [order.worker for order in only(ev.KillWorker, out)] == [2]
-    assert only(ev.StartWorker, desk.die(2)) == []
-    assert desk.state.loading() is None
-
-
-@pytest.mark.parametrize(
-    "forged",
-    [
-        ev.WorkerReady(1, 1),
-        ev.WorkerCouldNotStart(1, "bad"),
-        ev.Acknowledged(1),
-        ev.Reported(1, Report(produced=[made(77, 1)])),
-        ev.Reported(1, Report(accepted=[(-1, 1)])),
-        ev.Reported(1, Report(refused=[(77, 1, "no")])),
-    ],
-)
-def test_words_that_cannot_be_a_workers_own_cost_that_worker_alone(forged: ev.Event) -> None:
-    desk = Desk(5, 2).begun(1, 2)
-    before = states(desk)
-    (kill,) = desk.handle(forged)
-    assert isinstance(kill, ev.KillWorker)
-    assert (kill.worker, states(desk)) == (1, before)
-    assert desk.handle(forged) == [], "once is enough"
-
-
-def test_a_worker_cannot_speak_for_what_another_holds() -> None:
-    desk = Desk(5, 2).begun(1, 2)
-    others = desk.grant(2)
-    out = desk.handle(ev.Reported(1, Report(produced=[made(others.item, others.token)])))
-    assert [order.worker for order in only(ev.KillWorker, out)] == [1]
-    assert states(desk)[others.item] is S.LEASED
-
-
-def test_the_slowest_item_is_known_from_the_boards() -> None:
-    desk = Desk(5, 2).begun(1, 2)
-    assert desk.state.slowest() is None
-    desk.handle(ev.Executing(1, {desk.grant(1).item: 7.0, 99: 1.0}))
-    desk.handle(ev.Executing(2, {desk.grant(2).item: 3.0}))
-    assert desk.state.slowest() == (1, desk.grant(2).item, 3.0)
-    desk.produce(2)
-    assert desk.state.slowest() == (0, desk.grant(1).item, 7.0)
-
-
-def test_a_worker_that_cannot_start_beside_one_that_did_does_not_end_the_run() -> None:
-    """The target can be loaded: the other is executing with it at this moment."""
-    desk = Desk(5, 2).begun(1)
-    out = desk.handle(ev.WorkerCouldNotStart(2, "no GPU left"))
-    assert only(ev.Abort, out) == []
-    assert only(ev.Say, out) == [ev.Say("worker 1 could not start: no GPU left")]
-
-
-def test_a_worker_that_could_not_start_is_not_started_again() -> None:
-    desk = Desk(5, 2).begun(1)
-    desk.handle(ev.WorkerCouldNotStart(2, "no GPU left"))
-    assert only(ev.StartWorker, desk.handle(ev.WorkerGone(2, "could not start"))) == []
-    desk.produce(1)
-    # The one that is left is replaced like any other: the items must not be left to nobody.
-    assert only(ev.StartWorker, desk.die(1)) == [ev.StartWorker(0)]
-
-
-def test_the_last_worker_is_replaced_even_if_it_could_not_start() -> None:
-    desk = Desk(5, 1).begun(1)
-    desk.die(1)
-    desk.handle(ev.WorkerCouldNotStart(2, "no GPU left"))
-    assert only(ev.StartWorker, desk.handle(ev.WorkerGone(2, "could not start"))) == [ev.StartWorker(0)]
-
-
-def test_workers_that_die_in_a_row_without_producing_are_not_replaced_for_ever() -> None:
-    desk = Desk(10, 1).begun(1)
-    budget = desk.state.policy.futile_deaths
-    for worker in range(1, budget + 1):
-        assert only(ev.StartWorker, desk.die(worker)) == [ev.StartWorker(0)], worker
-        desk.ready(worker + 1)
-    out = desk.die(budget + 1)
-    assert only(ev.StartWorker, out) == []
-    assert set(states(desk)) == {S.CANCELLED}
-    assert {w.reason for w in only(ev.Write, out) if w.state is S.CANCELLED} == {"workers kept dying"}
-    assert desk.state.living() == []
-    assert not desk.state.executing
-
-
-def test_one_produced_item_restores_the_budget() -> None:
-    desk = Desk(40, 1).begun(1)
-    for worker in range(1, 20):
-        desk.produce(worker)
-        assert only(ev.StartWorker, desk.die(worker)) == [ev.StartWorker(0)], worker
-        desk.ready(worker + 1)
-
-
-def test_so_does_one_that_is_found_in_the_spool_of_the_dead() -> None:
-    desk = Desk(40, 1).begun(1)
-    for worker in range(1, 20):
-        grant = desk.grant(worker)
-        out = desk.die(worker, spooled=[made(grant.item, grant.token)])
-        assert only(ev.StartWorker, out) == [ev.StartWorker(0)], worker
-        desk.ready(worker + 1)
-
-
-# -- deaths ------------------------------------------------------------------------------------------
+from tests.support.judgment import Desk, S, W, made, only, states
 
 
 def test_only_what_it_executed_counts_a_death_against_an_item() -> None:
@@ -370,9 +91,6 @@ def test_each_execution_has_a_fresh_token_and_a_fresh_attempt() -> None:
     assert [grant.attempt for grant in seen] == [1, 2, 3, 4]
 
 
-# -- late reports ------------------------------------------------------------------------------------
-
-
 def late_reports(item: int, token: int) -> list[ev.Event]:
     return [
         ev.Reported(1, Report(produced=[made(item, token)])),
@@ -418,9 +136,6 @@ def test_a_report_that_repeats_what_is_known_is_not_even_told(index: int) -> Non
     assert states(desk) == [S.VISIBLE]
 
 
-# -- books -------------------------------------------------------------------------------------------
-
-
 def test_the_way_of_an_item() -> None:
     desk = Desk(1).begun(1)
     token = desk.grant(1).token
@@ -452,37 +167,6 @@ def test_what_is_missed_keeps_its_reason_and_may_be_seen_later() -> None:
     assert [(w.item, w.state, w.reason) for w in only(ev.Write, out)] == [(0, S.NOT_VISIBLE, "1 of 2 scores")]
     assert [w.state for w in only(ev.Write, desk.handle(ev.Seen((0, 1))))] == [S.VISIBLE]
     assert states(desk) == [S.VISIBLE, S.LEASED]
-
-
-# -- windows -----------------------------------------------------------------------------------------
-
-
-def test_at_first_a_worker_gets_what_it_executes_at_once() -> None:
-    desk = Desk(100, 2).begun(1, 2, concurrency=3)
-    assert [len(desk.leases[worker]) for worker in (1, 2)] == [3, 3]
-
-
-def test_a_fast_worker_gets_half_a_second_ahead() -> None:
-    desk = Desk(1000).begun(1)
-    desk.now = 0.1
-    desk.produce(1)  # ten in a second
-    assert len(desk.state.workers[1].held) == 1 + 5
-
-
-def test_a_slow_worker_gets_nothing_ahead() -> None:
-    desk = Desk(1000).begun(1)
-    desk.now = 2.5
-    desk.produce(1)
-    assert len(desk.state.workers[1].held) == 1
-
-
-def test_the_idlest_worker_is_served_first() -> None:
-    desk = Desk(3, 2).begun(1, 2)
-    desk.produce(2)
-    assert desk.grant(2).item == 2
-
-
-# -- the end -----------------------------------------------------------------------------------------
 
 
 def test_workers_drain_only_when_nobody_holds_anything() -> None:
