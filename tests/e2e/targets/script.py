@@ -223,13 +223,16 @@ if __name__ == "__main__":
         """Evaluate where a notebook would: inside a running loop."""
         return start(kind, dataset)
 
-    try:
-        if sys.argv[1].startswith("loop "):
-            receipt = asyncio.run(start_in_a_loop(sys.argv[1].removeprefix("loop "), sys.argv[2]))
+    code = 0
+    for kind, dataset in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+        try:
+            if kind.startswith("loop "):
+                receipt = asyncio.run(start_in_a_loop(kind.removeprefix("loop "), dataset))
+            else:
+                receipt = start(kind, dataset)
+        except EvalrunnerError as error:
+            print(json.dumps({"error": str(error), "kind": type(error).__name__}))
+            code = 2
         else:
-            receipt = start(sys.argv[1], sys.argv[2])
-    except EvalrunnerError as error:
-        print(json.dumps({"error": str(error), "kind": type(error).__name__}))
-        sys.exit(2)
-    found = [receipt.exit_code, receipt.experiment["name"], receipt.summary]
-    print(json.dumps(found))
+            print(json.dumps([receipt.exit_code, receipt.experiment["name"], receipt.summary]))
+    sys.exit(code)
