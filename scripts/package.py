@@ -88,7 +88,21 @@ def attempt(wheel: Path, folder: Path) -> None:
     run([command, "init", "."], work)
     run([command, "dataset", "push", "dataset.jsonl", "--name", "order-desk", "--local"], work)
     receipt = orjson.loads(
-        run([command, "run", "--dataset", "order-desk", "--workers", "2", "--local", "--json"], work)
+        run(
+            [
+                command,
+                "run",
+                "--dataset",
+                "order-desk",
+                "--limit",
+                "40",
+                "--workers",
+                "2",
+                "--local",
+                "--json",
+            ],
+            work,
+        )
     )
     if receipt["complete"] is not True:
         sys.exit(f"package: the quickstart ended with: {receipt['verdict']}")

@@ -85,18 +85,18 @@ def python(backend: Backend, folder: Path, code: str) -> subprocess.CompletedPro
 def test_a_main_without_a_file_and_names_beside_objects(backend: Backend, tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text("def target(inputs): return {'sum': inputs['i'] + 1}\n")
     dataset = backend.dataset(2)
-    for target in ("'shop:target'", "'shop.py:target'", "lambda inputs: {'sum': inputs['i'] + one}"):
-        done = python(
-            backend,
-            tmp_path,
-            "from evalrunner import run\nfrom langsmith import Client\none = 1\n"
-            f"dataset = Client().read_dataset(dataset_id={str(dataset.id)!r})\n"
-            f"receipt = run({target}, data=dataset, evaluators=[lambda outputs: outputs['sum'] > 0],\n"
-            "    experiment_prefix='mine', num_repetitions=2, max_concurrency=0, split=None, client=Client(),\n"
-            "    description='d', metadata={'a': 1}, upload_results=True, blocking=True, workers=1)\n"
-            "print(receipt.exit_code, receipt.states, receipt.experiment['name'].startswith('mine'))\n",
-        )
-        assert done.stdout == "0 {'visible': 4} True\n", done.stderr
+    done = python(
+        backend,
+        tmp_path,
+        "from evalrunner import run\nfrom langsmith import Client\none = 1\n"
+        f"dataset = Client().read_dataset(dataset_id={str(dataset.id)!r})\n"
+        "for target in ('shop:target', 'shop.py:target', lambda inputs: {'sum': inputs['i'] + one}):\n"
+        "    receipt = run(target, data=dataset, evaluators=[lambda outputs: outputs['sum'] > 0],\n"
+        "        experiment_prefix='mine', num_repetitions=2, max_concurrency=0, split=None, client=Client(),\n"
+        "        description='d', metadata={'a': 1}, upload_results=True, blocking=True, workers=1)\n"
+        "    print(receipt.exit_code, receipt.states, receipt.experiment['name'].startswith('mine'))\n",
+    )
+    assert done.stdout == 3 * "0 {'visible': 4} True\n", done.stderr
 
 
 @pytest.mark.parametrize(
