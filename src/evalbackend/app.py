@@ -67,7 +67,8 @@ def create_app(
         store.close()
 
     served = _served(with_admin=admin_token is not None)
-    stems = tuple({one.stem for one in openapi.operations(served) if one.public})
+    operations = openapi.operations(served)
+    stems = tuple({one.stem for one in operations if one.public})
     gate = Middleware(
         Gate, state=parts, token=token, admin_token=admin_token, hosts=allowed_hosts, open_stems=stems
     )
@@ -79,6 +80,7 @@ def create_app(
     )
     app.router.redirect_slashes = False
     app.state.state = parts
+    app.state.operations = operations  # of the document: of a read-only server too
     app.state.site = web.Site(store, token)
     return app
 

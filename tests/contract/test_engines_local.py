@@ -433,3 +433,41 @@ def test_a_worker_dies_with_its_supervisor(method: str, tmp_path: Path, body: st
         if not gone:
             os.kill(pid, signal.SIGKILL)
         assert gone
+
+
+HOLDING = """
+import os, sys, time
+from pathlib import Path
+FOLDER = Path(os.environ["CODE_RUNS_IN"])
+def target(inputs): return inputs
+def exact(outputs): return True
+if os.fork() == 0:  # it keeps everything that its parent has open
+    os.setsid()
+    while not (FOLDER / "over").exists():
+        time.sleep(0.01)
+    os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, None], ids=["killed", "leaves"])
+def test_the_end_of_a_worker_is_noticed_though_what_it_has_forked_lives_on(
+    room: Room, end: signal.Signals | None
+) -> None:
+    worker = room.start(HOLDING)
+
+    def noticed() -> bool:
+        rung = worker in room.engine.wait(0.1)
+        if rung:
+            worker.receive()
+        return rung and worker.exitcode() is not None
+
+    try:
+        assert isinstance(hear(worker), Ready)
+        if end is not None:
+            os.kill(worker.pid, end)
+        else:
+            worker.send(room.begin())
+            worker.send(Drain())
+        assert eventually(noticed, 60)
+    finally:
+        (room.folder / "over").touch()

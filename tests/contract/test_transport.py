@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
+import requests
 
+from evalrunner.delivery.sending.deadline import Adapter
 from evalrunner.delivery.sending.transport import HttpTransport, is_loopback
 from evalrunner.delivery.spool.record import closing
 from evalrunner.errors import ServiceError, TransportError
@@ -148,3 +151,18 @@ def test_a_key_that_fits_no_header_is_refused_without_being_quoted(key: str) -> 
 )
 def test_what_is_loopback(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+def test_a_connection_outside_an_exchange_is_guarded_by_nobody(service: Service) -> None:
+    answers: list[int] = []
+
+    def ask() -> None:
+        session = requests.Session()
+        session.mount("http://", Adapter())
+        headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+        answers.append(session.post(service.url, closing(BOUNDARY), headers=headers, timeout=60).status_code)
+
+    thread = threading.Thread(target=ask)  # a thread that has never sent with a deadline
+    thread.start()
+    thread.join(60)
+    assert answers == [202]

@@ -20,6 +20,7 @@ class Worker:
     life: tuple[int, int] = field(default_factory=os.pipe)
     code: int | None = None
     asked: int = 0
+    rings_at_its_end: bool = True
 
     @property
     def channel(self) -> int:
@@ -134,3 +135,16 @@ def test_one_whose_sentinel_lies_is_asked_at_every_look_and_his_words_are_heard(
     room.waiter.remove(worker)
     assert room.waiter.wait(0.0) == []
     assert other.asked == 0
+
+
+def test_one_whose_sentinel_may_not_ring_is_asked_at_every_look(room: Room) -> None:
+    (sure,) = room.add(1)
+    unsure = Worker(rings_at_its_end=False)
+    room.waiter.add(unsure)
+    room.workers.append(unsure)
+    assert room.waiter.wait(0) == []
+    unsure.code = 0  # and nothing rings
+    assert room.waiter.wait(0) == [unsure]
+    assert sure.asked == 0
+    room.waiter.remove(unsure)
+    assert room.waiter.wait(0) == []

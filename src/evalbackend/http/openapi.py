@@ -27,10 +27,10 @@ _BODIES = {"json": "application/json", "list": "application/json", "form": "mult
 _PATH = re.compile(r"\{(\w+)(?::\w+)?\}")
 
 
-def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:
+def document(served: Iterable[Operation]) -> dict[str, Any]:
     """Return the document of the routes that clients call; the pages for browsers are not in it."""
     paths: dict[str, dict[str, Any]] = {}
-    for one in operations(routes):
+    for one in served:
         paths.setdefault(_PATH.sub(r"{\1}", one.path), {})[one.method.lower()] = _operation(one)
     key = {"type": "apiKey", "in": "header", "name": "x-api-key"}
     return {
@@ -87,7 +87,7 @@ def _field(spelled: str) -> tuple[str, dict[str, Any], bool]:
 
 
 async def _show(request: Request) -> Response:
-    return answer(document(request.app.routes))
+    return answer(document(request.app.state.operations))
 
 
 routes = [

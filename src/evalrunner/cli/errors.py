@@ -63,6 +63,10 @@ def print_exit_codes() -> None:
     typer.echo("\n".join([" Exit codes", *lines(), ""]))
 
 
+#: What a lock says of it, and what an RLock says.
+_RELEASED_TWICE = ("release unlocked lock", "cannot release un-acquired lock")
+
+
 def failure(error: BaseException, params: dict[str, Any]) -> ExitCode:
     """Say what happened and return the exit code for it."""
     output = Output(json=bool(params.get("json")))
@@ -76,11 +80,20 @@ def _told(error: BaseException) -> tuple[ExitCode, str]:
         return ExitCode.USAGE, str(error)
     if isinstance(error, RunBroken):
         return ExitCode.INCOMPLETE, str(error)
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt) or _is_torn_wait(error):
         return ExitCode.INTERRUPTED, "interrupted"
     where = _record(error)
     kind = "" if isinstance(error, EvalrunnerError) else f"{type(error).__name__}: "
     return ExitCode.INTERNAL, f"internal error: {kind}{redact(str(error))} (traceback: {where})"
+
+
+def _is_torn_wait(error: BaseException) -> bool:
+    """Tell whether Ctrl-C came in the instant in which `threading.Condition.wait` had let go of its lock.
+
+    Its `with` then releases that once more (CPython's `Thread.start` and `Event.wait` do so), and says just that.
+    """
+    torn = isinstance(error, RuntimeError) and str(error) in _RELEASED_TWICE
+    return torn and isinstance(error.__context__, KeyboardInterrupt)
 
 
 def redact(text: str) -> str:

@@ -93,7 +93,12 @@ class DeliveryPipeline:
     def _append(self, header: Header, body: bytes) -> None:
         with self._lock:
             self._on_their_way += 1
-        self._spool.append(header, body)
+        try:
+            self._spool.append(header, body)
+        except BaseException:  # it was not taken
+            with self._lock:
+                self._on_their_way = max(0, self._on_their_way - 1)
+            raise
 
     def _durable(self, entries: list[Entry]) -> None:
         self._listener.durable(entries)

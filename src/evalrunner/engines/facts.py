@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable
 
 import psutil
@@ -12,6 +13,17 @@ from evalrunner.errors import RunFolderError
 
 #: Seconds that an earlier run's workers get to die.
 DEATH_SECONDS = 10.0
+
+
+def watch_death(pid: int) -> int | None:
+    """Return a descriptor that becomes readable when a child of ours ends; None where the kernel has none.
+
+    Whatever the child has forked may live on and hold everything else that it held (Linux 5.3, pidfd_open(2)).
+    """
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return None
 
 
 class ProcessFacts:

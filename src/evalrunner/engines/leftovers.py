@@ -32,18 +32,34 @@ class Leftovers:
     def __init__(self, parent: Callable[[], int | None]) -> None:
         self._parent = parent
         self._since = time.time() - 1.0
+        self._told: set[psutil.Process] = set()  # the kernel takes a moment to end what was killed
 
     def end_marked(self, mark: str, spare: set[int]) -> list[str]:
         """End what bears this mark, or one that begins with it; return their names."""
-        return _end(process for process in self._young(spare) if _bears(process.pid, mark))
+        return self._end(process for process in self._young(spare) if _bears(process.pid, mark))
 
     def end_orphans(self, spare: set[int]) -> list[str]:
         """End what has lost its parent; return their names. For the end of a run: it may be any worker's."""
         parent = self._parent()
         with contextlib.suppress(psutil.Error):
             if parent is not None:
-                return _end(one for one in psutil.Process(parent).children() if one.pid not in spare)
+                return self._end(one for one in psutil.Process(parent).children() if one.pid not in spare)
         return []
+
+    def _end(self, processes: Iterable[psutil.Process]) -> list[str]:
+        """Kill each with its children; psutil does not mistake a later process for one of these."""
+        ended = []
+        for process in processes:
+            with contextlib.suppress(psutil.Error):
+                if process in self._told or process.status() == psutil.STATUS_ZOMBIE:
+                    continue
+                family = [*process.children(recursive=True), process]
+                self._told.add(process)
+                ended.append(f"{process.name()} (pid {process.pid})")
+                for one in family:
+                    with contextlib.suppress(psutil.Error):
+                        one.kill()
+        return ended
 
     def _young(self, spare: set[int]) -> Iterable[psutil.Process]:
         spare = spare | {os.getpid()}
@@ -59,21 +75,6 @@ def _bears(pid: int, mark: str) -> bool:
             return True
         return f"/memfd:{mark}" in Path(f"/proc/{pid}/maps").read_text(errors="replace")
     return False
-
-
-def _end(processes: Iterable[psutil.Process]) -> list[str]:
-    """Kill each with its children; psutil does not mistake a later process for one of these."""
-    ended = []
-    for process in processes:
-        with contextlib.suppress(psutil.Error):
-            if process.status() == psutil.STATUS_ZOMBIE:
-                continue
-            family = [*process.children(recursive=True), process]
-            ended.append(f"{process.name()} (pid {process.pid})")
-            for one in family:
-                with contextlib.suppress(psutil.Error):
-                    one.kill()
-    return ended
 
 
 _marks: list[mmap.mmap] = []

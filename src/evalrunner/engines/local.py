@@ -115,7 +115,8 @@ class LocalEngine:
         finally:
             theirs.close()
         pipe = WorkerPipe(ours, str(order.worker_id))
-        return LocalWorker(process, pipe, order, board, self._kills, self._waiter)
+        own_child = self.method == "spawn"
+        return LocalWorker(process, pipe, order, board, self._kills, self._waiter, own_child=own_child)
 
     def _mark_of(self, worker_id: int) -> str:
         return f"{self._mark}{worker_id}."

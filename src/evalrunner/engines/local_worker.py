@@ -10,7 +10,7 @@ from typing import Any
 
 from evalrunner.delivery import inflight
 from evalrunner.engines.base import Usage
-from evalrunner.engines.facts import ProcessFacts
+from evalrunner.engines.facts import ProcessFacts, watch_death
 from evalrunner.engines.memory_kills import MemoryKills
 from evalrunner.engines.pipe import WorkerPipe
 from evalrunner.engines.waiting import Waiter
@@ -33,6 +33,8 @@ class LocalWorker:
         board: Path | None,
         kills: MemoryKills,
         waiter: Waiter[LocalWorker],
+        *,
+        own_child: bool,
     ) -> None:
         self._process = process
         self._pipe = pipe
@@ -40,6 +42,9 @@ class LocalWorker:
         self._kills = kills
         self._waiter = waiter
         self._facts = ProcessFacts(process.pid)
+        # A spawned worker's own sentinel is a pipe that its forks hold too: it would ring when the last of them ends.
+        self._death = watch_death(process.pid) if own_child else None
+        self.rings_at_its_end = not own_child or self._death is not None
         self.worker_id = order.worker_id
         self.slot = order.slot
         waiter.add(self)
@@ -54,7 +59,7 @@ class LocalWorker:
 
     @property
     def sentinel(self) -> int:
-        return int(self._process.sentinel)
+        return int(self._process.sentinel) if self._death is None else self._death
 
     @property
     def channel(self) -> int:
@@ -114,6 +119,9 @@ class LocalWorker:
 
     def close(self) -> None:
         self._waiter.remove(self)
+        if self._death is not None:
+            os.close(self._death)
+            self._death = None
         with contextlib.suppress(OSError):
             os.killpg(self.pid, signal.SIGKILL)
         self._pipe.close()

@@ -18,6 +18,7 @@ class Waitable(Protocol):
     Attributes:
         channel: becomes ready for reading when there is a message (or the end of the pipe).
         sentinel: becomes ready for reading when the process has ended.
+        rings_at_its_end: whether it does so then, and not only when everything has ended that the process has forked.
     """
 
     @property
@@ -25,6 +26,9 @@ class Waitable(Protocol):
 
     @property
     def sentinel(self) -> int: ...
+
+    @property
+    def rings_at_its_end(self) -> bool: ...
 
     def exitcode(self) -> int | None: ...
 
@@ -50,7 +54,10 @@ class Waiter(Generic[W]):
         """Wait for this one too."""
         channel, sentinel = self._descriptors[worker] = worker.channel, worker.sentinel
         self._selector.register(channel, selectors.EVENT_READ, (worker, False))
-        self._selector.register(sentinel, selectors.EVENT_READ, (worker, True))
+        if worker.rings_at_its_end:
+            self._selector.register(sentinel, selectors.EVENT_READ, (worker, True))
+        else:
+            self._doubted[worker] = None
 
     def remove(self, worker: W) -> None:
         """Wait for this one no more; its descriptors are still open."""
@@ -74,8 +81,8 @@ class Waiter(Generic[W]):
     def _is_believed(self, worker: W) -> bool:
         """Tell whether a sentinel that rings tells the truth.
 
-        With `spawn` it is a pipe of which the worker has the other end, and its target may write into that: to
-        wait for it would be to wait for nothing, in a circle. Such a worker is asked at every look instead.
+        It may be a pipe of which the worker has the other end, and its target may write into that: to wait for it
+        would be to wait for nothing, in a circle. Such a worker is asked at every look instead.
         """
         if worker.exitcode() is not None:
             return True

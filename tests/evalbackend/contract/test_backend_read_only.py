@@ -130,6 +130,11 @@ def test_an_operation_that_does_not_say_that_it_reads_is_refused() -> None:
     assert [r.methods for r in routes if isinstance(r, Route)] == [{"GET", "HEAD"}] * 3
 
 
+def test_its_document_tells_of_what_it_refuses_too(served: Backend) -> None:
+    told = served.call("GET", "/openapi.json").json()["paths"]
+    assert {"get", "post"} <= set(told["/sessions"])
+
+
 def test_the_sdk_reads_everything(filled: Filled, served: Backend) -> None:
     with served.client() as client:
         assert [str(one.id) for one in client.list_datasets()] == [filled.dataset]

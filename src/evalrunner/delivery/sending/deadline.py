@@ -63,7 +63,7 @@ class Deadline:
 
 
 class _Current(threading.local):
-    guard: Deadline | None = None
+    deadline: Deadline | None = None
 
 
 _current = _Current()

@@ -100,8 +100,7 @@ class SpoolSender:
             False if a request is still under way after `timeout` seconds: its records may yet be accepted.
         """
         stopped = self._sender is None or self._sender.stop(timeout)
-        if stopped:
-            self._open.close()
+        self._open.close()  # a request that is still under way has its bytes
         return stopped
 
     def _started(self) -> Sender:
