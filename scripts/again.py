@@ -31,7 +31,8 @@ def main() -> int:
         for place, seed in enumerate(seeds, start=1):
             order = ["-p", "no:randomly"] if asked.seeds is None else [f"--randomly-seed={seed}"]
             log = folder / f"{place:03d}.log"
-            bad += not _pass([*asked.paths, *order], seed, log, last=len(seeds))
+            which = f"{place:>3} of {len(seeds)}" + (f", seed {seed}" if asked.seeds else "")
+            bad += not _pass([*asked.paths, *order], which, log)
     print(f"{len(seeds) - bad} of {len(seeds)} passes without a failure: {' '.join(asked.paths)}", flush=True)
     return 1 if bad else 0
 
@@ -62,14 +63,14 @@ def _neighbour() -> Iterator[None]:
             process.kill()
 
 
-def _pass(arguments: list[str], seed: int, log: Path, last: int) -> bool:
+def _pass(arguments: list[str], which: str, log: Path) -> bool:
     command = [sys.executable, "-m", "pytest", "-q", *arguments]
     with log.open("wb") as file:
         code = subprocess.run(command, cwd=ROOT, stdout=file, stderr=file, check=False).returncode
     said = re.findall(r"\d+ (?:passed|failed|error).*", log.read_text(errors="replace"))
     good = code == 0
     print(
-        f"{seed:>3} of {last}: {said[-1] if said else f'exit {code}'}{'' if good else f'  see {log}'}",
+        f"{which}: {said[-1] if said else f'exit {code}'}{'' if good else f'  see {log}'}",
         flush=True,
     )
     if good:
