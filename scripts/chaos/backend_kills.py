@@ -27,8 +27,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from scripts import wire  # noqa: E402
-from tests.support.rig import Backend  # noqa: E402
+from scripts import wire  # noqa: E402 - after the path is set
+from tests.support.rig import Backend  # noqa: E402 - after the path is set
 
 RUNS = 5  # per request
 LONGEST = 0.25  # seconds of load before the kill, at most

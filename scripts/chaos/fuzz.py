@@ -27,10 +27,10 @@ from hypothesis import strategies as st
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from scripts import wire  # noqa: E402
-from scripts.chaos.backend_kills import integrity  # noqa: E402
-from scripts.chaos.fuzz_values import MARK, Schema, dumped, form, json_values, mostly, value_of  # noqa: E402
-from tests.support.rig import Backend  # noqa: E402
+from scripts import wire  # noqa: E402 - after the path is set
+from scripts.chaos.backend_kills import integrity  # noqa: E402 - after the path is set
+from scripts.chaos.fuzz_values import MARK, Schema, dumped, form, json_values, mostly, value_of  # noqa: E402 - after the path is set
+from tests.support.rig import Backend  # noqa: E402 - after the path is set
 
 
 class Request(NamedTuple):

@@ -26,7 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.support.rig import (  # noqa: E402
+from tests.support.rig import (  # noqa: E402 - after the path is set
     Backend,
     Command,
     ExecutionLog,

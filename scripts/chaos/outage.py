@@ -29,7 +29,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.support.rig import (  # noqa: E402
+from tests.support.rig import (  # noqa: E402 - after the path is set
     Backend,
     Command,
     ExecutionLog,

@@ -444,7 +444,7 @@ def exact(outputs): return True
 if os.fork() == 0:  # it keeps everything that its parent has open
     os.setsid()
     while not (FOLDER / "over").exists():
-        time.sleep(0.01)
+        time.sleep(0.01)  # it lives until the test is over
     os._exit(0)
 """
 

@@ -43,7 +43,7 @@ QUERY = (
 )
 WINDOW = "min_start_time:time max_start_time:time"
 V2 = f"{WINDOW} {FILTERS} selects:text* cursor:text page_size:int"
-TOKEN = "run_id:uuid! feedback_key:text! id:uuid expires_at:time expires_in:obj feedback_config:obj"  # noqa: S105
+TOKEN = "run_id:uuid! feedback_key:text! id:uuid expires_at:time expires_in:obj feedback_config:obj"  # noqa: S105  names of fields
 PROJECT = "project_id:uuid! selects:text*"
 USE = "score:any value:any comment:text correction:any metadata:obj"
 OLDER = "older reads, where the flags turn them off"

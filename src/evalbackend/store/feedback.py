@@ -27,7 +27,7 @@ def upsert_feedback(connection: sqlite3.Connection, rows: list[FeedbackRow]) -> 
     known: set[str] = set()
     for at in range(0, len(ids), 500):
         some = ids[at : at + 500]
-        found = connection.execute(f"SELECT id FROM feedback WHERE id IN ({marks(some)})", some)  # noqa: S608
+        found = connection.execute(f"SELECT id FROM feedback WHERE id IN ({marks(some)})", some)  # noqa: S608  ?
         known.update(row[0] for row in found)
     # FAIL where nothing is replaced: see runs_write.py.
     connection.executemany(f"INSERT OR FAIL {_INTO}", (_ROW(latest[one]) for one in ids if one not in known))

@@ -27,7 +27,7 @@ def in_traces(some: str) -> str:
     runs_by_trace. SQLite uses that where a query says so in its words, and reads all runs where none does.
     """
     return (
-        f"runs.rowid IN (SELECT rowid FROM runs WHERE trace_id <> id AND trace_id IN ({some}) "  # noqa: S608
+        f"runs.rowid IN (SELECT rowid FROM runs WHERE trace_id <> id AND trace_id IN ({some}) "  # noqa: S608  ? only
         f"UNION ALL SELECT rowid FROM runs WHERE trace_id = id AND id IN ({some}))"
     )
 
