@@ -175,3 +175,16 @@ def patch(run: str, **fields: Any) -> bytes:
     return part(f"patch.{run}", main) + b"".join(
         part(f"patch.{run}.{name}", value) for name, value in big.items()
     )
+
+
+def read(backend: Backend, run: str) -> dict[str, Any]:
+    """A run, which must be there."""
+    answer = backend.call("GET", f"/runs/{run}")
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def query(backend: Backend, **fields: Any) -> requests.Response:
+    """What the older generation of reads answers to a query."""
+    answer: requests.Response = backend.call("POST", "/runs/query", json=fields)
+    return answer

@@ -21,6 +21,8 @@ from tests.support.backend import (
     part,
     patch,
     post,
+    query,
+    read,
     run_id,
     running,
 )
@@ -32,17 +34,6 @@ ZSTD = {"content-encoding": "zstd"}
 def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     with running(tmp_path_factory.mktemp("backend") / "store" / "backend.db") as served:
         yield served
-
-
-def read(backend: Backend, run: str) -> dict[str, Any]:
-    answer = backend.call("GET", f"/runs/{run}")
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
-
-
-def query(backend: Backend, **fields: Any) -> requests.Response:
-    answer: requests.Response = backend.call("POST", "/runs/query", json=fields)
-    return answer
 
 
 @pytest.mark.parametrize("order", ["post first", "patch first", "one request"])

@@ -18,6 +18,8 @@ from tests.support.backend import (
     body,
     part,
     post,
+    query,
+    read,
     run_id,
     running,
 )
@@ -30,17 +32,6 @@ R, NOBODYS = "0c0ffee0-0000-4000-8000-000000000001", "0c0ffee0-0000-4000-8000-00
 def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     with running(tmp_path_factory.mktemp("backend") / "store" / "backend.db") as served:
         yield served
-
-
-def read(backend: Backend, run: str) -> dict[str, Any]:
-    answer = backend.call("GET", f"/runs/{run}")
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
-
-
-def query(backend: Backend, **fields: Any) -> requests.Response:
-    answer: requests.Response = backend.call("POST", "/runs/query", json=fields)
-    return answer
 
 
 BAD_QUERIES: list[tuple[int, dict[str, Any]]] = [
