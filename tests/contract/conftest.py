@@ -1,29 +1,35 @@
-"""What the tests of going on and of the end begin with: a server for a module, and what a command has left on it."""
+"""What the tests of the sender and of its transport share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.leftover import Leftover, leftover
-from tests.support.rig import Backend, backend_in
-
-
-@pytest.fixture(scope="module")
-def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    with backend_in(tmp_path_factory.mktemp("backend")) as one:
-        yield one
+from tests.support.desk import (
+    KEY,
+    Desk,
+    Service,
+)
 
 
 @pytest.fixture
-def left(backend: Backend, tmp_path: Path) -> Iterator[Callable[..., Leftover]]:
-    with ExitStack() as stack:
+def service() -> Iterator[Service]:
+    service = Service()
+    yield service
+    service.close()
 
-        def make(count: int, **config: Any) -> Leftover:
-            return stack.enter_context(leftover(tmp_path / "run", backend, count, **config))
 
-        yield make
+@pytest.fixture
+def open_desk(service: Service) -> Iterator[Callable[..., Desk]]:
+    desks: list[Desk] = []
+
+    def open_one(**options: Any) -> Desk:
+        desks.append(Desk(service, **options))
+        return desks[-1]
+
+    yield open_one
+    for desk in desks:
+        assert desk.sender.stop(10)
+        assert KEY not in repr((desk.notes, desk.refused))
