@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import importlib
 import inspect
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,8 @@ def by_evaluate(target: Any, evaluators: Sequence[Any], data: str, client: Clien
 
 
 def by_aevaluate(target: Any, evaluators: Sequence[Any], data: str, client: Client, metadata: Any) -> str:
-    """Run plain `aevaluate`; return the experiment's name."""
+    """Run plain `aevaluate`; return the experiment's name, once its scores have been posted."""
+    before = set(threading.enumerate())
 
     async def run() -> str:
         found = await aevaluate(
@@ -52,7 +55,22 @@ def by_aevaluate(target: Any, evaluators: Sequence[Any], data: str, client: Clie
         )
         return str(found.experiment_name)
 
-    return asyncio.run(run())
+    name = asyncio.run(run())
+    _posted(before)
+    return name
+
+
+def _posted(before: set[threading.Thread]) -> None:
+    """Wait for the executor that posts the scores.
+
+    `aevaluate` returns before they are posted, and waits for it nowhere (_arunner.py:794). Nobody holds the
+    executor now, and its threads end when they have done what they were given.
+    """
+    gc.collect()
+    for thread in set(threading.enumerate()) - before:
+        if thread.name.startswith("ThreadPoolExecutor"):
+            thread.join(60)
+            assert not thread.is_alive(), f"{thread.name} goes on"
 
 
 def _traced(target: Any) -> Any:
