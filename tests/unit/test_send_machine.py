@@ -125,3 +125,19 @@ def test_whatever_the_service_does_every_record_ends_once(seed: int) -> None:
         world.answer(send, Reply(verdict, "words"), lot.random() * 3)
     assert sorted([*world.accepted, *world.refused]) == list(range(1, 31))
     assert not world.queue.pending
+
+
+def test_what_comes_after_the_deadline_is_told_that_it_had_one_try() -> None:
+    world = World()
+    world.offer(record(1))
+    while (send := world.next()) is not None:
+        world.answer(send, AWAY, seconds=min(20.0, send.limit))
+    world.offer(record(2))
+    send = world.next()
+    assert send is not None
+    world.answer(send, AWAY)
+    once = " (the deadline had passed before it; it was tried once)"
+    assert world.refused == {
+        1: "not delivered within 60 s: server answers 503",
+        2: f"not delivered within 60 s: server answers 503{once}",
+    }

@@ -220,13 +220,15 @@ class SendMachine:
     def _give_up(self, batch: Batch, why: str) -> list[Told]:
         """Refuse what is pending when the deadline passes; afterwards, what has had its one try."""
         entries = batch.entries
+        reason = self._breaker.too_late(why)
         if self._breaker.gave_up:
+            # It came later, and has not waited for so long itself.
+            reason = f"{reason} (the deadline had passed before it; it was tried once)"
             self._schedule.replace(batch)
         else:
             entries = self.queue.empty()
             self._schedule.clear()
         self._breaker.gave_up = True
-        reason = self._breaker.too_late(why)
         # Of a record without operations nothing is undelivered.
         return [Refused(entry, reason) if entry.header.ops else Accepted([entry]) for entry in entries]
 
