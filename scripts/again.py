@@ -26,13 +26,14 @@ def main() -> int:
     asked = _arguments()
     seeds = range(1, asked.times + 1) if asked.seeds is None else _span(asked.seeds)
     folder = Path(tempfile.mkdtemp(prefix="evalrunner-again-"))
+    spread = ["-n", str(asked.jobs), "--dist", "loadfile"] if asked.jobs > 1 else []
     bad = 0
     with contextlib.nullcontext() if asked.quiet else _neighbour():
         for place, seed in enumerate(seeds, start=1):
             order = ["-p", "no:randomly"] if asked.seeds is None else [f"--randomly-seed={seed}"]
             log = folder / f"{place:03d}.log"
             which = f"{place:>3} of {len(seeds)}" + (f", seed {seed}" if asked.seeds else "")
-            bad += not _pass([*asked.paths, *order], which, log)
+            bad += not _pass([*asked.paths, *order, *spread], which, log)
     print(f"{len(seeds) - bad} of {len(seeds)} passes without a failure: {' '.join(asked.paths)}", flush=True)
     return 1 if bad else 0
 
@@ -44,6 +45,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("paths", nargs="+", help="tests, as pytest takes them")
     parser.add_argument("--times", type=int, default=20, help="passes in the order of the files")
     parser.add_argument("--seeds", help="passes in the orders of these seeds of pytest-randomly, FIRST-LAST")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="processes of pytest, which are each other's neighbours"
+    )
     parser.add_argument("--quiet", action="store_true", help="without a busy neighbour on the first core")
     return parser.parse_args()
 
