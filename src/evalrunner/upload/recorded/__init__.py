@@ -1,0 +1,1 @@
+"""Uploading recorded traces: index, forest, ids and times, sending, reading back."""
