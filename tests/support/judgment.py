@@ -9,6 +9,7 @@ from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem, Report
 from evalrunner.protocol.worker import WorkerState
 from evalrunner.supervisor.core import events as ev
+from evalrunner.supervisor.core import instructions as do
 from evalrunner.supervisor.core.items import Item
 from evalrunner.supervisor.core.policy import Policy
 from evalrunner.supervisor.core.state import SupervisorState
@@ -31,23 +32,23 @@ class Desk:
         self.state = SupervisorState(plan, Policy(workers, **policy), first_token)  # type: ignore[arg-type]
         self.now = 0.0
         self.count = 0
-        self.leases: dict[int, list[ev.Grant]] = {}
-        self.said: list[ev.Instruction] = []
+        self.leases: dict[int, list[do.Grant]] = {}
+        self.said: list[do.Instruction] = []
         self.carry_out(self.state.first_workers())
 
-    def handle(self, event: ev.Event, now: float | None = None) -> list[ev.Instruction]:
+    def handle(self, event: ev.Event, now: float | None = None) -> list[do.Instruction]:
         self.now = self.now if now is None else now
         out = self.state.handle(event, self.now)
         self.carry_out(out)
         return out
 
-    def carry_out(self, out: list[ev.Instruction]) -> None:
+    def carry_out(self, out: list[do.Instruction]) -> None:
         self.said.extend(out)
         for order in out:
-            if isinstance(order, ev.StartWorker):
+            if isinstance(order, do.StartWorker):
                 self.count += 1
                 self.handle(ev.WorkerStarted(self.count, order.slot))
-            elif isinstance(order, ev.SendLease):
+            elif isinstance(order, do.SendLease):
                 self.leases.setdefault(order.worker, []).extend(order.grants)
 
     def ready(self, *workers: int, concurrency: int = 1) -> None:
@@ -59,14 +60,14 @@ class Desk:
         self.handle(ev.Begun())
         return self
 
-    def grant(self, worker: int, index: int = -1) -> ev.Grant:
+    def grant(self, worker: int, index: int = -1) -> do.Grant:
         return self.leases[worker][index]
 
-    def produce(self, worker: int, index: int = -1) -> list[ev.Instruction]:
+    def produce(self, worker: int, index: int = -1) -> list[do.Instruction]:
         grant = self.grant(worker, index)
         return self.handle(ev.Reported(worker, Report(produced=[made(grant.item, grant.token)])))
 
-    def die(self, worker: int, *suspects: int, spooled: Sequence[ProducedItem] = ()) -> list[ev.Instruction]:
+    def die(self, worker: int, *suspects: int, spooled: Sequence[ProducedItem] = ()) -> list[do.Instruction]:
         return self.handle(
             ev.WorkerGone(worker, "was killed by SIGKILL", frozenset(suspects), tuple(spooled))
         )

@@ -28,6 +28,7 @@ from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem
 from evalrunner.protocol.worker import WorkerOrder
 from evalrunner.supervisor.core import events as ev
+from evalrunner.supervisor.core import instructions as do
 from evalrunner.supervisor.core.items import Item
 from evalrunner.supervisor.core.policy import Policy
 from evalrunner.supervisor.core.state import SupervisorState
@@ -115,7 +116,7 @@ class WritesAtOnce:
         self._post = post
         self.written: dict[int, str] = {}
 
-    def write(self, order: ev.WriteErrorRun, example: dict[str, Any], repetition: int, scope: Scope) -> None:
+    def write(self, order: do.WriteErrorRun, example: dict[str, Any], repetition: int, scope: Scope) -> None:
         self.written[order.item] = order.reason
         made = ProducedItem(order.item, order.token, [str(uuid.uuid4())], [], [], order.reason, [], 0.0)
         self._post(ev.ErrorRunWritten(made))

@@ -18,6 +18,7 @@ from evalrunner.engines.scripted import ScriptedWorker
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem, Report
 from evalrunner.supervisor.core import events as ev
+from evalrunner.supervisor.core import instructions as do
 from evalrunner.supervisor.core import state
 from evalrunner.supervisor.core.items import Item
 from evalrunner.supervisor.core.policy import Policy
@@ -44,7 +45,7 @@ class Both(SupervisorState):
         super().__init__(copy.deepcopy(plan), policy, first_token)
         self.other = Walks(plan, policy, first_token)
 
-    def handle(self, event: ev.Event, now: float) -> list[ev.Instruction]:
+    def handle(self, event: ev.Event, now: float) -> list[do.Instruction]:
         ordered = super().handle(event, now)
         assert ordered == self.other.handle(event, now)
         assert self._held == sum(len(worker.held) for worker in self.workers.values())
@@ -64,7 +65,7 @@ def test_those_that_stay_share_what_others_leave_to_them() -> None:
     for number in range(4):
         one.handle(ev.WorkerStarted(number, number), 0.0)
     one.handle(ev.WorkerReady(0, 1), 0.0)
-    (lease,) = (each for each in one.handle(ev.Begun(), 0.0) if isinstance(each, ev.SendLease))
+    (lease,) = (each for each in one.handle(ev.Begun(), 0.0) if isinstance(each, do.SendLease))
     made = ProducedItem(lease.grants[0].item, lease.grants[0].token, ["r"], [], [], None, [], 0.01)
     one.handle(ev.Reported(0, Report([made])), 0.01)
     assert len(one.workers[0].held) == 10, "a quick one holds its share; the others still load"

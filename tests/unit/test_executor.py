@@ -9,7 +9,7 @@ import pytest
 
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import Begin, Drain, Lease, Message, ProducedItem, Retire, Stop, Trust
-from evalrunner.supervisor.core import events as ev
+from evalrunner.supervisor.core import instructions as do
 from evalrunner.supervisor.shell.executor import Executor
 from evalrunner.supervisor.shell.snapshots import ProgressCounter
 from tests.support.scripts import Diligent
@@ -37,11 +37,11 @@ class Desk:
 
     def begin(self) -> Desk:
         """Start a worker, and make the experiment."""
-        self.executor.carry_out([ev.StartWorker(0)])
+        self.executor.carry_out([do.StartWorker(0)])
         self.context.course.scope = self.run._begin({})
         return self
 
-    def carry_out(self, *orders: ev.Instruction) -> None:
+    def carry_out(self, *orders: do.Instruction) -> None:
         self.executor.carry_out(list(orders))
 
     def told(self) -> list[Message]:
@@ -50,10 +50,10 @@ class Desk:
         assert isinstance(script, Diligent)
         return script.told_of
 
-    def lease(self, item: int, token: int, attempt: int = 1, **facts: bool) -> list[ev.Instruction]:
+    def lease(self, item: int, token: int, attempt: int = 1, **facts: bool) -> list[do.Instruction]:
         return [
-            ev.Write(item, S.LEASED, "leased", 1, token, attempt, 0),
-            ev.SendLease(1, (ev.Grant(item, token, attempt, **facts),)),
+            do.Write(item, S.LEASED, "leased", 1, token, attempt, 0),
+            do.SendLease(1, (do.Grant(item, token, attempt, **facts),)),
         ]
 
 
@@ -69,7 +69,7 @@ def made(item: int, token: int = 1) -> ProducedItem:
 
 
 def test_a_worker_that_is_started_stands_in_the_ledger_with_what_names_its_process(desk: Desk) -> None:
-    desk.carry_out(ev.StartWorker(0))
+    desk.carry_out(do.StartWorker(0))
     assert desk.started == [(1, 0)]
     (row,) = desk.run.ledger.workers()
     worker = desk.run.engine.workers[1]
@@ -85,12 +85,12 @@ def test_a_worker_that_is_started_stands_in_the_ledger_with_what_names_its_proce
 
 
 def test_numbers_of_workers_go_on_where_an_earlier_run_ended(desk: Desk) -> None:
-    desk.carry_out(ev.StartWorker(0))
+    desk.carry_out(do.StartWorker(0))
     later = Executor(
         desk.context, desk.progress, 1, started=lambda number, _: desk.started.append((number, 9)),
         aborted=desk.aborted.append,
     )  # fmt: skip
-    later.carry_out([ev.StartWorker(0)])
+    later.carry_out([do.StartWorker(0)])
     assert desk.started[-1] == (2, 9)
     assert len({row.spool for row in desk.run.ledger.workers()}) == 2
 
@@ -135,7 +135,7 @@ def test_a_lease_says_all_that_an_execution_needs(desk: Desk) -> None:
 
 
 def test_a_worker_is_told_where_everything_is(desk: Desk) -> None:
-    desk.begin().carry_out(ev.SendBegin(1))
+    desk.begin().carry_out(do.SendBegin(1))
     (begin,) = desk.told()
     assert isinstance(begin, Begin)
     assert begin.experiment["id"] == str(desk.context.scope.experiment_id)
@@ -148,7 +148,7 @@ def test_one_that_died_before_it_was_told_is_told_nothing(desk: Desk) -> None:
     desk.context.pool.kill(1, "was killed: why")
     desk.context.pool.wait(1.0)
     desk.context.pool.reap(1)
-    desk.carry_out(ev.SendBegin(1), ev.SendDrain(1), ev.KillWorker(1, "was killed: late"))
+    desk.carry_out(do.SendBegin(1), do.SendDrain(1), do.KillWorker(1, "was killed: late"))
     assert desk.told() == []
 
 
@@ -159,16 +159,16 @@ def test_orders_go_out_in_order(desk: Desk) -> None:
         sent.append(message)
 
     desk.begin().context.pool.send = send  # type: ignore[method-assign]
-    desk.carry_out(ev.SendTrust(1, ("OSError",)), ev.SendRetire(1), ev.SendStop(1), ev.SendDrain(1))
+    desk.carry_out(do.SendTrust(1, ("OSError",)), do.SendRetire(1), do.SendStop(1), do.SendDrain(1))
     assert sent == [Trust(["OSError"]), Retire(), Stop(), Drain()]
 
 
 def test_what_was_produced_is_written_and_looked_for_when_it_is_accepted(desk: Desk) -> None:
     desk.begin().carry_out(*desk.lease(1, token=1))
     desk.run.confirmer.hidden = {1}
-    desk.carry_out(ev.Write(1, S.PRODUCED, "produced", 1, 1, made=made(1)))
+    desk.carry_out(do.Write(1, S.PRODUCED, "produced", 1, 1, made=made(1)))
     assert desk.run.confirmer.waiting == 0
-    desk.carry_out(ev.Write(1, S.ACCEPTED, "accepted", 1, 1))
+    desk.carry_out(do.Write(1, S.ACCEPTED, "accepted", 1, 1))
     assert desk.run.confirmer.wanted[1].runs == ("run-1", "child-1")
     assert desk.run.confirmer.wanted[1].feedback == ("score-1",)
     assert desk.run.states()[0] is S.ACCEPTED
@@ -180,21 +180,21 @@ def test_a_segment_is_let_go_when_the_ledger_says_that_its_items_are_visible(des
     spool = desk.run.folder.spool / "000001.spool"
     spool.write_bytes(b"")
     desk.context.reclaimer.heard_of(1, 1, 1)
-    desk.carry_out(ev.Write(1, S.PRODUCED, "produced", 1, 1, made=made(1)))
+    desk.carry_out(do.Write(1, S.PRODUCED, "produced", 1, 1, made=made(1)))
     desk.context.reclaimer.heard_of(1, 2, 2)
-    desk.carry_out(ev.Write(1, S.ACCEPTED, "accepted", 1, 1))
+    desk.carry_out(do.Write(1, S.ACCEPTED, "accepted", 1, 1))
     assert spool.exists()
-    desk.carry_out(ev.Write(1, S.VISIBLE, "visible", None, 1))
+    desk.carry_out(do.Write(1, S.VISIBLE, "visible", None, 1))
     assert not spool.exists()
 
 
 def test_an_item_that_nobody_survived_gets_its_error_run(desk: Desk) -> None:
-    desk.begin().carry_out(ev.WriteErrorRun(3, 5, 2, "2 workers died while they executed it"))
+    desk.begin().carry_out(do.WriteErrorRun(3, 5, 2, "2 workers died while they executed it"))
     assert desk.run.error_runs.written == {3: "2 workers died while they executed it"}
 
 
 def test_what_is_to_be_said_is_said_and_what_is_to_be_warned_of_is_kept(desk: Desk) -> None:
-    desk.carry_out(ev.Say("worker 0 died"), ev.Warn("worker 0 was replaced"), ev.Abort("no GPU"))
+    desk.carry_out(do.Say("worker 0 died"), do.Warn("worker 0 was replaced"), do.Abort("no GPU"))
     assert desk.run.observer.lines == ["worker 0 died", "worker 0 was replaced"]
     assert [found.text for found in desk.context.course.findings] == ["worker 0 was replaced"]
     assert desk.aborted == ["no GPU"]

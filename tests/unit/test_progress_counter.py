@@ -9,6 +9,7 @@ from evalrunner.engines.scripted import ScriptedEngine
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem
 from evalrunner.supervisor.core import events as ev
+from evalrunner.supervisor.core import instructions as do
 from evalrunner.supervisor.core.items import Item
 from evalrunner.supervisor.core.policy import Policy
 from evalrunner.supervisor.core.state import SupervisorState
@@ -45,7 +46,7 @@ def test_an_item_that_takes_long_is_named(now: float, limit: float | None, note:
 def test_where_all_items_take_long_none_is_slow() -> None:
     state, progress = a_run()
     made = ProducedItem(1, 1, ["r"], [], [], None, [], 50.0)
-    progress.write(ev.Write(1, ItemState.PRODUCED, "produced", 1, 1, made=made))
+    progress.write(do.Write(1, ItemState.PRODUCED, "produced", 1, 1, made=made))
     assert progress.slowest_note(state, 400.0, None) == ""
     assert "has been running" in progress.slowest_note(state, 520.0, None)
 
@@ -67,6 +68,6 @@ def test_the_time_left_is_told_when_there_is_something_to_tell_it_from(produced:
     state = SupervisorState([(number, Item(ItemState.AVAILABLE)) for number in range(40)], Policy(2))
     progress = ProgressCounter(0, 0.0)
     for number in range(produced):
-        progress.write(ev.Write(number, ItemState.PRODUCED, "produced", 1, 1))
+        progress.write(do.Write(number, ItemState.PRODUCED, "produced", 1, 1))
     pool = WorkerPool(ScriptedEngine(lambda _: Diligent(), ManualClock()))
     assert (progress.snapshot("running", state, pool, "", 5.0).eta is not None) is told

@@ -8,6 +8,7 @@ import pytest
 
 from evalrunner.protocol.messages import Report
 from evalrunner.supervisor.core import events as ev
+from evalrunner.supervisor.core import instructions as do
 from evalrunner.supervisor.core.items import Item
 from evalrunner.supervisor.core.policy import Policy
 from evalrunner.supervisor.core.state import SupervisorState
@@ -18,7 +19,7 @@ def test_only_what_it_executed_counts_a_death_against_an_item() -> None:
     desk = Desk(3).begun(1, concurrency=3)
     out = desk.die(1, 1)
     assert [desk.state.items[n].deaths for n in range(3)] == [0, 1, 0]
-    told = {w.item: w.what for w in only(ev.Write, out)}
+    told = {w.item: w.what for w in only(do.Write, out)}
     assert told == {0: "given back", 1: "lost, to be executed again", 2: "given back"}
     assert list(desk.state.ready) == [0, 1, 2]
 
@@ -40,9 +41,9 @@ def test_a_poison_item_kills_exactly_max_attempts_workers(attempts: int) -> None
         assert (grant.item, grant.attempt) == (0, death)
         out = desk.die(death, 0)
         if death < attempts:
-            assert only(ev.WriteErrorRun, out) == []
+            assert only(do.WriteErrorRun, out) == []
             desk.ready(death + 1)
-    (wanted,) = only(ev.WriteErrorRun, out)
+    (wanted,) = only(do.WriteErrorRun, out)
     assert (wanted.item, wanted.attempt) == (0, attempts + 1)
     assert (
         wanted.reason
@@ -55,7 +56,7 @@ def test_a_poison_item_kills_exactly_max_attempts_workers(attempts: int) -> None
     desk.ready(attempts + 1)
     assert desk.grant(attempts + 1).item == 1
     written = desk.handle(ev.ErrorRunWritten(made(0, wanted.token, wanted.reason)))
-    assert [(w.item, w.state) for w in only(ev.Write, written)] == [(0, S.PRODUCED)]
+    assert [(w.item, w.state) for w in only(do.Write, written)] == [(0, S.PRODUCED)]
     desk.handle(ev.SentOn(accepted=((0, wanted.token),)))
     assert states(desk)[0] is S.ACCEPTED
     assert desk.state.items[0].failed
@@ -65,7 +66,7 @@ def test_what_lies_in_the_spool_of_the_dead_is_produced_and_not_executed_again()
     desk = Desk(2).begun(1, concurrency=2)
     first = desk.grant(1, 0)
     out = desk.die(1, first.item, spooled=[made(first.item, first.token)])
-    assert [(w.item, w.state) for w in only(ev.Write, out)] == [(0, S.PRODUCED), (1, S.AVAILABLE)]
+    assert [(w.item, w.state) for w in only(do.Write, out)] == [(0, S.PRODUCED), (1, S.AVAILABLE)]
     assert desk.state.items[0].deaths == 0
     assert list(desk.state.ready) == [1]
 
@@ -75,8 +76,8 @@ def test_a_spool_that_says_again_what_was_reported_changes_nothing() -> None:
     first = desk.grant(1)
     desk.produce(1)
     out = desk.die(1, spooled=[made(first.item, first.token)])
-    assert [w.item for w in only(ev.Write, out)] == [1]
-    assert only(ev.Tell, out) == []
+    assert [w.item for w in only(do.Write, out)] == [1]
+    assert only(do.Tell, out) == []
 
 
 def test_each_execution_has_a_fresh_token_and_a_fresh_attempt() -> None:
@@ -117,8 +118,8 @@ def test_a_late_report_with_an_old_token_is_told_and_changes_nothing(index: int,
         desk.handle(ev.Seen((0,)))
     before = desk.state.items[0].state
     out = desk.handle(late_reports(0, old.token)[index])
-    assert only(ev.Write, out) == []
-    (told,) = only(ev.Tell, out)
+    assert only(do.Write, out) == []
+    (told,) = only(do.Tell, out)
     assert (told.item, told.token) == (0, old.token)
     assert told.what.startswith("late: ")
     assert desk.state.items[0].state is before
@@ -141,10 +142,10 @@ def test_the_way_of_an_item() -> None:
     token = desk.grant(1).token
     report = Report(produced=[made(0, token, "boom")], accepted=[(0, token)])
     out = desk.handle(ev.Reported(1, report))
-    assert [w.state for w in only(ev.Write, out)] == [S.PRODUCED, S.ACCEPTED]
-    assert only(ev.Write, out)[0].made == made(0, token, "boom")
+    assert [w.state for w in only(do.Write, out)] == [S.PRODUCED, S.ACCEPTED]
+    assert only(do.Write, out)[0].made == made(0, token, "boom")
     assert desk.state.items[0].failed
-    assert [w.state for w in only(ev.Write, desk.handle(ev.Seen((0,))))] == [S.VISIBLE]
+    assert [w.state for w in only(do.Write, desk.handle(ev.Seen((0,))))] == [S.VISIBLE]
     assert desk.handle(ev.Seen((0,))) == []
 
 
@@ -153,9 +154,9 @@ def test_what_is_refused_keeps_its_reason_and_may_be_accepted_later() -> None:
     token = desk.grant(1).token
     desk.produce(1)
     out = desk.handle(ev.Reported(1, Report(refused=[(0, token, "422: too deep")])))
-    assert [(w.state, w.reason) for w in only(ev.Write, out)] == [(S.NOT_DELIVERED, "422: too deep")]
+    assert [(w.state, w.reason) for w in only(do.Write, out)] == [(S.NOT_DELIVERED, "422: too deep")]
     out = desk.handle(ev.SentOn(accepted=((0, token),)))
-    assert [w.state for w in only(ev.Write, out)] == [S.ACCEPTED]
+    assert [w.state for w in only(do.Write, out)] == [S.ACCEPTED]
 
 
 def test_what_is_missed_keeps_its_reason_and_may_be_seen_later() -> None:
@@ -164,15 +165,15 @@ def test_what_is_missed_keeps_its_reason_and_may_be_seen_later() -> None:
     desk.produce(1)
     desk.handle(ev.Reported(1, Report(accepted=[(0, token)])))
     out = desk.handle(ev.Missed({0: "1 of 2 scores", 1: "not accepted"}))
-    assert [(w.item, w.state, w.reason) for w in only(ev.Write, out)] == [(0, S.NOT_VISIBLE, "1 of 2 scores")]
-    assert [w.state for w in only(ev.Write, desk.handle(ev.Seen((0, 1))))] == [S.VISIBLE]
+    assert [(w.item, w.state, w.reason) for w in only(do.Write, out)] == [(0, S.NOT_VISIBLE, "1 of 2 scores")]
+    assert [w.state for w in only(do.Write, desk.handle(ev.Seen((0, 1))))] == [S.VISIBLE]
     assert states(desk) == [S.VISIBLE, S.LEASED]
 
 
 def test_workers_drain_only_when_nobody_holds_anything() -> None:
     desk = Desk(2, 2).begun(1, 2)
-    assert only(ev.SendDrain, desk.produce(1)) == []
-    assert only(ev.SendDrain, desk.produce(2)) == [ev.SendDrain(1), ev.SendDrain(2)]
+    assert only(do.SendDrain, desk.produce(1)) == []
+    assert only(do.SendDrain, desk.produce(2)) == [do.SendDrain(1), do.SendDrain(2)]
     assert not desk.state.executing
 
 
@@ -197,8 +198,8 @@ def test_a_drained_worker_exits_without_a_word_about_its_death() -> None:
 def test_stop_cancels_what_nobody_has_and_stops_the_workers() -> None:
     desk = Desk(5, 3).begun(1, 2)
     out = desk.handle(ev.StopAsked())
-    assert only(ev.SendStop, out) == [ev.SendStop(1), ev.SendStop(2)]
-    assert [order.worker for order in only(ev.KillWorker, out)] == [3]  # still loading
+    assert only(do.SendStop, out) == [do.SendStop(1), do.SendStop(2)]
+    assert [order.worker for order in only(do.KillWorker, out)] == [3]  # still loading
     assert states(desk) == [S.LEASED, S.LEASED, S.CANCELLED, S.CANCELLED, S.CANCELLED]
     assert desk.handle(ev.StopAsked()) == []
 
@@ -207,9 +208,9 @@ def test_a_stopped_worker_finishes_what_it_has_begun_and_gives_back_the_rest() -
     desk = Desk(2).begun(1, concurrency=2)
     desk.handle(ev.StopAsked())
     desk.produce(1, 0)
-    assert only(ev.Write, desk.handle(ev.Acknowledged(1))) == [], "its spool may know more"
+    assert only(do.Write, desk.handle(ev.Acknowledged(1))) == [], "its spool may know more"
     out = desk.handle(ev.WorkerGone(1, "exited with status 0"))
-    assert [(w.item, w.state) for w in only(ev.Write, out)] == [(1, S.CANCELLED)]
+    assert [(w.item, w.state) for w in only(do.Write, out)] == [(1, S.CANCELLED)]
     assert states(desk) == [S.PRODUCED, S.CANCELLED]
     assert not desk.state.executing
     assert desk.state.restarts == 0
@@ -231,15 +232,15 @@ def test_what_a_worker_acknowledges_and_nobody_finds_is_executed_by_another() ->
     desk.state.workers[1].state = W.DRAINING  # by an order that was given on a wrong belief
     desk.handle(ev.Acknowledged(1))
     out = desk.handle(ev.WorkerGone(1, "exited with status 0"))
-    assert [(w.item, w.state) for w in only(ev.Write, out)] == [(1, S.AVAILABLE)]
-    assert only(ev.StartWorker, out)
+    assert [(w.item, w.state) for w in only(do.Write, out)] == [(1, S.AVAILABLE)]
+    assert only(do.StartWorker, out)
 
 
 def test_a_worker_that_dies_after_the_stop_is_not_replaced() -> None:
     desk = Desk(5, 1).begun(1)
     desk.handle(ev.StopAsked())
     out = desk.die(1, 0)
-    assert only(ev.StartWorker, out) == []
+    assert only(do.StartWorker, out) == []
     assert set(states(desk)) == {S.CANCELLED}
     assert desk.state.items[0].deaths == 0, "the user may have killed it"
 
@@ -249,7 +250,7 @@ def test_an_item_that_takes_too_long_costs_its_worker_once() -> None:
     desk.handle(ev.Executing(1, {0: 5.0}), now=5.2)
     assert desk.handle(ev.Tick(), now=15.0) == []
     out = desk.handle(ev.Tick(), now=15.1)
-    assert out == [ev.KillWorker(1, "was killed: an item took longer than 10 s", stack=True)]
+    assert out == [do.KillWorker(1, "was killed: an item took longer than 10 s", stack=True)]
     assert desk.handle(ev.Tick(), now=16.0) == []
 
 
@@ -273,35 +274,35 @@ def test_a_worker_that_has_finished_and_does_not_end_is_killed_and_missed_by_nob
     desk.handle(ev.Acknowledged(1), now=10.0)
     assert desk.handle(ev.Tick(), now=150.0) == []
     out = desk.handle(ev.Tick(), now=1000.0)
-    assert out == [ev.KillWorker(1, "was killed: it had finished and did not end", stack=True)]
+    assert out == [do.KillWorker(1, "was killed: it had finished and did not end", stack=True)]
     assert desk.handle(ev.Tick(), now=1001.0) == []
-    assert only(ev.Say, desk.die(1)) == []
+    assert only(do.Say, desk.die(1)) == []
 
 
 def test_a_worker_that_still_loads_when_all_is_done_is_dismissed_without_a_word() -> None:
     desk = Desk(2, 2).begun(1)
     desk.produce(1)
     out = desk.produce(1)
-    assert only(ev.KillWorker, out) == [ev.KillWorker(2, "was not needed any more")]
-    assert only(ev.SendDrain, out) == [ev.SendDrain(1)]
+    assert only(do.KillWorker, out) == [do.KillWorker(2, "was not needed any more")]
+    assert only(do.SendDrain, out) == [do.SendDrain(1)]
     assert desk.handle(ev.WorkerReady(2, 1)) == [], "said while it was being killed"
     after = desk.die(2)
-    assert (only(ev.Say, after), only(ev.StartWorker, after), desk.state.restarts) == ([], [], 0)
+    assert (only(do.Say, after), only(do.StartWorker, after), desk.state.restarts) == ([], [], 0)
 
 
 def test_a_run_that_is_only_scored_makes_no_attempt_and_gets_no_error_run() -> None:
     state = SupervisorState([(0, Item(S.AVAILABLE, attempt=1, score=True))], Policy(1, max_attempts=2))
     state.first_workers()
-    told: list[ev.Instruction] = []
+    told: list[do.Instruction] = []
     for worker in (1, 2):
         state.handle(ev.WorkerStarted(worker, 0), 0.0)
         told += state.handle(ev.WorkerReady(worker, 1), 0.0)
         told += state.handle(ev.Begun() if worker == 1 else ev.Tick(), 0.0)
         told += state.handle(ev.WorkerGone(worker, "died", frozenset({0})), 1.0)
-    grants = [grant for order in told if isinstance(order, ev.SendLease) for grant in order.grants]
+    grants = [grant for order in told if isinstance(order, do.SendLease) for grant in order.grants]
     assert [(grant.attempt, grant.score) for grant in grants] == [(1, True), (1, True)]
-    (wanted,) = [order for order in told if isinstance(order, ev.WriteErrorRun)]
+    (wanted,) = [order for order in told if isinstance(order, do.WriteErrorRun)]
     assert (wanted.attempt, wanted.score) == (1, True)
     assert "2 workers died while they scored it" in wanted.reason
-    words = [order.what for order in told if isinstance(order, ev.Write)]
+    words = [order.what for order in told if isinstance(order, do.Write)]
     assert words == ["leased", "lost, to be scored again", "leased", "scoring given up"]

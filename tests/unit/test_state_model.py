@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from evalrunner.protocol.lease import ItemMove, ItemState, move
 from evalrunner.protocol.messages import ProducedItem, Report
 from evalrunner.supervisor.core import events as ev
+from evalrunner.supervisor.core import instructions as do
 from evalrunner.supervisor.core.items import Item
 from evalrunner.supervisor.core.policy import Policy
 from evalrunner.supervisor.core.state import SupervisorState
@@ -98,7 +99,7 @@ class World(RuleBasedStateMachine):
         self.now = 0.0
         self.processes: list[Process] = []
         self.ledger = dict.fromkeys(range(items), S.AVAILABLE)
-        self.grants: list[ev.Grant] = []
+        self.grants: list[do.Grant] = []
         self.died_with = dict.fromkeys(range(items), 0)
         self.produced: list[int] = []
         self.server: list[Lease] = []
@@ -108,7 +109,7 @@ class World(RuleBasedStateMachine):
         self.gave_up_starting = self.aborted = False
         self.executed: set[tuple[int, int]] = set()
         self.failed: set[Lease] = set()
-        self.orders: list[ev.Instruction] = []
+        self.orders: list[do.Instruction] = []
         self.carry_out(self.state.first_workers())
 
     # -- the shell -----------------------------------------------------------------------------------
@@ -126,25 +127,25 @@ class World(RuleBasedStateMachine):
         self.take(event)
         self.act()
 
-    def carry_out(self, orders: list[ev.Instruction]) -> None:
+    def carry_out(self, orders: list[do.Instruction]) -> None:
         for order in orders:
-            if isinstance(order, ev.Write):
+            if isinstance(order, do.Write):
                 self.write(order)
         for order in orders:
-            if isinstance(order, ev.StartWorker):
+            if isinstance(order, do.StartWorker):
                 self.start(order.slot)
-            elif isinstance(order, ev.SendLease):
+            elif isinstance(order, do.SendLease):
                 self.lease(order)
-            elif isinstance(order, ev.SendTrust):
+            elif isinstance(order, do.SendTrust):
                 self.processes[order.worker].publish([*self.processes[order.worker].withheld])
-            elif isinstance(order, (ev.SendDrain, ev.SendStop, ev.SendRetire)):
+            elif isinstance(order, (do.SendDrain, do.SendStop, do.SendRetire)):
                 self.close(order)
-            elif isinstance(order, ev.KillWorker):
+            elif isinstance(order, do.KillWorker):
                 self.die(self.processes[order.worker], 0)
-            elif isinstance(order, ev.WriteErrorRun):
+            elif isinstance(order, do.WriteErrorRun):
                 self.error_runs.append((order.item, order.token))
-                self.new_token(ev.Grant(order.item, order.token, order.attempt))
-            elif isinstance(order, ev.Abort):
+                self.new_token(do.Grant(order.item, order.token, order.attempt))
+            elif isinstance(order, do.Abort):
                 self.abort()
 
     def abort(self) -> None:
@@ -154,7 +155,7 @@ class World(RuleBasedStateMachine):
         for process in self.living():
             process.alive = False
 
-    def write(self, order: ev.Write) -> None:
+    def write(self, order: do.Write) -> None:
         before = self.ledger[order.item]
         for step in MOVES[order.what]:
             if step is M.CANCEL and before is S.LEASED and self.is_dead(order.worker):
@@ -178,23 +179,23 @@ class World(RuleBasedStateMachine):
         self.processes.append(process)
         self.happen(ev.WorkerStarted(process.number, slot))
 
-    def lease(self, order: ev.SendLease) -> None:
+    def lease(self, order: do.SendLease) -> None:
         process = self.processes[order.worker]
         for grant in order.grants:
             assert self.ledger[grant.item] is S.LEASED  # written first
             self.new_token(grant)
         process.queue.extend((grant.item, grant.token) for grant in order.grants)
 
-    def new_token(self, grant: ev.Grant) -> None:
+    def new_token(self, grant: do.Grant) -> None:
         assert grant.token > max((old.token for old in self.grants), default=5)
         # A run id that an execution has borne is never borne by another.
         assert (grant.item, grant.attempt) not in self.executed
         self.grants.append(grant)
 
-    def close(self, order: ev.SendDrain | ev.SendStop | ev.SendRetire) -> None:
+    def close(self, order: do.SendDrain | do.SendStop | do.SendRetire) -> None:
         process = self.processes[order.worker]
         process.closing = True
-        if isinstance(order, ev.SendDrain):
+        if isinstance(order, do.SendDrain):
             assert not any(each.has() for each in self.living())
         else:
             process.queue.clear()

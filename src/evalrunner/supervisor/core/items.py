@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from evalrunner.protocol.lease import HELD, ItemMove, ItemState, move
 from evalrunner.protocol.messages import ProducedItem
 from evalrunner.protocol.story import Happened
-from evalrunner.supervisor.core import events as ev
+from evalrunner.supervisor.core import instructions as do
 
 S, M, H = ItemState, ItemMove, Happened
 
@@ -44,7 +44,7 @@ class ItemBook:
         self._suspects = {number for number, item in self.items.items() if item.deaths}
         #: Items that failed in a worker which may be spoilt, and with what kind of error; the next to try first.
         self.aside: dict[int, str] = {}
-        self.out: list[ev.Instruction] = []
+        self.out: list[do.Instruction] = []
         self._max_attempts = max_attempts
         self._token = first_token
 
@@ -63,14 +63,14 @@ class ItemBook:
                 return number
         return None
 
-    def lease(self, number: int, worker: int) -> ev.Grant:
+    def lease(self, number: int, worker: int) -> do.Grant:
         """Lease an item: under a token and an id that no other lease had."""
         item = self.items[number]
         self._token += 1
         item.token, item.attempt = self._token, item.attempt + (not item.score)
         item.state = move(item.state, M.LEASE)
         self._write(number, H.LEASED, worker)
-        return ev.Grant(
+        return do.Grant(
             number, item.token, item.attempt, item.score, self._spent(item) + 1 >= self._max_attempts
         )
 
@@ -97,7 +97,7 @@ class ItemBook:
         item.state = move(item.state, M.PRODUCE)
         item.failed = made.error is not None
         what = H.SCORED if item.score else H.PRODUCED
-        self.out.append(ev.Write(made.item, item.state, what.value, worker, made.token, made=made))
+        self.out.append(do.Write(made.item, item.state, what.value, worker, made.token, made=made))
         return True
 
     def accept(self, number: int, token: int, worker: int | None) -> None:
@@ -107,7 +107,7 @@ class ItemBook:
             self._late(number, token, worker, H.ACCEPTED)
             return
         item.state = move(item.state, M.ACCEPT)
-        self.out.append(ev.Write(number, item.state, H.ACCEPTED.value, worker, token))
+        self.out.append(do.Write(number, item.state, H.ACCEPTED.value, worker, token))
 
     def refuse(self, number: int, token: int, reason: str, worker: int | None) -> None:
         """Believe that it will not be sent again in this run."""
@@ -116,7 +116,7 @@ class ItemBook:
             self._late(number, token, worker, H.REFUSED)
             return
         item.state = move(item.state, M.REFUSE)
-        self.out.append(ev.Write(number, item.state, H.REFUSED.value, worker, token, reason=reason))
+        self.out.append(do.Write(number, item.state, H.REFUSED.value, worker, token, reason=reason))
 
     def see(self, number: int) -> None:
         """Believe that all of it came back."""
@@ -191,14 +191,14 @@ class ItemBook:
         self._token += 1
         item.token, item.attempt = self._token, item.attempt + (not item.score)
         self._write(number, H.SCORING_GIVEN_UP if item.score else H.GIVEN_UP, worker, reason=reason)
-        self.out.append(ev.WriteErrorRun(number, item.token, item.attempt, reason, item.score))
+        self.out.append(do.WriteErrorRun(number, item.token, item.attempt, reason, item.score))
 
     def error_run_written(self, made: ProducedItem) -> None:
         """Believe that its error run is durable."""
         item = self.items[made.item]
         item.state = move(item.state, M.PRODUCE)
         self.out.append(
-            ev.Write(made.item, item.state, H.ERROR_RUN_WRITTEN.value, None, made.token, made=made)
+            do.Write(made.item, item.state, H.ERROR_RUN_WRITTEN.value, None, made.token, made=made)
         )
 
     def cancel(self, number: int, reason: str, *, begun: bool = False) -> None:
@@ -221,12 +221,12 @@ class ItemBook:
     def _late(self, number: int, token: int, worker: int | None, what: Happened) -> None:
         # Not an error: the sender of a dead worker's spool may say again what the worker said itself.
         if self.items[number].token != token:
-            self.out.append(ev.Tell(number, worker, token, f"late: {what.value}"))
+            self.out.append(do.Tell(number, worker, token, f"late: {what.value}"))
 
     def _write(
         self, number: int, what: Happened, worker: int | None = None, reason: str | None = None
     ) -> None:
         item = self.items[number]
         self.out.append(
-            ev.Write(number, item.state, what.value, worker, item.token, item.attempt, item.deaths, reason)
+            do.Write(number, item.state, what.value, worker, item.token, item.attempt, item.deaths, reason)
         )

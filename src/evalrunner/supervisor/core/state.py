@@ -13,6 +13,7 @@ from typing import Any
 from evalrunner.protocol.messages import ProducedItem, Report
 from evalrunner.protocol.worker import WorkerState, check
 from evalrunner.supervisor.core import events as ev
+from evalrunner.supervisor.core import instructions as do
 from evalrunner.supervisor.core.items import Item, ItemBook
 from evalrunner.supervisor.core.policy import Policy, smoothed, window
 from evalrunner.supervisor.core.trials import Standing, Trials, shown
@@ -90,7 +91,7 @@ class SupervisorState:
             ev.Tick: self._tick,
         }
 
-    def handle(self, event: ev.Event, now: float) -> list[ev.Instruction]:
+    def handle(self, event: ev.Event, now: float) -> list[do.Instruction]:
         """Take in what happened at `now` (monotonic seconds); return what is to be done, in order."""
         self._now = now
         self._book.out = self._out = []
@@ -122,9 +123,9 @@ class SupervisorState:
 
     # -- workers -------------------------------------------------------------------------------------
 
-    def first_workers(self) -> list[ev.Instruction]:
+    def first_workers(self) -> list[do.Instruction]:
         """Return the starts that the run begins with: never more workers than items."""
-        return [ev.StartWorker(slot) for slot in range(min(self.policy.workers, self.planned))]
+        return [do.StartWorker(slot) for slot in range(min(self.policy.workers, self.planned))]
 
     def _worker_started(self, event: ev.WorkerStarted) -> None:
         self.workers[event.worker] = Worker(event.slot, born=self._now)
@@ -173,10 +174,10 @@ class SupervisorState:
             return
         worker.why_not = event.error
         if event.sure and not self._begun:
-            self._out.append(ev.Abort(event.error))
+            self._out.append(do.Abort(event.error))
         elif not self._abort_if_none_starts():
             # Another one may: it is the place of this one that is to blame (its GPU, say).
-            self._out.append(ev.Say(f"worker {worker.slot} could not start: {event.error}"))
+            self._out.append(do.Say(f"worker {worker.slot} could not start: {event.error}"))
 
     def _abort_if_none_starts(self) -> bool:
         """Before anything is executed: once every place has failed to start, nothing will be."""
@@ -188,7 +189,7 @@ class SupervisorState:
             if worker.why_not:
                 reasons.setdefault(_told_alike(worker.why_not, reasons), []).append(worker.slot)
         told = [f"worker {', '.join(map(str, slots))}: {reason}" for reason, slots in reasons.items()]
-        self._out.append(ev.Abort("; ".join(reasons if len(reasons) == 1 else told)))
+        self._out.append(do.Abort("; ".join(reasons if len(reasons) == 1 else told)))
         return True
 
     def _distrust(self, number: int, why: str) -> None:
@@ -196,7 +197,7 @@ class SupervisorState:
         worker = self.workers[number]
         if not worker.dismissed:
             self._dismiss(number)
-            self._out.append(ev.KillWorker(number, f"was killed: {why}"))
+            self._out.append(do.KillWorker(number, f"was killed: {why}"))
 
     def _experiment_begun(self, _: ev.Begun) -> None:
         self._begun = True
@@ -205,9 +206,9 @@ class SupervisorState:
                 self._send_begin(number)
 
     def _send_begin(self, number: int) -> None:
-        self._out.append(ev.SendBegin(number))
+        self._out.append(do.SendBegin(number))
         if self._trials.genuine:
-            self._out.append(ev.SendTrust(number, tuple(sorted(self._trials.genuine))))
+            self._out.append(do.SendTrust(number, tuple(sorted(self._trials.genuine))))
 
     def _acknowledged(self, event: ev.Acknowledged) -> None:
         # What it holds is judged when it is gone: a report may be missing, and then its spool knows more.
@@ -252,12 +253,12 @@ class SupervisorState:
     def _replace(self, event: ev.WorkerGone, lost: list[int]) -> None:
         slot = self.workers[event.worker].slot
         if lost or not self.workers[event.worker].why_not:  # else it has been said
-            self._out.append(ev.Say(f"worker {slot} {event.how}{_held(lost, event.suspects)}"))
+            self._out.append(do.Say(f"worker {slot} {event.how}{_held(lost, event.suspects)}"))
         self._futile += 1
         if self._futile > self.policy.futile_deaths:
             if self._book.pending:
                 told = f"{self._futile} workers in a row died without producing anything; no more are started"
-                self._out.append(ev.Say(told))
+                self._out.append(do.Say(told))
             self._book.cancel_ready("workers kept dying")
             return
         living = self._living
@@ -270,7 +271,7 @@ class SupervisorState:
     def _restart(self, slot: int) -> None:
         self.restarts += 1
         self._coming += 1
-        self._out.append(ev.StartWorker(slot))
+        self._out.append(do.StartWorker(slot))
 
     # -- items ---------------------------------------------------------------------------------------
 
@@ -312,7 +313,7 @@ class SupervisorState:
         if item in worker.held and self._book.is_leased(item, token):
             worker.standing.withheld[item] = kind
             worker.started.pop(item, None)
-            self._out.append(ev.Tell(item, number, token, f"failed with {shown(kind)}, held back"))
+            self._out.append(do.Tell(item, number, token, f"failed with {shown(kind)}, held back"))
 
     def _count(self, worker: Worker, produced: int) -> None:
         worker.rate = smoothed(worker.rate, produced, self._now - worker.counted_at)
@@ -337,7 +338,7 @@ class SupervisorState:
         self._out.extend(self._trials.ended(worker.standing, made.item, made.error, worker.slot))
         if len(self._trials.genuine) > known:
             kinds = tuple(sorted(self._trials.genuine))
-            self._out.extend(ev.SendTrust(number, kinds) for number in sorted(self._able))
+            self._out.extend(do.SendTrust(number, kinds) for number in sorted(self._able))
 
     def _error_run_written(self, event: ev.ErrorRunWritten) -> None:
         self._book.error_run_written(event.made)
@@ -372,11 +373,11 @@ class SupervisorState:
         self._book.cancel_ready(reason)
         for number, worker in self.workers.items():
             if worker.state in ABLE:
-                self._out.append(ev.SendStop(number))
+                self._out.append(do.SendStop(number))
                 self._move(number, W.DRAINING)
             elif worker.state is W.STARTING:
                 self._dismiss(number)
-                self._out.append(ev.KillWorker(number, "was not needed any more"))
+                self._out.append(do.KillWorker(number, "was not needed any more"))
 
     # -- time and work -------------------------------------------------------------------------------
 
@@ -386,7 +387,7 @@ class SupervisorState:
             if why and not worker.dismissed:
                 self._dismiss(number)
                 worker.why_not = why if worker.state is W.STARTING else ""
-                self._out.append(ev.KillWorker(number, f"was killed: {why}", stack=True))
+                self._out.append(do.KillWorker(number, f"was killed: {why}", stack=True))
 
     def _overdue(self, worker: Worker) -> str | None:
         """Say why a worker must not go on, or None. What it has produced is durable in any case."""
@@ -434,11 +435,11 @@ class SupervisorState:
         for number in sorted(self._able):
             self._move(number, W.DRAINING)
             self.workers[number].ending_since = self._now
-            self._out.append(ev.SendDrain(number))
+            self._out.append(do.SendDrain(number))
         for number in list(self._loading):
             # One that is still loading (or hangs there) has nothing to wait for.
             self._dismiss(number)
-            self._out.append(ev.KillWorker(number, "was not needed any more"))
+            self._out.append(do.KillWorker(number, "was not needed any more"))
 
     def _fill(self, number: int, worker: Worker, sharing: int) -> None:
         standing, held = worker.standing, worker.held
@@ -454,9 +455,9 @@ class SupervisorState:
             grants.append(self._grant(item, number, worker))
         if grants:
             worker.state = W.BUSY
-            self._out.append(ev.SendLease(number, tuple(grants)))
+            self._out.append(do.SendLease(number, tuple(grants)))
 
-    def _grant(self, item: int, number: int, worker: Worker) -> ev.Grant:
+    def _grant(self, item: int, number: int, worker: Worker) -> do.Grant:
         worker.held.add(item)
         self._held += 1
         return self._book.lease(item, number)
@@ -480,9 +481,9 @@ class SupervisorState:
         worker.standing.retired = True
         self._move(number, W.DRAINING)
         worker.ending_since = self._now
-        self._out.append(ev.SendRetire(number))
+        self._out.append(do.SendRetire(number))
         self._out.append(
-            ev.Say(
+            do.Say(
                 f"worker {worker.slot} is retired: {len(worker.standing.withheld)} item(s) failed in it with "
                 f"{kinds}, which may be the fault of its process; one of them is tried in a fresh one"
             )

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from evalrunner.protocol.suspicion import ENOUGH, kind_of
-from evalrunner.supervisor.core import events as ev
+from evalrunner.supervisor.core import instructions as do
 from evalrunner.supervisor.core.items import ItemBook
 
 
@@ -70,7 +70,7 @@ class Trials:
         standing.trying, standing.kind = self._book.next_aside()
         return [standing.trying]
 
-    def ended(self, standing: Standing, item: int, error: str | None, slot: int) -> list[ev.Instruction]:
+    def ended(self, standing: Standing, item: int, error: str | None, slot: int) -> list[do.Instruction]:
         """Learn from an item that has come to its end; return what to say."""
         standing.withheld.pop(item, None)
         if item != standing.trying:
@@ -79,10 +79,10 @@ class Trials:
         if error is not None and kind_of(error) == standing.kind:
             self.genuine.add(standing.kind)
             return [
-                ev.Say(f"{shown(standing.kind)}: it happens in a fresh worker too, so such failures count")
+                do.Say(f"{shown(standing.kind)}: it happens in a fresh worker too, so such failures count")
             ]
         return [
-            ev.Warn(
+            do.Warn(
                 f"worker {slot} was replaced: items failed in it with {shown(standing.kind)}, and one of them did "
                 "not when it was tried in a fresh worker; they were executed again there"
             )

@@ -13,7 +13,7 @@ from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import Begin, Drain, Lease, LeasedItem, Retire, Stop, Trust
 from evalrunner.protocol.rows import WorkerRow
 from evalrunner.protocol.worker import WorkerOrder
-from evalrunner.supervisor.core import events as ev
+from evalrunner.supervisor.core import instructions as do
 from evalrunner.supervisor.setup.environment import worker_environment
 from evalrunner.supervisor.shell.confirm import Wanted
 from evalrunner.supervisor.shell.context import RunContext
@@ -45,27 +45,27 @@ class Executor:
         self._started = started
         self._next_worker = 1 + max((row.worker for row in context.ledger.workers()), default=0)
         self._effects: dict[type[Any], Callable[[Any], None]] = {
-            ev.StartWorker: self._start_worker,
-            ev.SendBegin: self._send_begin,
-            ev.SendLease: self._send_lease,
-            ev.SendDrain: lambda order: context.pool.send(order.worker, Drain()),
-            ev.SendStop: lambda order: context.pool.send(order.worker, Stop()),
-            ev.SendRetire: lambda order: context.pool.send(order.worker, Retire()),
-            ev.SendTrust: lambda order: context.pool.send(order.worker, Trust(list(order.kinds))),
-            ev.KillWorker: lambda order: context.pool.kill(order.worker, order.why, stack=order.stack),
-            ev.WriteErrorRun: self._write_error_run,
-            ev.Say: lambda order: context.observer.line(order.text),
-            ev.Warn: self._warn,
-            ev.Abort: lambda order: aborted(order.error),
+            do.StartWorker: self._start_worker,
+            do.SendBegin: self._send_begin,
+            do.SendLease: self._send_lease,
+            do.SendDrain: lambda order: context.pool.send(order.worker, Drain()),
+            do.SendStop: lambda order: context.pool.send(order.worker, Stop()),
+            do.SendRetire: lambda order: context.pool.send(order.worker, Retire()),
+            do.SendTrust: lambda order: context.pool.send(order.worker, Trust(list(order.kinds))),
+            do.KillWorker: lambda order: context.pool.kill(order.worker, order.why, stack=order.stack),
+            do.WriteErrorRun: self._write_error_run,
+            do.Say: lambda order: context.observer.line(order.text),
+            do.Warn: self._warn,
+            do.Abort: lambda order: aborted(order.error),
         }
 
-    def carry_out(self, instructions: list[ev.Instruction]) -> None:
+    def carry_out(self, instructions: list[do.Instruction]) -> None:
         """Commit every write, then do the rest in order.
 
         A death in between loses no fact that was acted upon: a lease stands in the ledger before the
         worker hears of it.
         """
-        writes = [each for each in instructions if isinstance(each, (ev.Write, ev.Tell))]
+        writes = [each for each in instructions if isinstance(each, (do.Write, do.Tell))]
         if writes:
             self._commit(writes)
         for instruction in instructions:
@@ -73,19 +73,19 @@ class Executor:
             if effect is not None:
                 effect(instruction)
 
-    def _commit(self, writes: list[ev.Write | ev.Tell]) -> None:
+    def _commit(self, writes: list[do.Write | do.Tell]) -> None:
         now = self._p.clock.utcnow().timestamp()
         with self._p.ledger.transaction():
             for write in writes:
-                if isinstance(write, ev.Write):
+                if isinstance(write, do.Write):
                     self._write(write)
             self._p.ledger.tell([(now, w.item, w.worker, w.token, w.what) for w in writes])
-        self._let_go(write for write in writes if isinstance(write, ev.Write))
-        accepted = [w.item for w in writes if isinstance(w, ev.Write) and w.state is ItemState.ACCEPTED]
+        self._let_go(write for write in writes if isinstance(write, do.Write))
+        accepted = [w.item for w in writes if isinstance(w, do.Write) and w.state is ItemState.ACCEPTED]
         if accepted:
             self._p.confirmer.want({item: self._wanted(item) for item in accepted})
 
-    def _let_go(self, writes: Iterable[ev.Write]) -> None:
+    def _let_go(self, writes: Iterable[do.Write]) -> None:
         """Remove the segments that these writes, committed now, make superfluous."""
         reclaimer = self._p.reclaimer
         for write in writes:
@@ -99,7 +99,7 @@ class Executor:
         runs, feedback = self._p.ledger.ids_of(item)
         return Wanted(tuple(runs), tuple(feedback))
 
-    def _write(self, write: ev.Write) -> None:
+    def _write(self, write: do.Write) -> None:
         self._progress.write(write)
         if write.made is not None:
             self._progress.names.pop(write.item, None)
@@ -114,7 +114,7 @@ class Executor:
             fields.update(session=self._p.session, worker=write.worker)
         self._p.ledger.move(write.item, write.state, **fields)
 
-    def _start_worker(self, order: ev.StartWorker) -> None:
+    def _start_worker(self, order: do.StartWorker) -> None:
         number, self._next_worker = self._next_worker, self._next_worker + 1
         folder, config = self._p.folder, self._p.config
         spool = folder.spool / f"{number:06d}.spool"
@@ -134,7 +134,7 @@ class Executor:
             )
         self._started(number, order.slot)
 
-    def _send_begin(self, order: ev.SendBegin) -> None:
+    def _send_begin(self, order: do.SendBegin) -> None:
         handle, session = self._p.pool.handles.get(order.worker), self._p.scope.session
         if handle is None:
             return  # it was ready, and died before it was told
@@ -151,10 +151,10 @@ class Executor:
             ),
         )
 
-    def _send_lease(self, order: ev.SendLease) -> None:
+    def _send_lease(self, order: do.SendLease) -> None:
         self._p.pool.send(order.worker, Lease([self._leased(grant) for grant in order.grants]))
 
-    def _leased(self, grant: ev.Grant) -> LeasedItem:
+    def _leased(self, grant: do.Grant) -> LeasedItem:
         example_id, body, repetition = self._p.ledger.example_of(grant.item)
         scope = self._p.scope
         run_id = root_run_id(
@@ -173,11 +173,11 @@ class Executor:
             grant.item, grant.token, example, repetition, grant.attempt, str(run_id), final=grant.final
         )
 
-    def _warn(self, order: ev.Warn) -> None:
+    def _warn(self, order: do.Warn) -> None:
         self._p.observer.line(order.text)
         self._p.course.findings.append(findings.worker_replaced(order.text))
 
-    def _write_error_run(self, order: ev.WriteErrorRun) -> None:
+    def _write_error_run(self, order: do.WriteErrorRun) -> None:
         if order.score:
             run_id, todo = self._p.ledger.scoring_of(order.item)
             guessed = self._p.ledger.get_meta("evaluators") or {}

@@ -17,6 +17,7 @@ from evalrunner.errors import TargetError
 from evalrunner.protocol.messages import Ack, Leaving, Message, Ready, Report, StartFailed
 from evalrunner.protocol.worker import WorkerState
 from evalrunner.supervisor.core import events as ev
+from evalrunner.supervisor.core import instructions as do
 from evalrunner.supervisor.core.state import SupervisorState
 from evalrunner.supervisor.setup.scope import Scope
 from evalrunner.supervisor.shell.context import RunContext
@@ -61,7 +62,7 @@ class Supervisor:
             aborted=self._abort,
         )
         self._reaper = Reaper(context, state, self._hear, self._handle)
-        self._orders: list[ev.Instruction] = []
+        self._orders: list[do.Instruction] = []
         self._began = False
         self._phase = "starting"
         self._shown = self._measured = self._looked = 0.0

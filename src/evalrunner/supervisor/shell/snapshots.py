@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from evalrunner.protocol.lease import ItemState
-from evalrunner.supervisor.core.events import Write
+from evalrunner.supervisor.core.instructions import Write
 from evalrunner.supervisor.core.state import SupervisorState
 from evalrunner.supervisor.shell.pool import WorkerPool
 from evalrunner.supervisor.shell.progress import Snapshot, WorkerView
