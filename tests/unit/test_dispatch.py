@@ -22,7 +22,8 @@ from evalrunner.supervisor.core import instructions as do
 from evalrunner.supervisor.core import state
 from evalrunner.supervisor.core.items import Item
 from evalrunner.supervisor.core.policy import Policy
-from evalrunner.supervisor.core.state import SupervisorState, Worker
+from evalrunner.supervisor.core.state import SupervisorState
+from evalrunner.supervisor.core.workers import Worker
 from evalrunner.supervisor.shell import pool, reclaim
 from evalrunner.supervisor.shell.pool import WorkerHandle
 from evalrunner.supervisor.shell.reclaim import Reclaimer
