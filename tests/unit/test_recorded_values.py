@@ -1,0 +1,129 @@
+"""Any JSON, however it is written, comes out of a file as the values that are in it, each with its exact bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evalrunner.upload.files.element import Element
+from evalrunner.upload.files.values import Piece, Values
+from evalrunner.upload.files.window import Window
+
+#: What has misled cutters of JSON: quotes, escapes, brackets and borders inside of texts.
+ODD = [
+    "},{",
+    '}, {"id"',
+    "]",
+    "\\",
+    '"',
+    '\\"',
+    "\u2028",
+    "é",
+    "𝄞",
+    "\n",
+    "",
+    '"runs"',
+    "{",
+    '{"runs": [',
+    ",",
+]
+TEXTS = st.one_of(st.text(max_size=8), st.sampled_from(ODD))
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), TEXTS
+)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(TEXTS, inner, max_size=4)),
+    max_leaves=12,
+)
+OBJECTS = st.dictionaries(TEXTS.filter(lambda name: name != "runs"), JSON, max_size=5)
+DUMPS: list[Callable[[Any], str]] = [
+    lambda value: json.dumps(value, separators=(",", ":"), ensure_ascii=False),
+    json.dumps,
+    lambda value: json.dumps(value, indent=2),
+    lambda value: json.dumps(value, indent="\t", ensure_ascii=False).replace("\n", "\r\n"),
+    lambda value: json.dumps(value, separators=(" ,\n ", "\t:  "), ensure_ascii=False),
+]
+WINDOWS = st.integers(1, 200)
+
+
+def pieces(data: bytes, window: int) -> list[Piece]:
+    """Return what is in a file."""
+    seen = bytearray()
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "file")
+        path.write_bytes(data)
+        with path.open("rb") as file:
+            reader = Window(file.fileno(), seen.extend, window)
+            found = list(Values(reader))
+            reader.drain()
+    assert seen == data
+    return found
+
+
+def sound(data: bytes, window: int, values: Sequence[Any]) -> list[Piece]:
+    """See that exactly these values are found, and their bytes at their places."""
+    found = pieces(data, window)
+    assert [piece.fault for piece in found] == [None] * len(values)
+    assert [json.loads(piece.data) for piece in found] == list(values)
+    for piece in found:
+        assert data[piece.offset : piece.offset + len(piece.data)] == piece.data
+        assert piece.data == piece.data.strip()
+    return found
+
+
+@given(
+    st.lists(JSON.filter(lambda one: not (isinstance(one, dict) and "runs" in one)), max_size=6),
+    st.sampled_from(DUMPS),
+    WINDOWS,
+    st.sampled_from(["", "\ufeff", "\n \t"]),
+    st.sampled_from(["", "\n", " \r\n\r\n"]),
+)
+def test_an_array_in_any_form(values: list[Any], dump: Any, window: int, before: str, behind: str) -> None:
+    found = sound(f"{before}{dump(values)}{behind}".encode(), window, values)
+    assert all(piece.line is None for piece in found)
+
+
+@given(st.lists(OBJECTS, max_size=6), WINDOWS, st.sampled_from(["\n", "\r\n", "\n\n", " \n"]), st.booleans(),
+       st.booleans())  # fmt: skip
+def test_lines(values: list[Any], window: int, end: str, last: bool, escaped: bool) -> None:
+    lines = [json.dumps(value, ensure_ascii=escaped) for value in values]
+    data = (end.join(lines) + (end if last else "")).encode()
+    for piece in sound(data, window, values):
+        assert piece.line == data[: piece.offset].count(b"\n") + 1
+
+
+@given(st.lists(OBJECTS, max_size=5), st.sampled_from(DUMPS), WINDOWS, st.dictionaries(TEXTS, JSON, max_size=3),
+       st.booleans())  # fmt: skip
+def test_a_list_of_runs_with_whatever_stands_beside_it(
+    values: list[Any], dump: Any, window: int, beside: dict[str, Any], first: bool
+) -> None:
+    beside.pop("runs", None)
+    whole = {"runs": values, **beside} if first else {**beside, "runs": values}
+    sound(dump(whole).encode(), window, values)
+
+
+@given(st.lists(st.lists(OBJECTS, max_size=3), max_size=3), WINDOWS)
+def test_a_list_of_runs_on_each_line(groups: list[list[Any]], window: int) -> None:
+    data = "\n".join(json.dumps({"reason": "x", "runs": group}) for group in groups).encode()
+    found = sound(data, window, [run for group in groups for run in group])
+    assert [piece.line for piece in found] == [
+        number for number, group in enumerate(groups, start=1) for _ in group
+    ]
+
+
+@settings(max_examples=50)
+@given(st.lists(OBJECTS, min_size=1, max_size=4), st.sampled_from(DUMPS), WINDOWS)
+def test_values_one_behind_the_other(values: list[Any], dump: Any, window: int) -> None:
+    sound("\n".join(map(dump, values)).encode(), window, values)
+
+
+def test_an_element_has_its_place() -> None:
+    element = Element(0, 1, 1, 0, 2, b"{}", None)
+    assert (element.length, element.data) == (2, b"{}")
