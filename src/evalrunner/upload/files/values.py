@@ -22,7 +22,7 @@ _KEY = re.compile(rb'[ \t\r\n]*"((?:[^"\\]|\\.)*)"[ \t\r\n]*:[ \t\r\n]*', re.DOT
 _NEXT = re.compile(rb"[ \t\r\n]*,")
 _RUNS = b"runs"
 #: What a run has and a list of runs has not.
-_RUN = frozenset({b"run_type", b"start_time", b"run_id", b"inputs", b"outputs", b"child_runs"})
+_RUN = frozenset({b"run_type", b"start_time", b"inputs", b"outputs", b"child_runs"})
 #: Bytes in which a list of runs says so, and those that are kept of a value that is cut off.
 _HEAD, _REST = 1 << 16, 1 << 23
 _OPEN_ARRAY, _CLOSE_ARRAY, _OPEN_OBJECT, _CLOSE_OBJECT, _COMMA, _COLON = b"[]{},:"
