@@ -104,7 +104,14 @@ def test_lines(values: list[Any], window: int, end: str, last: bool, escaped: bo
 def test_a_list_of_runs_with_whatever_stands_beside_it(
     values: list[Any], dump: Any, window: int, beside: dict[str, Any], first: bool
 ) -> None:
-    for name in ("runs", "run_type", "start_time", "inputs", "outputs", "child_runs"):  # then it is a run itself
+    for name in (
+        "runs",
+        "run_type",
+        "start_time",
+        "inputs",
+        "outputs",
+        "child_runs",
+    ):  # then it is a run itself
         beside.pop(name, None)
     whole = {"runs": values, **beside} if first else {**beside, "runs": values}
     sound(dump(whole).encode(), window, values)
