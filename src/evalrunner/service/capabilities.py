@@ -24,3 +24,8 @@ def only_newer_reads(info: Mapping[str, Any]) -> bool:
     """
     flags = info.get("instance_flags") or {}
     return bool(flags.get("sdb_query_enabled", False)) and not flags.get("ch_query_enabled", True)
+
+
+def size_limit(info: Mapping[str, Any]) -> int:
+    """Bytes that the service takes in one request; 20 MiB where it does not say (the SDK's own default)."""
+    return int((info.get("batch_ingest_config") or {}).get("size_limit_bytes") or 20 << 20)

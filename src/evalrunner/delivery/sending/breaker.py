@@ -61,6 +61,11 @@ class Breaker:
         if self._since is None:
             self._since = began
 
+    def grant(self, seconds: float) -> None:
+        """Put the deadline off by what the service has asked to be left alone for."""
+        if self._since is not None:
+            self._since += seconds
+
     def left(self, now: float) -> float:
         """Return the seconds until the deadline, which runs from the begin of the first failure in a row."""
         return self.deadline if self._since is None else self._since + self.deadline - now

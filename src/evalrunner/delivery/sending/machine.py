@@ -79,12 +79,20 @@ class SendMachine:
         deadline: seconds without any success after which everything pending is refused. Each later batch is
             tried once, until one is taken. No request lasts longer than what is left of it.
         probe_interval: seconds between two tries while the key is refused.
+        patient: the time for which the service asks to be left alone does not count towards the deadline: an hourly
+            quota makes a large upload a matter of hours.
     """
 
     def __init__(
-        self, queue: SendQueue, *, deadline: float, probe_interval: float, rng: random.Random
+        self,
+        queue: SendQueue,
+        *,
+        deadline: float,
+        probe_interval: float,
+        rng: random.Random,
+        patient: bool = False,
     ) -> None:
-        self.queue = queue
+        self.queue, self._patient = queue, patient
         self._rng, self._probe_interval = rng, probe_interval
         self._schedule = Schedule(rng)
         self._breaker = Breaker(deadline)
@@ -213,6 +221,8 @@ class SendMachine:
             rest = f"; traces are kept, and one try is made every {delay:g} s"
         else:
             delay = next_delay(self._breaker.failures, reply.retry_after, self._rng)
+            if self._patient and reply.retry_after is not None:
+                self._breaker.grant(delay)
             rest = f"; sending again in {max(1, round(delay))} s"
         self._pause = now + max(0.0, min(delay, self._breaker.left(now)))
         return self._say(reply.text, rest, now=now)

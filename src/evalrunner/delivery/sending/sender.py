@@ -38,6 +38,7 @@ class Sender:
         deadline: seconds without any success after which everything pending is refused. Each later batch is
             tried once, until one is taken. No request lasts longer than what is left of it.
         probe_interval: seconds between two tries while the key is refused.
+        patient: the time for which the service asks to be left alone does not count towards the deadline.
     """
 
     def __init__(
@@ -54,13 +55,16 @@ class Sender:
         linger: float = 0.05,
         deadline: float = 900.0,
         probe_interval: float = 30.0,
+        patient: bool = False,
         rng: random.Random | None = None,
     ) -> None:
         self._read_body, self._listener, self._clock = read_body, listener, clock
         self._exchange = Exchange(transport, boundary, compress=compress)
         self._queue = SendQueue(max_bytes=max_batch_bytes, max_ops=max_batch_ops, linger=linger)
         rng = rng or random.Random()  # noqa: S311  (scatters delays, guards nothing)
-        self._machine = SendMachine(self._queue, deadline=deadline, probe_interval=probe_interval, rng=rng)
+        self._machine = SendMachine(
+            self._queue, deadline=deadline, probe_interval=probe_interval, patient=patient, rng=rng
+        )
         self._closed = False
         self._lock = threading.Lock()  # of the machine
         self._work = threading.Condition(self._lock)  # the sender waits here

@@ -1,0 +1,78 @@
+"""Where an upload keeps its index, and what it unpacks.
+
+.evalrunner/upload/
+    scan-<random>/   while the input is read: its index, and what of it was packed or came from stdin
+    <key>/           lock, index.sqlite, failed_traces.json; key: of the destination, the project and every byte read
+
+A scan that was killed leaves its folder; the next upload removes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from evalrunner.errors import RunFolderError
+from evalrunner.shortage import shortage
+
+INDEX, FAILED = "index.sqlite", "failed_traces.json"
+
+
+@contextlib.contextmanager
+def scanning(root: Path) -> Iterator[Path]:
+    """Yield an empty folder, and remove it afterwards.
+
+    Raises:
+        RunFolderError: it cannot be made.
+    """
+    path = root.absolute() / f"scan-{secrets.token_hex(6)}"
+    with _locked(path):
+        for other in path.parent.glob("scan-*"):
+            _remove_if_left(other)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _remove_if_left(path: Path) -> None:
+    """Remove the folder of a scan whose process is gone."""
+    with contextlib.suppress(RunFolderError, OSError), _locked(path):
+        shutil.rmtree(path)
+
+
+@contextlib.contextmanager
+def kept(root: Path, key: str) -> Iterator[Path]:
+    """Yield the folder of this upload, locked.
+
+    Raises:
+        RunFolderError: it cannot be written, or another upload of the same input holds it.
+    """
+    path = root.absolute() / key
+    with _locked(path):
+        yield path
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        lock = os.open(path / "lock", flags, 0o600)
+    except OSError as error:
+        found = shortage(error, path)
+        raise RunFolderError(f"the folder {path} cannot be written: {found.cause}; {found.remedy}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise RunFolderError(f"another upload of this input into this project is running in {path}") from None
+    try:
+        yield
+    finally:
+        os.close(lock)

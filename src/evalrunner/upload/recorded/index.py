@@ -1,0 +1,193 @@
+"""The index of an upload: what the files hold, by where it lies, and what has become of it. Bounded memory.
+
+It is made in one pass, and made again if it is lost: nothing in it is known to it alone. What it says of the
+sending (`state`) may be older than the truth by what was under way when the process died; that is asked for
+at the destination before it is sent again.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from importlib.resources import files
+from pathlib import Path
+
+from evalrunner.errors import RunFolderError
+from evalrunner.shortage import shortage
+
+#: Rows that are written at once.
+_BATCH = 2000
+
+
+class State(IntEnum):
+    """How far a trace is. A broken one stays PENDING: it has a fault."""
+
+    PENDING = 0
+    ACCEPTED = 1
+    SEEN = 2
+    REFUSED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One run of the input, or what stands where one should be.
+
+    Attributes:
+        n: counted from 1 over all files.
+        file, line, offset, length: where it lies.
+        id, trace, parent: as the file calls them.
+        start, finish: microseconds.
+        scores: whether it has feedback.
+        fault: why it cannot be uploaded.
+    """
+
+    n: int
+    file: int
+    line: int | None
+    offset: int
+    length: int
+    id: str | None = None
+    trace: str | None = None
+    parent: str | None = None
+    start: int | None = None
+    finish: int | None = None
+    scores: bool = False
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """One trace of the input.
+
+    Attributes:
+        key: what the file calls it.
+        fault: why it cannot be uploaded, and `culprit`, the row that is to blame.
+        reason: why the destination did not take it.
+    """
+
+    n: int
+    key: str
+    runs: int
+    size: int
+    start: int
+    fault: str | None
+    culprit: int | None
+    state: State
+    reason: str | None
+
+
+_ROW = "n, file, line, offset, length, id, trace, parent, start, finish, scores, fault"
+_TREE = "n, key, runs, size, start, fault, culprit, state, reason"
+
+
+class Index:
+    """An open index; one thread uses it.
+
+    Raises:
+        RunFolderError: the file cannot be opened or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+            self.db = sqlite3.connect(path)
+            self.db.execute("PRAGMA journal_mode = WAL")
+            # A power cut may take the last words, which are asked for again; it cannot break the file.
+            self.db.execute("PRAGMA synchronous = NORMAL")
+            self.db.executescript(files(__package__).joinpath("index.sql").read_text())
+        except (sqlite3.Error, OSError) as error:
+            found = shortage(error, path)
+            raise RunFolderError(
+                f"the index {path} cannot be opened: {found.cause}; {found.remedy}"
+            ) from error
+
+    def fill(self, rows: Iterable[Row]) -> None:
+        """Write the rows of all inputs.
+
+        Raises:
+            RunFolderError: the disk is full.
+        """
+        batch: list[tuple[object, ...]] = []
+        try:
+            for row in rows:
+                batch.append(_values(row))
+                if len(batch) == _BATCH:
+                    self._insert(batch)
+                    batch = []
+            self._insert(batch)
+            self.db.commit()
+        except (sqlite3.Error, OSError) as error:
+            found = shortage(error, self.path)
+            raise RunFolderError(
+                f"the index {self.path} cannot be written: {found.cause}; {found.remedy}"
+            ) from error
+
+    def _insert(self, batch: list[tuple[object, ...]]) -> None:
+        self.db.executemany(f"INSERT INTO runs ({_ROW}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", batch)  # noqa: S608
+
+    def rows(self, tree: int) -> list[Row]:
+        """Return the runs of a trace, parents before children."""
+        found = self.db.execute(
+            f"SELECT {_ROW} FROM runs WHERE tree = ? ORDER BY depth, start, n",  # noqa: S608
+            (tree,),
+        )
+        return [_row(values) for values in found]
+
+    def row(self, n: int) -> Row:
+        """Return one row."""
+        return _row(self.db.execute(f"SELECT {_ROW} FROM runs WHERE n = ?", (n,)).fetchone())  # noqa: S608
+
+    def trees(self, condition: str, *values: object) -> Iterator[Tree]:
+        """Return traces in the order of the input; the index may be changed meanwhile."""
+        last, page = 0, self._page(condition, values, 0)
+        while page:
+            for tree in page:
+                last = tree.n
+                yield tree
+            page = self._page(condition, values, last)
+
+    def _page(self, condition: str, values: tuple[object, ...], after: int) -> list[Tree]:
+        found = self.db.execute(
+            f"SELECT {_TREE} FROM trees WHERE n > ? AND ({condition}) ORDER BY n LIMIT 500",  # noqa: S608
+            (after, *values),
+        )
+        return [Tree(*values[:7], State(values[7]), values[8]) for values in found.fetchall()]  # type: ignore[call-arg]
+
+    def count(self, condition: str, *values: object) -> tuple[int, int, int]:
+        """Return how many traces, runs and bytes there are of this kind."""
+        found: tuple[int, int, int] = self.db.execute(
+            f"SELECT count(*), coalesce(sum(runs), 0), coalesce(sum(size), 0) FROM trees WHERE {condition}",  # noqa: S608
+            values,
+        ).fetchone()
+        return found
+
+    def book(self, settled: Iterable[tuple[int, State, str | None]]) -> None:
+        """Note what has become of traces."""
+        with self.db:
+            self.db.executemany(
+                "UPDATE trees SET state = ?2, reason = ?3 WHERE n = ?1",
+                [(tree, int(state), reason) for tree, state, reason in settled],
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        self.db.close()
+
+
+#: Traces that can be uploaded.
+SOUND, BROKEN = "fault IS NULL", "fault IS NOT NULL"
+
+
+def _values(row: Row) -> tuple[object, ...]:
+    return (
+        row.n, row.file, row.line, row.offset, row.length, row.id, row.trace, row.parent, row.start, row.finish,
+        row.scores, row.fault,
+    )  # fmt: skip
+
+
+def _row(values: tuple[object, ...]) -> Row:
+    return Row(*values)  # type: ignore[arg-type]

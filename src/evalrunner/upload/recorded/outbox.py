@@ -1,0 +1,227 @@
+"""Sending traces that are built as they are needed: a few in memory, several requests under way, one limit.
+
+There is no spool: the input is on the disk, and what is made of it is the same every time. If the process dies,
+what was under way is asked for at the destination and built again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from evalrunner.clock import SYSTEM, Clock
+from evalrunner.delivery.capture.traces import Operation
+from evalrunner.delivery.sending.exchange import Transport
+from evalrunner.delivery.sending.retry import LONGEST_RETRY_AFTER
+from evalrunner.delivery.sending.sender import Sender
+from evalrunner.delivery.sending.transport import Answer
+from evalrunner.delivery.spool.record import Header, encode_parts
+from evalrunner.delivery.spool.writer import Entry
+
+#: Of one record, and of all that are in memory; a single run may be larger.
+RECORD_BYTES, RECORD_OPS, AHEAD_BYTES = 1 << 20, 200, 24 << 20
+#: Requests under way at a time.
+LINES = 3
+#: Bytes of a request, unpacked.
+BATCH_BYTES = 4 << 20
+_FAREWELL = 2.0
+
+
+class Gate:
+    """One limit for all lines: when the service asks to be left alone, nobody sends until then."""
+
+    def __init__(self, clock: Clock = SYSTEM) -> None:
+        self._clock, self._lock, self._until = clock, threading.Lock(), 0.0
+        self._closing = threading.Event()
+
+    def close(self) -> None:
+        """Keep nobody any longer."""
+        self._closing.set()
+
+    def wait(self) -> None:
+        """Wait until one may send."""
+        while (left := self._left()) > 0 and not self._closing.wait(left):
+            pass
+
+    def _left(self) -> float:
+        with self._lock:
+            return self._until - self._clock.monotonic()
+
+    def asked(self, seconds: float) -> None:
+        """Note that the service wants to be left alone."""
+        with self._lock:
+            self._until = max(self._until, self._clock.monotonic() + min(seconds, LONGEST_RETRY_AFTER))
+
+
+class _Gated:
+    """A transport that passes the gate."""
+
+    def __init__(self, transport: Transport, gate: Gate) -> None:
+        self._transport, self._gate = transport, gate
+
+    def post_multipart(self, body: bytes, boundary: str, *, compress: bool, limit: float) -> Answer:
+        """Send one body, when it may be sent."""
+        self._gate.wait()
+        answer = self._transport.post_multipart(body, boundary, compress=compress, limit=limit)
+        if answer.retry_after:
+            self._gate.asked(answer.retry_after)
+        return answer
+
+
+@dataclass
+class _Progress:
+    """Records of a trace that are under way."""
+
+    left: int = 0
+    sealed: bool = False
+    reasons: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What has become of a trace: taken, or not, and why."""
+
+    tree: int
+    refused: str | None
+
+
+class Outbox:
+    """Sends the operations of traces, and says what became of each trace. One thread puts, the lines answer.
+
+    Args:
+        note: takes what holds things up; called on the threads of the lines.
+        deadline: seconds without any success after which what is under way is refused; the time for which
+            the service asks to be left alone does not count.
+    """
+
+    def __init__(
+        self,
+        new_transport: Callable[[], Transport],
+        *,
+        compress: bool,
+        deadline: float,
+        note: Callable[[str], None],
+    ) -> None:
+        self._boundary = f"evalrunner-{secrets.token_hex(16)}"
+        self._note = note
+        self._numbers = itertools.count(1)
+        self._bodies: dict[int, bytes] = {}
+        self._held = 0
+        self._trees: dict[int, _Progress] = {}
+        self._room = threading.Condition()
+        self._settled: queue.SimpleQueue[Settled] = queue.SimpleQueue()
+        self.sent = {"runs": 0, "feedback": 0, "bytes": 0}
+        self._gate = Gate()
+        self._lines = [
+            Sender(
+                _Gated(new_transport(), self._gate),
+                self._body,
+                self._boundary,
+                self,
+                compress=compress,
+                deadline=deadline,
+                max_batch_bytes=BATCH_BYTES,
+                patient=True,
+            )
+            for _ in range(LINES)
+        ]
+
+    def put(self, tree: int, operations: Iterable[Operation]) -> None:
+        """Send a trace, in as many records as it takes; wait while there is no room."""
+        progress = self._trees.setdefault(tree, _Progress())
+        for some in _portions(operations):
+            self._offer(tree, progress, some)
+        with self._room:
+            progress.sealed = True
+            self._conclude(tree, progress)
+
+    def _offer(self, tree: int, progress: _Progress, operations: list[Operation]) -> None:
+        ops, body = encode_parts(self._boundary, operations)
+        entry = Entry(next(self._numbers), 0, len(body), Header(None, None, {"tree": tree}, ops))
+        with self._room:
+            self._room.wait_for(lambda: self._held == 0 or self._held + len(body) <= AHEAD_BYTES)
+            self._bodies[entry.seq] = body
+            self._held += len(body)
+            progress.left += 1
+        min(self._lines, key=lambda line: line.pending).offer([entry])
+
+    def settled(self) -> Iterator[Settled]:
+        """Return the traces of which all has been answered since the last call."""
+        while True:
+            try:
+                yield self._settled.get_nowait()
+            except queue.Empty:
+                return
+
+    def finish(self, meanwhile: Callable[[], None], every: float = 0.5) -> None:
+        """Wait until all has been answered."""
+        for line in self._lines:
+            line.flush()
+        for line in self._lines:
+            while not line.wait_idle(every):
+                meanwhile()
+        meanwhile()
+
+    def close(self) -> None:
+        """Stop; what is under way is not waited for."""
+        self._gate.close()
+        for line in self._lines:
+            line.stop(_FAREWELL)
+
+    # -- called by the lines ------------------------------------------------------------------------------
+
+    def _body(self, entry: Entry) -> bytes:
+        return self._bodies[entry.seq]
+
+    def accepted(self, entries: list[Entry]) -> None:
+        """Book what the destination has taken."""
+        with self._room:
+            for entry in entries:
+                scores = sum(op.kind == "feedback" for op in entry.header.ops)
+                self.sent["feedback"] += scores
+                self.sent["runs"] += len(entry.header.ops) - scores
+                self.sent["bytes"] += entry.length
+                self._answered(entry)
+
+    def refused(self, entry: Entry, reason: str) -> None:
+        """Remember what it has not."""
+        with self._room:
+            self._answered(entry, reason)
+
+    def note(self, text: str) -> None:
+        """Pass on what holds things up."""
+        self._note(text)
+
+    def _answered(self, entry: Entry, reason: str | None = None) -> None:
+        self._held -= len(self._bodies.pop(entry.seq))
+        tree = entry.header.meta["tree"]
+        progress = self._trees[tree]
+        progress.left -= 1
+        if reason is not None:
+            progress.reasons.append(reason)
+        self._conclude(tree, progress)
+        self._room.notify()
+
+    def _conclude(self, tree: int, progress: _Progress) -> None:
+        if progress.sealed and not progress.left:
+            del self._trees[tree]
+            self._settled.put(Settled(tree, "; ".join(dict.fromkeys(progress.reasons)) or None))
+
+
+def _portions(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
+    """Divide a trace into records: whatever its size, little of it is in memory."""
+    some: list[Operation] = []
+    size = 0
+    for operation in operations:
+        length = sum(len(data) for _, _, data in operation[2])
+        if some and (size + length > RECORD_BYTES or len(some) == RECORD_OPS):
+            yield some
+            some, size = [], 0
+        some.append(operation)
+        size += length
+    if some:
+        yield some
