@@ -12,25 +12,30 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evalrunner.api import execute, run
+    from evalrunner.api import download, execute, run
     from evalrunner.config import Endpoint, RunConfig, TargetSpec, WorkerConfig
     from evalrunner.report.receipt import Receipt
+    from evalrunner.upload.download.summary import Downloaded
 
 __version__ = "0.1.0"
 __all__ = [
+    "Downloaded",
     "Endpoint",
     "Receipt",
     "RunConfig",
     "TargetSpec",
     "WorkerConfig",
     "__version__",
+    "download",
     "execute",
     "run",
 ]
 
 _HOMES = {
+    "download": "evalrunner.api",
     "execute": "evalrunner.api",
     "run": "evalrunner.api",
+    "Downloaded": "evalrunner.upload.download.summary",
     "Receipt": "evalrunner.report.receipt",
     **dict.fromkeys(("Endpoint", "RunConfig", "TargetSpec", "WorkerConfig"), "evalrunner.config"),
 }

@@ -7,7 +7,7 @@ receipt = run(lambda inputs: {"answer": inputs["x"] + 1}, dataset="sums", evalua
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,15 @@ from evalrunner.arguments import config_of, endpoint_of
 from evalrunner.config import Endpoint, RunConfig, WorkerConfig
 from evalrunner.connect.embedded import Embedded
 from evalrunner.connect.endpoint import configured, resolve
-from evalrunner.errors import RunBroken, UsageError
+from evalrunner.errors import ConfigError, RunBroken, UsageError
 from evalrunner.importing import refuse
 from evalrunner.report.account import account
 from evalrunner.report.receipt import Receipt
 from evalrunner.supervisor.conclude import conclude
 from evalrunner.supervisor.session import run_session
 from evalrunner.supervisor.shell.progress import Observer, Silent
+from evalrunner.upload.download.session import download as download_into
+from evalrunner.upload.download.summary import READ_DEADLINE, Downloaded, DownloadOptions
 
 
 def execute(config: RunConfig, endpoint: Endpoint, observer: Observer, *, plan_only: bool = False) -> Receipt:
@@ -93,6 +95,46 @@ def run(
     try:
         with _endpoint(endpoint, client) as found:
             return execute(config, found, observer or Silent())
+    except (UsageError, RunBroken) as error:
+        raise error.with_traceback(None) from None
+
+
+def download(
+    file: str | Path,
+    *,
+    project: str | None = None,
+    experiment: str | None = None,
+    filter: str | None = None,
+    force: bool = False,
+    endpoint: Endpoint | None = None,
+    client: Any = None,
+    read_deadline: float = READ_DEADLINE,
+    note: Callable[[str], None] = lambda text: None,
+) -> Downloaded:
+    """Write a project's or an experiment's runs, with feedback and attachments, into a file that `upload` reads.
+
+    Args:
+        file: where to write; one that ends with `.zst` or `.gz` is packed. It has its name only when it is whole.
+        project: id or name of a project; exclusive with `experiment`, id or name of one.
+        filter: only traces whose root it fits, in LangSmith's language (`eq(status, "error")`).
+        force: replace the file if it is there.
+        endpoint, client: as for `run`.
+        read_deadline: seconds without any answer of the service after which it ends.
+        note: takes how far it is and what holds things up, for people.
+
+    Returns:
+        The receipt; `receipt.complete` is False if the service did not give all that it says it has.
+
+    Raises:
+        UsageError: something that was asked for cannot be done; nothing has been written.
+        RunBroken: the service or the disk failed in the middle; there is no file.
+    """
+    try:
+        if bool(project) == bool(experiment):
+            raise ConfigError("say what to download: either project or experiment")
+        options = DownloadOptions(Path(file), project, experiment, filter, force, read_deadline)
+        with _endpoint(endpoint, client) as found:
+            return download_into(found, options, note)
     except (UsageError, RunBroken) as error:
         raise error.with_traceback(None) from None
 

@@ -14,7 +14,19 @@ import typer
 from typer.core import TyperGroup
 
 from evalrunner import __version__
-from evalrunner.cli.commands import config, dataset, init, push, report, resume, run, serve, story, upload
+from evalrunner.cli.commands import (
+    config,
+    dataset,
+    download,
+    init,
+    push,
+    report,
+    resume,
+    run,
+    serve,
+    story,
+    upload,
+)
 from evalrunner.cli.errors import Evaluating, Guarded, failure, plain_flags, print_exit_codes
 from evalrunner.cli.streams import stand
 from evalrunner.exit_codes import ExitCode
@@ -102,6 +114,7 @@ def build() -> typer.Typer:
         (app, "serve", serve.command, Guarded),
         (app, "push", push.command, Evaluating),
         (app, "upload", upload.command, Evaluating),
+        (app, "download", download.command, Evaluating),
         (datasets, "push", dataset.push, Guarded),
         (datasets, "list", dataset.show, Guarded),
     ):

@@ -117,6 +117,27 @@ def find_experiment(client: Client, named: str) -> TracerSession:
     return project
 
 
+def find_project(client: Client, named: str) -> TracerSession:
+    """Return a project, which may be an experiment, by id or name.
+
+    Raises:
+        ServiceError: it does not exist (with near names).
+    """
+    project: TracerSession | None = _either(
+        client,
+        named,
+        lambda: client.read_project(project_id=named),
+        lambda: client.read_project(project_name=named),
+    )
+    if project is None:
+        with told(client):
+            names = [one.name for one in client.list_projects(limit=_NAMES)]
+        raise ServiceError(
+            f"no project {named!r} at {host(client.api_url)}{_near(named, [name for name in names if name])}"
+        )
+    return project
+
+
 def find_dataset(client: Client, named: str) -> Dataset:
     """Return a dataset by id or name.
 

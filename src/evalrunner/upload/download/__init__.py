@@ -1,0 +1,1 @@
+"""A project or an experiment into a file that `evalrunner upload` reads."""

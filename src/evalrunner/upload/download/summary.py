@@ -1,0 +1,103 @@
+"""What can be said of a download: before it, what is wanted; after it, what it came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+#: Seconds without any answer after which a download ends.
+READ_DEADLINE = 300.0
+
+
+@dataclass(frozen=True)
+class DownloadOptions:
+    """What is to be downloaded, and where to.
+
+    Attributes:
+        file: where to write; None is stdout. `.zst` and `.gz` at its end are heeded.
+        project: id or name of any project; exclusive with `experiment`.
+        experiment: id or name of an experiment.
+        filter: of root runs, in the service's language; the whole traces of those that match.
+        force: replace the file if there is one.
+        read_deadline: seconds without any answer of the service after which the download ends.
+    """
+
+    file: Path | None
+    project: str | None = None
+    experiment: str | None = None
+    filter: str | None = None
+    force: bool = False
+    read_deadline: float = READ_DEADLINE
+
+
+@dataclass
+class Downloaded:
+    """What a download came to: the receipt.
+
+    Attributes:
+        project: id and name of what was downloaded.
+        source: host of the LangSmith that it is from.
+        file: where it lies; "-" is stdout.
+        runs, traces, feedback, attachments: how many are in the file.
+        open_runs: of `runs`, those without an end.
+        bytes: of the lines, before any compression.
+        left_out: feedback of the project itself, which belongs to no run and has no place in the form.
+        appeared: how many runs had appeared by the end that are not in the file.
+        changed: how many runs had ended, or changed their status or end, since they were read.
+        vanished: how many runs of those that were found at first were deleted before they could be read.
+        compared: the project could be looked at once more in the end; else the three before say nothing.
+        missing: what the service says it has, and does not give: {kind, run, name, reason}.
+        warnings: what should be known beside that, in sentences.
+    """
+
+    project: dict[str, str]
+    source: str
+    file: str
+    filter: str | None = None
+    runs: int = 0
+    traces: int = 0
+    feedback: int = 0
+    attachments: int = 0
+    open_runs: int = 0
+    bytes: int = 0
+    left_out: int = 0
+    appeared: int = 0
+    changed: int = 0
+    vanished: int = 0
+    compared: bool = True
+    missing: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """All that the service had when the download began, and still has in the end, is in the file."""
+        return self.compared and not self.missing
+
+
+def remarks(done: Downloaded) -> list[str]:
+    """Return what should be known of a download beside its numbers, in sentences."""
+    found = []
+    if not done.runs:
+        what = f"no trace matches {done.filter!r}" if done.filter else "the project has no runs"
+        found.append(f"{what}: the file is empty")
+    if done.appeared:
+        found.append(f"{_runs(done.appeared)} added while the project was read, and not in the file")
+    if done.changed:
+        found.append(
+            f"{_runs(done.changed)} changed (ended, say) after having been read; the file has the state before"
+        )
+    if done.vanished:
+        found.append(f"{_runs(done.vanished)} deleted before being read, and not in the file")
+    if done.open_runs:
+        found.append(f"{done.open_runs:,} run(s) in the file had not ended when they were read")
+    if done.left_out:
+        found.append(
+            f"{done.left_out:,} score(s) of the project itself (summary evaluators') belong to no run, "
+            "and are not in the file"
+        )
+    return found
+
+
+def _runs(count: int) -> str:
+    return f"{count:,} run{' was' if count == 1 else 's were'}"

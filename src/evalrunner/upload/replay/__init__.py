@@ -1,0 +1,1 @@
+"""The SDK's failed-trace envelopes, sent as they are."""
