@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalrunner.delivery.spool.writer import segment_path
+from evalrunner.delivery.spool.files import segment_path
 from evalrunner.supervisor.shell.reclaim import Reclaimer
 
 

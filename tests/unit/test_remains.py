@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from evalrunner.delivery.spool.files import segment_path
 from evalrunner.delivery.spool.record import Header, encode_parts
-from evalrunner.delivery.spool.writer import Entry, SpoolFile, SpoolWriter, read, segment_path
+from evalrunner.delivery.spool.writer import Entry, SpoolFile, SpoolWriter, read
 from evalrunner.protocol.lease import ItemState
 from evalrunner.supervisor.core.items import Item
 from evalrunner.supervisor.shell.remains import produced_in, synced, unsent

@@ -9,18 +9,9 @@ from typing import Any
 
 import pytest
 
+from evalrunner.delivery.spool.files import in_order, segment_path, segments_of, stem_of
 from evalrunner.delivery.spool.record import Header, Op
-from evalrunner.delivery.spool.writer import (
-    FILE_HEADER_SIZE,
-    Entry,
-    LastFile,
-    SpoolWriter,
-    in_order,
-    read,
-    segment_path,
-    segments_of,
-    stem_of,
-)
+from evalrunner.delivery.spool.writer import FILE_HEADER_SIZE, Entry, LastFile, SpoolWriter, read
 from evalrunner.errors import SpoolError
 
 

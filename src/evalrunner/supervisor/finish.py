@@ -9,8 +9,9 @@ from langsmith import Client
 from langsmith.utils import LangSmithConnectionError
 from requests import RequestException
 
+from evalrunner.delivery.spool.files import stem_of
 from evalrunner.delivery.spool.openings import item_of, opening_of
-from evalrunner.delivery.spool.writer import read, stem_of
+from evalrunner.delivery.spool.writer import read
 from evalrunner.engines.base import Engine
 from evalrunner.errors import ServiceError, SpoolError
 from evalrunner.ledger.ledger import Ledger

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from evalrunner.delivery.pipeline import produced_item
+from evalrunner.delivery.spool.files import in_order, stem_of
 from evalrunner.delivery.spool.openings import is_loose, item_of
-from evalrunner.delivery.spool.writer import Entry, in_order, read, stem_of
+from evalrunner.delivery.spool.writer import Entry, read
 from evalrunner.errors import SpoolError
 from evalrunner.protocol.lease import HELD, IN_SPOOL, ItemState
 from evalrunner.protocol.rows import ItemRow

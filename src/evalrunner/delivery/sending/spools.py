@@ -16,8 +16,9 @@ from pathlib import Path
 from evalrunner.delivery.listener import RecordListener
 from evalrunner.delivery.sending.exchange import Transport
 from evalrunner.delivery.sending.sender import Sender
+from evalrunner.delivery.spool.files import segment_path
 from evalrunner.delivery.spool.record import rebound
-from evalrunner.delivery.spool.writer import Entry, LastFile, segment_path
+from evalrunner.delivery.spool.writer import Entry, LastFile
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,15 +28,15 @@ whole file. A death in between leaves an empty segment, or one too many: both ar
 
 from __future__ import annotations
 
-import glob
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from evalrunner.clock import SYSTEM
+from evalrunner.delivery.spool.files import create, segment_path, write_all
 from evalrunner.delivery.spool.format import FILE_HEADER_SIZE, FRAME, Entry, SpoolFile, file_header, frame
 from evalrunner.delivery.spool.reader import LastFile, read, read_body
 from evalrunner.delivery.spool.record import Header
@@ -48,17 +48,12 @@ __all__ = [
     "LastFile",
     "SpoolFile",
     "SpoolWriter",
-    "in_order",
     "read",
     "read_body",
-    "segment_path",
-    "segments_of",
-    "stem_of",
 ]
 
 #: Seconds without a further record after which the waiting ones are synced.
 SETTLE = 0.002
-_IOV_MAX = 1024  # linux/uio.h UIO_MAXIOV
 
 
 class SpoolWriter:
@@ -214,7 +209,7 @@ class SpoolWriter:
 
     def _write(self, header: Header, header_json: bytes, body: bytes) -> Entry:
         seq = self._appended + 1
-        _write_all(self._fd, frame(self._mark, seq, header_json, body))
+        write_all(self._fd, frame(self._mark, seq, header_json, body))
         start = self._end + FRAME.size + len(header_json)
         self._end = start + len(body)
         return Entry(seq, start, len(body), header, self._segment)
@@ -223,7 +218,7 @@ class SpoolWriter:
         created, first = SYSTEM.utcnow().isoformat(), self._appended + 1
         about = {"created": created, **self._about, "segment": self._segment + 1, "first": first}
         mark = secrets.token_bytes(8)
-        fd = _create(segment_path(self.path, self._segment + 1), file_header(about, mark))
+        fd = create(segment_path(self.path, self._segment + 1), file_header(about, mark))
         self._segment, self._fd, self._mark, self._end = self._segment + 1, fd, mark, FILE_HEADER_SIZE
         self._files[self._segment] = fd
 
@@ -233,67 +228,3 @@ class SpoolWriter:
             self._waiting = []
             self._done.notify_all()
         self._on_error(error)
-
-
-def segment_path(path: Path, segment: int) -> Path:
-    """Return where a segment of the spool at `path` lies; the first one is the spool's own file."""
-    return path if segment == 1 else path.with_name(f"{stem_of(path)}.{segment}{path.suffix}")
-
-
-def segments_of(path: Path) -> list[Path]:
-    """Return the segments of a spool that are there, in order; the first ones may have been let go."""
-    return in_order(path.parent.glob(f"{glob.escape(stem_of(path))}.*{path.suffix}"), path)
-
-
-def in_order(files: Iterable[Path], *more: Path) -> list[Path]:
-    """Return spool files that exist in the order in which they were written."""
-    return sorted({file for file in (*files, *more) if file.exists()}, key=_place)
-
-
-def _place(file: Path) -> tuple[str, int]:
-    number = file.name.removeprefix(stem_of(file)).removesuffix(file.suffix).strip(".")
-    return stem_of(file), int(number) if number.isdecimal() else 1
-
-
-def stem_of(path: Path) -> str:
-    """Return by which name the books know a spool's records."""
-    return path.name.partition(".")[0]
-
-
-def _create(path: Path, header: bytes) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-    try:
-        fd = os.open(path, flags, 0o600)
-        try:
-            os.fchmod(fd, 0o600)  # whatever the umask
-            _write_all(fd, [header])
-            os.fsync(fd)
-            _sync_folder(path.parent)
-        except OSError:
-            os.close(fd)
-            path.unlink(missing_ok=True)  # ours: O_EXCL
-            raise
-    except OSError as error:
-        raise SpoolError(f"the spool {path} cannot be created: {error.strerror or error}") from error
-    return fd
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _write_all(fd: int, chunks: list[bytes]) -> None:
-    """Write everything: a disk that fills up takes a part and says so only at the next call."""
-    views = [memoryview(chunk) for chunk in chunks if chunk]
-    first = 0
-    while first < len(views):
-        written = os.writev(fd, views[first : first + _IOV_MAX])
-        while first < len(views) and written >= len(views[first]):
-            written -= len(views[first])
-            first += 1
-        if written:
-            views[first] = views[first][written:]

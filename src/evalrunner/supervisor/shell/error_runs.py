@@ -16,8 +16,9 @@ from evalrunner.delivery.capture.runs import RunBuffer, error_run, failure
 from evalrunner.delivery.capture.traces import Operation
 from evalrunner.delivery.pipeline import DeliveryPipeline, loose_record, produced_item
 from evalrunner.delivery.sending.spools import SpoolSender
+from evalrunner.delivery.spool.files import stem_of
 from evalrunner.delivery.spool.openings import is_loose, item_of
-from evalrunner.delivery.spool.writer import Entry, stem_of
+from evalrunner.delivery.spool.writer import Entry
 from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.ids import root_run_id
 from evalrunner.protocol.loose import LooseState

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from evalrunner.delivery.spool.writer import stem_of
+from evalrunner.delivery.spool.files import stem_of
 from evalrunner.errors import TargetError
 from evalrunner.protocol.messages import Ack, Leaving, Message, Ready, Report, StartFailed
 from evalrunner.protocol.worker import WorkerState

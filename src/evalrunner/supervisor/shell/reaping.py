@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from evalrunner.delivery.spool.writer import segments_of, stem_of
+from evalrunner.delivery.spool.files import segments_of, stem_of
 from evalrunner.errors import SpoolError
 from evalrunner.protocol.messages import Message, ProducedItem
 from evalrunner.supervisor.core import events as ev

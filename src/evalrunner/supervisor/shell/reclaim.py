@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evalrunner.delivery.spool.writer import segment_path
+from evalrunner.delivery.spool.files import segment_path
 
 
 @dataclass

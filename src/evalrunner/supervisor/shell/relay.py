@@ -8,8 +8,9 @@ from pathlib import Path
 
 from evalrunner.delivery.pipeline import loose_record
 from evalrunner.delivery.sending.spools import Spool, SpoolSender
+from evalrunner.delivery.spool.files import stem_of
 from evalrunner.delivery.spool.openings import Openings, Verdicts, is_loose
-from evalrunner.delivery.spool.writer import Entry, read, stem_of
+from evalrunner.delivery.spool.writer import Entry, read
 from evalrunner.protocol.loose import LooseState
 from evalrunner.supervisor.core.events import Event, LooseNews, SentOn
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from evalrunner.delivery.pipeline import produced_item
+from evalrunner.delivery.spool.files import segments_of
 from evalrunner.delivery.spool.openings import is_loose, item_of, opening_of
-from evalrunner.delivery.spool.writer import Entry, read, segments_of
+from evalrunner.delivery.spool.writer import Entry, read
 from evalrunner.errors import SpoolError
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import ProducedItem
