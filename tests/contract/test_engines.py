@@ -23,7 +23,9 @@ from evalrunner.engines.processes import alive, born
 from evalrunner.engines.registry import ENGINES, make_engine
 from evalrunner.engines.scripted import FIRST_PID, ScriptedEngine, ScriptedWorker
 from evalrunner.errors import UsageError
-from evalrunner.protocol.messages import Ack, Begin, Drain, Lease, LeasedItem, Message, Ready, StartFailed
+from evalrunner.protocol.messages import Message
+from evalrunner.protocol.orders import Begin, Drain, Lease, LeasedItem
+from evalrunner.protocol.reports import Ack, Ready, StartFailed
 from evalrunner.protocol.worker import COULD_NOT_START, WorkerOrder
 from tests.support.scripts import Diligent
 

@@ -27,7 +27,9 @@ from evalrunner.delivery.spool import writer as spool
 from evalrunner.engines.local import LocalEngine
 from evalrunner.engines.local_worker import LocalWorker
 from evalrunner.pickling.carry import pickle_objects
-from evalrunner.protocol.messages import Ack, Begin, Drain, Message, Ready, StartFailed
+from evalrunner.protocol.messages import Message
+from evalrunner.protocol.orders import Begin, Drain
+from evalrunner.protocol.reports import Ack, Ready, StartFailed
 from evalrunner.protocol.worker import COULD_NOT_START, WorkerOrder, exit_reason
 
 ENDPOINT = Endpoint("http://127.0.0.1:9", "key")

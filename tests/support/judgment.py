@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from evalrunner.protocol.lease import ItemState
-from evalrunner.protocol.messages import ProducedItem, Report
+from evalrunner.protocol.reports import ProducedItem, Report
 from evalrunner.protocol.worker import WorkerState
 from evalrunner.supervisor.core import events as ev
 from evalrunner.supervisor.core import instructions as do

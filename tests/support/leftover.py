@@ -19,7 +19,7 @@ from evalrunner.ledger.ledger import Ledger
 from evalrunner.ledger.stories import stories
 from evalrunner.protocol.ids import root_run_id
 from evalrunner.protocol.lease import ItemState
-from evalrunner.protocol.messages import ProducedItem
+from evalrunner.protocol.reports import ProducedItem
 from evalrunner.protocol.rows import ItemRow
 from evalrunner.supervisor.outcome import Outcome
 from evalrunner.supervisor.setup.dataset import read_examples

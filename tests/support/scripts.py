@@ -6,18 +6,9 @@ from collections import deque
 from typing import Any
 
 from evalrunner.engines.scripted import ScriptedWorker
-from evalrunner.protocol.messages import (
-    Ack,
-    Drain,
-    Lease,
-    LeasedItem,
-    Message,
-    ProducedItem,
-    Ready,
-    Report,
-    Retire,
-    Stop,
-)
+from evalrunner.protocol.messages import Message
+from evalrunner.protocol.orders import Drain, Lease, LeasedItem, Retire, Stop
+from evalrunner.protocol.reports import Ack, ProducedItem, Ready, Report
 
 
 class Diligent:

@@ -25,7 +25,7 @@ from evalrunner.delivery.spool.writer import Entry, read
 from evalrunner.engines.scripted import Script, ScriptedEngine
 from evalrunner.ledger.ledger import Ledger
 from evalrunner.protocol.lease import ItemState
-from evalrunner.protocol.messages import ProducedItem
+from evalrunner.protocol.reports import ProducedItem
 from evalrunner.protocol.worker import WorkerOrder
 from evalrunner.supervisor.core import events as ev
 from evalrunner.supervisor.core import instructions as do

@@ -19,7 +19,7 @@ from evalrunner.ledger.ledger import Ledger
 from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.ids import root_run_id
 from evalrunner.protocol.lease import ItemState
-from evalrunner.protocol.messages import ProducedItem, Ready
+from evalrunner.protocol.reports import ProducedItem, Ready
 from evalrunner.protocol.rows import WorkerRow
 from evalrunner.report.account import account
 from evalrunner.report.receipt import EvaluatorErrors, Receipt

@@ -17,7 +17,9 @@ from evalrunner.clock import ManualClock
 from evalrunner.config import RunConfig, TargetSpec
 from evalrunner.engines.scripted import ScriptedEngine, ScriptedWorker
 from evalrunner.errors import TargetError
-from evalrunner.protocol.messages import Message, Ready, Report, StartFailed, Summarise, Summarised
+from evalrunner.protocol.messages import Message
+from evalrunner.protocol.orders import Summarise
+from evalrunner.protocol.reports import Ready, Report, StartFailed, Summarised
 from evalrunner.protocol.worker import COULD_NOT_START
 from evalrunner.supervisor.setup.check import preflight
 from evalrunner.supervisor.summarise import summarise

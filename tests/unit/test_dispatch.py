@@ -16,7 +16,7 @@ from test_state_model import World
 from evalrunner.engines import scripted
 from evalrunner.engines.scripted import ScriptedWorker
 from evalrunner.protocol.lease import ItemState
-from evalrunner.protocol.messages import ProducedItem, Report
+from evalrunner.protocol.reports import ProducedItem, Report
 from evalrunner.supervisor.core import events as ev
 from evalrunner.supervisor.core import instructions as do
 from evalrunner.supervisor.core import state

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from evalrunner.protocol.lease import ItemState
-from evalrunner.protocol.messages import Begin, Drain, Lease, Message, ProducedItem, Retire, Stop, Trust
+from evalrunner.protocol.messages import Message
+from evalrunner.protocol.orders import Begin, Drain, Lease, Retire, Stop, Trust
+from evalrunner.protocol.reports import ProducedItem
 from evalrunner.supervisor.core import instructions as do
 from evalrunner.supervisor.shell.executor import Executor
 from evalrunner.supervisor.shell.snapshots import ProgressCounter

@@ -19,7 +19,7 @@ from evalrunner.ledger.opening import VERSION
 from evalrunner.ledger.stories import Event, stories
 from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.lease import ItemState
-from evalrunner.protocol.messages import ProducedItem
+from evalrunner.protocol.reports import ProducedItem
 from evalrunner.protocol.rows import WorkerRow
 
 S = ItemState

@@ -14,7 +14,9 @@ from evalrunner.delivery.spool.writer import SpoolWriter
 from evalrunner.engines.scripted import ScriptedWorker
 from evalrunner.errors import TargetError
 from evalrunner.protocol.lease import ItemState
-from evalrunner.protocol.messages import Ack, Begin, Lease, LeasedItem, Leaving, Message, Report, StartFailed
+from evalrunner.protocol.messages import Message
+from evalrunner.protocol.orders import Begin, Lease, LeasedItem
+from evalrunner.protocol.reports import Ack, Leaving, Report, StartFailed
 from evalrunner.protocol.worker import COULD_NOT_START, WorkerOrder
 from evalrunner.supervisor.core import events as ev
 from evalrunner.supervisor.core.events import DatasetGone, ExperimentGone, Renamed

@@ -10,7 +10,8 @@ import pytest
 from evalrunner.clock import ManualClock
 from evalrunner.config import Endpoint, TargetSpec, WorkerConfig
 from evalrunner.engines.scripted import ScriptedEngine, ScriptedWorker
-from evalrunner.protocol.messages import Ack, Begin, Drain, Ready, Report
+from evalrunner.protocol.orders import Begin, Drain
+from evalrunner.protocol.reports import Ack, Ready, Report
 from evalrunner.protocol.rows import WorkerRow
 from evalrunner.protocol.worker import WorkerOrder
 from evalrunner.supervisor.shell.pool import DEATH_SECONDS, STACK_SECONDS, STOPPED_LOOKS, WorkerPool

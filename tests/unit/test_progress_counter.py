@@ -7,7 +7,7 @@ import pytest
 from evalrunner.clock import ManualClock
 from evalrunner.engines.scripted import ScriptedEngine
 from evalrunner.protocol.lease import ItemState
-from evalrunner.protocol.messages import ProducedItem
+from evalrunner.protocol.reports import ProducedItem
 from evalrunner.supervisor.core import events as ev
 from evalrunner.supervisor.core import instructions as do
 from evalrunner.supervisor.core.items import Item

@@ -6,7 +6,7 @@ import pytest
 
 from evalrunner.delivery.spool.record import Header, Op
 from evalrunner.delivery.spool.writer import Entry
-from evalrunner.protocol.messages import Ack, Report
+from evalrunner.protocol.reports import Ack, Report
 from evalrunner.worker.reports import GATHER, Reports
 
 META: dict[str, object] = {

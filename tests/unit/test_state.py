@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from evalrunner.protocol.messages import Report
+from evalrunner.protocol.reports import Report
 from evalrunner.supervisor.core import events as ev
 from evalrunner.supervisor.core import instructions as do
 from evalrunner.supervisor.core.items import Item

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from evalrunner.protocol.lease import ItemMove, ItemState, move
-from evalrunner.protocol.messages import ProducedItem, Report
+from evalrunner.protocol.reports import ProducedItem, Report
 from evalrunner.supervisor.core import events as ev
 from evalrunner.supervisor.core import instructions as do
 from evalrunner.supervisor.core.items import Item

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evalrunner.protocol.messages import Report
+from evalrunner.protocol.reports import Report
 from evalrunner.supervisor.core import events as ev
 from evalrunner.supervisor.core import instructions as do
 from evalrunner.supervisor.core.items import Item

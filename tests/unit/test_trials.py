@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evalrunner.protocol.lease import ItemState
-from evalrunner.protocol.messages import ProducedItem, Report
+from evalrunner.protocol.reports import ProducedItem, Report
 from evalrunner.supervisor.core import events as ev
 from evalrunner.supervisor.core import instructions as do
 from evalrunner.supervisor.core.items import Item

@@ -22,7 +22,7 @@ from evalrunner.delivery.sending.spools import Spool, SpoolSender
 from evalrunner.delivery.spool.record import Header, encode_parts
 from evalrunner.delivery.spool.writer import Entry, SpoolWriter
 from evalrunner.protocol.loose import About, LooseRecord, LooseState
-from evalrunner.protocol.messages import ProducedItem
+from evalrunner.protocol.reports import ProducedItem
 
 #: Bytes of a spool's segment: a few hundred small items. So much, and what is on its way, is on disk for
 #: each worker; a new file costs two fsyncs.

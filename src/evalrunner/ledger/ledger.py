@@ -16,7 +16,7 @@ from evalrunner.ledger.loose import LooseTable
 from evalrunner.ledger.opening import open_ledger
 from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.lease import ItemState
-from evalrunner.protocol.messages import ProducedItem
+from evalrunner.protocol.reports import ProducedItem
 from evalrunner.protocol.rows import ItemRow, WorkerRow
 from evalrunner.protocol.story import EXECUTED, Happened
 from evalrunner.shortage import shortage

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from evalrunner.config import RunConfig
 from evalrunner.ledger.ledger import Ledger
-from evalrunner.protocol.messages import Ready
+from evalrunner.protocol.reports import Ready
 from evalrunner.protocol.rows import ItemRow
 from evalrunner.supervisor.setup.dataset import Reading
 from evalrunner.supervisor.setup.folder import RunFolder

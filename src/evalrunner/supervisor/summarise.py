@@ -7,7 +7,8 @@ from collections.abc import Callable
 from langsmith import Client
 
 from evalrunner.engines.base import Engine, WorkerProcess
-from evalrunner.protocol.messages import Summarise, Summarised
+from evalrunner.protocol.orders import Summarise
+from evalrunner.protocol.reports import Summarised
 from evalrunner.protocol.worker import WorkerOrder, exit_reason
 from evalrunner.supervisor.setup.environment import worker_environment
 from evalrunner.supervisor.shell.context import RunContext

@@ -8,7 +8,7 @@ from enum import Enum, auto
 from typing import Any
 
 from evalrunner.config import RunConfig
-from evalrunner.protocol.messages import Ready
+from evalrunner.protocol.reports import Ready
 from evalrunner.protocol.rows import ItemRow, LooseRow, WorkerRow
 from evalrunner.verify.findings import Finding
 from evalrunner.verify.readback import Score

@@ -12,7 +12,7 @@ from evalrunner.delivery.capture.sdk import RecordingClient
 from evalrunner.delivery.capture.traces import TraceBook
 from evalrunner.delivery.inflight import InFlight
 from evalrunner.delivery.pipeline import DeliveryPipeline
-from evalrunner.protocol.messages import LeasedItem
+from evalrunner.protocol.orders import LeasedItem
 from evalrunner.worker.code.evaluators import TrackedEvaluator
 from evalrunner.worker.code.target import Target
 from evalrunner.worker.reporter import Reporter

@@ -8,18 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from evalrunner.protocol.messages import (
-    Begin,
-    Drain,
-    Lease,
-    LeasedItem,
-    Message,
-    Retire,
-    Stop,
-    Trust,
-    decode,
-    encode,
-)  # fmt: skip
+from evalrunner.protocol.messages import Message, decode, encode
+from evalrunner.protocol.orders import Begin, Drain, Lease, LeasedItem, Retire, Stop, Trust
 from evalrunner.worker.leaving import leave
 from evalrunner.worker.prelude import die_with_group
 from evalrunner.worker.ward import Ward

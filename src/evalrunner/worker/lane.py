@@ -25,7 +25,7 @@ from langsmith.schemas import Example, Run
 
 from evalrunner.delivery.capture.sdk import mark_traceable
 from evalrunner.delivery.capture.traces import CURRENT, ItemTrace, ScoreTask
-from evalrunner.protocol.messages import LeasedItem
+from evalrunner.protocol.orders import LeasedItem
 from evalrunner.worker.code.containing import described
 from evalrunner.worker.context import WorkerContext
 from evalrunner.worker.publishing import Publisher, error_run_of, plain

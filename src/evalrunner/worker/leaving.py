@@ -8,7 +8,8 @@ import os
 from collections.abc import Callable
 from typing import NoReturn
 
-from evalrunner.protocol.messages import Leaving, Message
+from evalrunner.protocol.messages import Message
+from evalrunner.protocol.reports import Leaving
 from evalrunner.protocol.worker import GAVE_UP
 
 logger = logging.getLogger(__name__)

@@ -25,10 +25,7 @@ from typing import Any
 from evalrunner.delivery.capture.discretion import be_discreet
 from evalrunner.delivery.capture.foreign import drain_foreign_clients
 from evalrunner.errors import EvalrunnerError, text_of
-from evalrunner.protocol.messages import (
-    Ready,
-    StartFailed,
-)
+from evalrunner.protocol.reports import Ready, StartFailed
 from evalrunner.protocol.worker import COULD_NOT_START, WorkerOrder
 from evalrunner.worker import summary
 from evalrunner.worker.code.check import checked, why_not

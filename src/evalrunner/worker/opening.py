@@ -16,7 +16,7 @@ from evalrunner.delivery.inflight import InFlight
 from evalrunner.delivery.pipeline import DeliveryPipeline
 from evalrunner.delivery.sending.spools import SpoolSender
 from evalrunner.delivery.sending.transport import HttpTransport
-from evalrunner.protocol.messages import Begin
+from evalrunner.protocol.orders import Begin
 from evalrunner.protocol.worker import WorkerOrder
 from evalrunner.service.capabilities import takes_zstd
 from evalrunner.worker.code.evaluators import TrackedEvaluator

@@ -13,7 +13,7 @@ from evalrunner.delivery.capture.runs import RunBuffer, error_run
 from evalrunner.delivery.capture.traces import ItemTrace
 from evalrunner.errors import SpoolError
 from evalrunner.protocol.evaluated import EVALUATORS, Evaluated
-from evalrunner.protocol.messages import LeasedItem
+from evalrunner.protocol.orders import LeasedItem
 from evalrunner.worker.context import WorkerContext
 
 logger = logging.getLogger(__name__)

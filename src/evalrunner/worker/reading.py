@@ -13,7 +13,7 @@ from langsmith.schemas import Example, Run
 from langsmith.utils import LangSmithNotFoundError
 
 from evalrunner.delivery.capture.sdk import linked_example, read_trace
-from evalrunner.protocol.messages import UNFIT, LeasedItem
+from evalrunner.protocol.orders import UNFIT, LeasedItem
 from evalrunner.protocol.values import UnfitError
 from evalrunner.worker.context import WorkerContext
 

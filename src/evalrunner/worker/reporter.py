@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from evalrunner.clock import SYSTEM
 from evalrunner.delivery.spool.writer import Entry
-from evalrunner.protocol.messages import Ack
+from evalrunner.protocol.reports import Ack
 from evalrunner.worker.leaving import Send, leave
 from evalrunner.worker.reports import Reports
 

@@ -6,7 +6,8 @@ from evalrunner.delivery.pipeline import loose_record, produced_item
 from evalrunner.delivery.spool.openings import Openings, Verdicts, is_loose
 from evalrunner.delivery.spool.writer import Entry
 from evalrunner.protocol.loose import About, LooseRecord, LooseState
-from evalrunner.protocol.messages import Ack, Message, ProducedItem, Report
+from evalrunner.protocol.messages import Message
+from evalrunner.protocol.reports import Ack, ProducedItem, Report
 
 #: Seconds that a report waits for company, unless a lane waits for work: a report costs the supervisor a
 #: commit, and it is the report that brings the next lease.

@@ -18,7 +18,9 @@ from langsmith.schemas import Example, Run
 from evalrunner.config import Endpoint, TargetSpec
 from evalrunner.delivery.capture.sdk import call_summary_evaluator, list_root_runs
 from evalrunner.protocol.evaluated import LONGEST
-from evalrunner.protocol.messages import Summarise, Summarised, decode, encode
+from evalrunner.protocol.messages import decode, encode
+from evalrunner.protocol.orders import Summarise
+from evalrunner.protocol.reports import Summarised
 from evalrunner.worker.code.containing import call_contained
 from evalrunner.worker.code.evaluators import names_of, said
 from evalrunner.worker.code.loading import load

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from evalrunner.protocol.messages import Message, Report
+from evalrunner.protocol.messages import Message
+from evalrunner.protocol.reports import Report
 from evalrunner.worker.inbox import Inbox
 from evalrunner.worker.reporter import Reporter
 

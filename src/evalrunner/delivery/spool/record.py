@@ -48,7 +48,7 @@ class Header:
 
     Attributes:
         item, token: which lease produced it, or None for what belongs to no item.
-        meta: opaque JSON; for an item, the fields of `protocol.messages.ProducedItem`.
+        meta: opaque JSON; for an item, the fields of `protocol.reports.ProducedItem`.
         ops: the body's operations, in order and without a gap.
     """
 

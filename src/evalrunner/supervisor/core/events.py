@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Union
 
 from evalrunner.protocol.loose import LooseRecord
-from evalrunner.protocol.messages import ProducedItem, Report
+from evalrunner.protocol.reports import ProducedItem, Report
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Union
 
 from evalrunner.protocol.lease import ItemState
-from evalrunner.protocol.messages import ProducedItem
+from evalrunner.protocol.reports import ProducedItem
 
 
 @dataclass(frozen=True)

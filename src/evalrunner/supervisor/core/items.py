@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from evalrunner.protocol.lease import HELD, ItemMove, ItemState, move
-from evalrunner.protocol.messages import ProducedItem
+from evalrunner.protocol.reports import ProducedItem
 from evalrunner.protocol.story import Happened
 from evalrunner.supervisor.core import instructions as do
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evalrunner.protocol.messages import ProducedItem, Report
+from evalrunner.protocol.reports import ProducedItem, Report
 from evalrunner.protocol.worker import WorkerState
 from evalrunner.supervisor.core import events as ev
 from evalrunner.supervisor.core import instructions as do

@@ -10,7 +10,7 @@ from pathlib import Path
 from evalrunner.config import Endpoint, RunConfig
 from evalrunner.engines.base import Engine, WorkerProcess
 from evalrunner.errors import TargetError
-from evalrunner.protocol.messages import Ready, StartFailed
+from evalrunner.protocol.reports import Ready, StartFailed
 from evalrunner.protocol.worker import WorkerOrder, exit_reason
 from evalrunner.supervisor.setup.environment import worker_environment
 

@@ -17,7 +17,7 @@ from evalrunner.advice import beside
 from evalrunner.config import RunConfig
 from evalrunner.errors import UsageError
 from evalrunner.ledger.ledger import Ledger
-from evalrunner.protocol.messages import UNFIT
+from evalrunner.protocol.orders import UNFIT
 from evalrunner.protocol.values import NESTING, UnfitError, check_json
 from evalrunner.service.paging import by_offset
 

@@ -22,7 +22,7 @@ from evalrunner.delivery.spool.writer import Entry
 from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.ids import root_run_id
 from evalrunner.protocol.loose import LooseState
-from evalrunner.protocol.messages import ProducedItem
+from evalrunner.protocol.reports import ProducedItem
 from evalrunner.supervisor.core.events import ErrorRunWritten, Event, LooseNews, SentOn
 from evalrunner.supervisor.core.instructions import WriteErrorRun
 from evalrunner.supervisor.setup.scope import Scope

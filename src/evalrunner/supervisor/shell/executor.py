@@ -10,7 +10,7 @@ import orjson
 
 from evalrunner.protocol.ids import root_run_id
 from evalrunner.protocol.lease import ItemState
-from evalrunner.protocol.messages import Begin, Drain, Lease, LeasedItem, Retire, Stop, Trust
+from evalrunner.protocol.orders import Begin, Drain, Lease, LeasedItem, Retire, Stop, Trust
 from evalrunner.protocol.rows import WorkerRow
 from evalrunner.protocol.worker import WorkerOrder
 from evalrunner.supervisor.core import instructions as do

@@ -14,7 +14,8 @@ from collections.abc import Callable
 
 from evalrunner.delivery.spool.files import stem_of
 from evalrunner.errors import TargetError
-from evalrunner.protocol.messages import Ack, Leaving, Message, Ready, Report, StartFailed
+from evalrunner.protocol.messages import Message
+from evalrunner.protocol.reports import Ack, Leaving, Ready, Report, StartFailed
 from evalrunner.protocol.worker import WorkerState
 from evalrunner.supervisor.core import events as ev
 from evalrunner.supervisor.core import instructions as do

@@ -14,7 +14,8 @@ from typing import Any
 
 from evalrunner.clock import SYSTEM, Clock
 from evalrunner.engines.base import Engine, WorkerProcess
-from evalrunner.protocol.messages import Ack, Message, Report
+from evalrunner.protocol.messages import Message
+from evalrunner.protocol.reports import Ack, Report
 from evalrunner.protocol.rows import WorkerRow
 from evalrunner.protocol.worker import WorkerOrder
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from evalrunner.delivery.spool.files import segments_of, stem_of
 from evalrunner.errors import SpoolError
-from evalrunner.protocol.messages import Message, ProducedItem
+from evalrunner.protocol.messages import Message
+from evalrunner.protocol.reports import ProducedItem
 from evalrunner.supervisor.core import events as ev
 from evalrunner.supervisor.core.state import SupervisorState
 from evalrunner.supervisor.shell.context import RunContext

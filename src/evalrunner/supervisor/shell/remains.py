@@ -12,7 +12,7 @@ from evalrunner.delivery.spool.openings import is_loose, item_of, opening_of
 from evalrunner.delivery.spool.writer import Entry, read
 from evalrunner.errors import SpoolError
 from evalrunner.protocol.lease import ItemState
-from evalrunner.protocol.messages import ProducedItem
+from evalrunner.protocol.reports import ProducedItem
 from evalrunner.supervisor.core.items import Item
 
 _ARRIVED = frozenset({ItemState.ACCEPTED, ItemState.VISIBLE})

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from evalrunner.errors import EvalrunnerError
-from evalrunner.protocol.messages import Ready
+from evalrunner.protocol.reports import Ready
 from evalrunner.protocol.worker import WorkerOrder
 from evalrunner.worker.code.evaluators import TrackedEvaluator, names_of
 from evalrunner.worker.code.home import Home
