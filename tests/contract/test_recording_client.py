@@ -14,8 +14,10 @@ from langsmith import Client, aevaluate, traceable
 from langsmith.evaluation import EvaluationResult, EvaluationResults
 from langsmith.schemas import Dataset, Run, TracerSession
 
+from evalrunner.delivery.capture.items import CURRENT
+from evalrunner.delivery.capture.runs import Operation
 from evalrunner.delivery.capture.sdk import RecordingClient, mark_traceable
-from evalrunner.delivery.capture.traces import CURRENT, Operation, TraceBook
+from evalrunner.delivery.capture.traces import TraceBook
 from evalrunner.protocol.ids import failure_id, feedback_id
 from tests.support.backend import TOKEN, Backend, Process
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from evalrunner.clock import SYSTEM
 from evalrunner.config import RunConfig, TargetSpec
-from evalrunner.delivery.capture.runs import error_run
+from evalrunner.delivery.capture.failures import error_run
 from evalrunner.delivery.spool.record import Header, encode_parts
 from evalrunner.delivery.spool.writer import SpoolWriter
 from evalrunner.engines.registry import make_engine

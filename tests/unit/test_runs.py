@@ -10,7 +10,8 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
-from evalrunner.delivery.capture.runs import RunBuffer, error_run
+from evalrunner.delivery.capture.failures import error_run
+from evalrunner.delivery.capture.runs import RunBuffer
 from evalrunner.delivery.capture.sdk import dumps_json
 from evalrunner.protocol.values import MOST_BYTES, NESTING
 

@@ -16,8 +16,9 @@ from langsmith.run_helpers import tracing_context
 from langsmith.schemas import LangSmithInfo
 from pydantic import RootModel
 
+from evalrunner.delivery.capture.items import CURRENT, ItemTrace
 from evalrunner.delivery.capture.sdk import RecordingClient
-from evalrunner.delivery.capture.traces import CURRENT, ItemTrace, TraceBook
+from evalrunner.delivery.capture.traces import TraceBook
 from evalrunner.errors import TargetError
 from evalrunner.worker.code.containing import Aborted
 from evalrunner.worker.code.home import Home

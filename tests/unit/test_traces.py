@@ -18,8 +18,10 @@ from langsmith.run_helpers import get_current_run_tree, tracing_context
 from langsmith.schemas import Example, LangSmithInfo, Run
 from langsmith.utils import ContextThreadPoolExecutor
 
+from evalrunner.delivery.capture.items import CURRENT, ItemTrace
+from evalrunner.delivery.capture.runs import Operation
 from evalrunner.delivery.capture.sdk import RecordingClient
-from evalrunner.delivery.capture.traces import CURRENT, ItemTrace, Operation, TraceBook
+from evalrunner.delivery.capture.traces import TraceBook
 
 SESSION = uuid4()
 #: A port that nothing listens on: whatever would be sent after all, fails.

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from evalrunner.delivery.capture.traces import Operation
+from evalrunner.delivery.capture.runs import Operation
 from evalrunner.delivery.listener import SpoolListener
 from evalrunner.delivery.sending.spools import Spool, SpoolSender
 from evalrunner.delivery.spool.record import Header, encode_parts

@@ -13,8 +13,9 @@ from collections.abc import Callable
 import langsmith
 
 from evalrunner.config import Endpoint
+from evalrunner.delivery.capture.runs import Operation
 from evalrunner.delivery.capture.sdk import RecordingClient
-from evalrunner.delivery.capture.traces import Operation, TraceBook
+from evalrunner.delivery.capture.traces import TraceBook
 
 Emit = Callable[[list[Operation]], None]
 

@@ -23,8 +23,8 @@ from langsmith import aevaluate
 from langsmith.run_trees import RunTree
 from langsmith.schemas import Example, Run
 
+from evalrunner.delivery.capture.items import CURRENT, ItemTrace, ScoreTask
 from evalrunner.delivery.capture.sdk import mark_traceable
-from evalrunner.delivery.capture.traces import CURRENT, ItemTrace, ScoreTask
 from evalrunner.protocol.orders import LeasedItem
 from evalrunner.worker.code.containing import described
 from evalrunner.worker.context import WorkerContext

@@ -9,8 +9,9 @@ from uuid import UUID
 
 import orjson
 
-from evalrunner.delivery.capture.runs import RunBuffer, error_run
-from evalrunner.delivery.capture.traces import ItemTrace
+from evalrunner.delivery.capture.failures import error_run
+from evalrunner.delivery.capture.items import ItemTrace
+from evalrunner.delivery.capture.runs import RunBuffer
 from evalrunner.errors import SpoolError
 from evalrunner.protocol.evaluated import EVALUATORS, Evaluated
 from evalrunner.protocol.orders import LeasedItem

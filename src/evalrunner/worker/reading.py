@@ -12,7 +12,8 @@ from uuid import UUID
 from langsmith.schemas import Example, Run
 from langsmith.utils import LangSmithNotFoundError
 
-from evalrunner.delivery.capture.sdk import linked_example, read_trace
+from evalrunner.delivery.capture.sdk import linked_example
+from evalrunner.delivery.capture.trees import read_trace
 from evalrunner.protocol.orders import UNFIT, LeasedItem
 from evalrunner.protocol.values import UnfitError
 from evalrunner.worker.context import WorkerContext

@@ -16,7 +16,8 @@ from langsmith import Client
 from langsmith.schemas import Example, Run
 
 from evalrunner.config import Endpoint, TargetSpec
-from evalrunner.delivery.capture.sdk import call_summary_evaluator, list_root_runs
+from evalrunner.delivery.capture.sdk import call_summary_evaluator
+from evalrunner.delivery.capture.trees import list_root_runs
 from evalrunner.protocol.evaluated import LONGEST
 from evalrunner.protocol.messages import decode, encode
 from evalrunner.protocol.orders import Summarise

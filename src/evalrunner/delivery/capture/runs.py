@@ -19,12 +19,13 @@ from evalrunner.delivery.capture.fitting import fit, is_uuid, shaped, text_from
 from evalrunner.delivery.capture.sdk import RUN_TYPES, dumps_json
 from evalrunner.delivery.spool.record import Part
 from evalrunner.errors import text_of
-from evalrunner.protocol.ids import failure_id
 from evalrunner.protocol.values import MOST_BYTES, UnfitError
 
 logger = logging.getLogger(__name__)
 
 JSON = "application/json"
+#: (kind, id, parts): what the service is told in one piece.
+Operation = tuple[str, str, list[Part]]
 #: What the SDK records as the outputs of a function that raised.
 NO_OUTPUTS = b'{"output":null}'
 #: Fields that travel as parts of their own (langsmith/_internal/_operations.py:196).
@@ -122,7 +123,7 @@ class RunBuffer:
         raw = self.big.get("error")
         return None if raw is None else raw.decode("utf-8", "replace")
 
-    def operation(self) -> tuple[str, str, list[Part]]:
+    def operation(self) -> Operation:
         """Return (kind, id, parts): a post of all that is known, or a patch once it was posted.
 
         A post that already carries end_time and outputs is a complete run: the SDK itself merges post
@@ -226,65 +227,3 @@ class RunBuffer:
 
 def _of(value: Any, name: str) -> Any:
     return getattr(value, name, None)
-
-
-def error_run(
-    run_id: UUID,
-    *,
-    name: str,
-    inputs: dict[str, Any],
-    error: str,
-    example_id: str,
-    project: str,
-    project_id: UUID,
-    at: datetime,
-    metadata: dict[str, Any],
-) -> RunBuffer:
-    """Make the root run of an item that has none of its own: complete, with an error, linked to its example.
-
-    Args:
-        project, project_id: the experiment's name and id; the id counts where the name has changed.
-        at: aware time in UTC; the run starts and ends there.
-    """
-    run = RunBuffer(run_id, run_id)
-    run.post(
-        {
-            "id": run_id,
-            "trace_id": run_id,
-            # The SDK's own form (run_trees.py:1599): start time, then the id.
-            "dotted_order": at.strftime("%Y%m%dT%H%M%S%fZ") + str(run_id),
-            "name": name,
-            "run_type": "chain",
-            "inputs": inputs,
-            "outputs": {"output": None},
-            "error": error,
-            "start_time": at.isoformat(),
-            "end_time": at.isoformat(),
-            "session_name": project,
-            "session_id": str(project_id),
-            "reference_example_id": example_id,
-            "extra": {"metadata": metadata},
-        }
-    )
-    return run
-
-
-def failure(
-    run_id: UUID, evaluator: str, key: str, error: str, *, session: UUID, at: datetime
-) -> tuple[str, str, list[Part]]:
-    """Make the feedback that says that an evaluator failed on a root run (evaluation/_arunner.py:1009)."""
-    feedback = str(failure_id(run_id, evaluator, key))
-    body = {
-        "id": feedback,
-        "run_id": run_id,
-        "trace_id": run_id,
-        "session_id": session,
-        "key": key,
-        "comment": error,
-        "extra": {"error": True},
-        "error": True,
-        "feedback_source": {"type": "model", "metadata": {}},
-        "created_at": at,
-        "modified_at": at,
-    }
-    return "feedback", feedback, [(f"feedback.{feedback}", JSON, orjson.dumps(body))]

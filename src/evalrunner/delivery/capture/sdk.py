@@ -36,7 +36,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import Any, Protocol, TypeVar, cast, get_args
+from typing import Any, TypeVar, cast, get_args
 from uuid import UUID, uuid4
 
 from langsmith import Client
@@ -64,7 +64,7 @@ from langsmith.run_helpers import _setup_run as setup_run
 from langsmith.schemas import Example, Run, TracerSession
 
 from evalrunner.delivery.capture.discretion import discreet
-from evalrunner.delivery.capture.trees import fill_later, make_trees
+from evalrunner.delivery.capture.sink import OperationSink
 from evalrunner.errors import TargetError
 
 #: The kinds of runs that there are (client.py, `RUN_TYPE_T`); the service refuses any other.
@@ -72,7 +72,6 @@ RUN_TYPES: frozenset[str] = frozenset(get_args(RUN_TYPE_T))
 
 __all__ = [
     "RUN_TYPES",
-    "OperationSink",
     "RecordingClient",
     "call_summary_evaluator",
     "check_signature",
@@ -83,9 +82,8 @@ __all__ = [
     "handle_container_end",
     "is_runnable",
     "linked_example",
-    "list_root_runs",
+    "list_runs",
     "mark_traceable",
-    "read_trace",
     "select_results",
     "setup_run",
 ]
@@ -138,29 +136,7 @@ def select_results(answer: Any) -> list[EvaluationResult]:
     return Client._select_eval_results(cast(Client, None), answer)
 
 
-def list_root_runs(client: Client, project_id: str) -> list[Run]:
-    """Return the root runs of a project; what is below them is read when somebody first asks for it."""
-    return fill_later(
-        _list_runs(client, project_id, is_root=True), lambda: _list_runs(client, project_id, is_root=False)
-    )
-
-
-def read_trace(client: Client, project_id: str, run_id: str) -> Run:
-    """Return a root run as it was recorded, with its children, as `aevaluate` hands it to evaluators.
-
-    Raises:
-        LookupError: it is not there.
-        LangSmithError: it cannot be read.
-    """
-    runs = _list_runs(client, project_id, trace_id=run_id)
-    make_trees(runs)
-    found = [run for run in runs if str(run.id) == run_id]
-    if not found:
-        raise LookupError(f"run {run_id} is not there")
-    return found[0]
-
-
-def _list_runs(client: Client, project_id: str, **which: Any) -> list[Run]:
+def list_runs(client: Client, project_id: str, **which: Any) -> list[Run]:
     """Return runs of a project, read in the generation that the service answers."""
     if get_query_backend(client.info.instance_flags) is not QueryBackend.SMITHDB_ONLY:
         with warnings.catch_warnings():
@@ -180,30 +156,6 @@ def _list_runs(client: Client, project_id: str, **which: Any) -> list[Run]:
 def is_runnable(target: Any) -> bool:
     """Tell whether `aevaluate` would invoke it, and not call it."""
     return _is_langchain_runnable(target)
-
-
-class OperationSink(Protocol):
-    """Where a `RecordingClient` puts what it would have sent. Called from any thread."""
-
-    def post(self, run: dict[str, Any]) -> None:
-        """Take a run that starts."""
-
-    def patch(self, run: dict[str, Any]) -> None:
-        """Take a run that ends or changes."""
-
-    def name_feedback(self, run_id: UUID | None, key: str, *, judged: bool, failed: bool) -> UUID | None:
-        """Return the id of the next score under `key`, or None for one at random.
-
-        Args:
-            judged: it is what an evaluator gave, and not what some code posts by itself.
-            failed: it records that the evaluator raised.
-        """
-
-    def feedback(self, body: bytes, feedback_id: str, run_id: UUID | None, trace_id: UUID | None) -> bool:
-        """Take a score as JSON; False if it cannot ride with the runs and must be sent by itself."""
-
-    def not_taken(self, feedback_id: str, key: str, error: Exception) -> None:
-        """Take note that a score which was sent by itself was not taken."""
 
 
 class RecordingClient(Client):

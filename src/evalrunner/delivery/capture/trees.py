@@ -6,7 +6,32 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from langsmith import Client
 from langsmith.schemas import Run
+
+from evalrunner.delivery.capture.sdk import list_runs
+
+
+def list_root_runs(client: Client, project_id: str) -> list[Run]:
+    """Return the root runs of a project; what is below them is read when somebody first asks for it."""
+    return fill_later(
+        list_runs(client, project_id, is_root=True), lambda: list_runs(client, project_id, is_root=False)
+    )
+
+
+def read_trace(client: Client, project_id: str, run_id: str) -> Run:
+    """Return a root run as it was recorded, with its children, as `aevaluate` hands it to evaluators.
+
+    Raises:
+        LookupError: it is not there.
+        LangSmithError: it cannot be read.
+    """
+    runs = list_runs(client, project_id, trace_id=run_id)
+    make_trees(runs)
+    found = [run for run in runs if str(run.id) == run_id]
+    if not found:
+        raise LookupError(f"run {run_id} is not there")
+    return found[0]
 
 
 def make_trees(runs: Sequence[Run]) -> None:

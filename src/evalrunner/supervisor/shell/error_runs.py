@@ -12,8 +12,8 @@ from typing import Any
 from uuid import UUID
 
 from evalrunner.clock import Clock
-from evalrunner.delivery.capture.runs import RunBuffer, error_run, failure
-from evalrunner.delivery.capture.traces import Operation
+from evalrunner.delivery.capture.failures import error_run, failure
+from evalrunner.delivery.capture.runs import Operation, RunBuffer
 from evalrunner.delivery.pipeline import DeliveryPipeline, loose_record, produced_item
 from evalrunner.delivery.sending.spools import SpoolSender
 from evalrunner.delivery.spool.files import stem_of

@@ -20,7 +20,7 @@ from langsmith.evaluation.evaluator import DynamicRunEvaluator
 from langsmith.schemas import Example, Run
 
 from evalrunner.config import unique
-from evalrunner.delivery.capture.traces import CURRENT, ItemTrace, ScoreTask
+from evalrunner.delivery.capture.items import CURRENT, ItemTrace, ScoreTask
 from evalrunner.errors import TargetError
 from evalrunner.protocol.evaluated import LONGEST, Evaluated, object_name, sayable
 from evalrunner.worker.code.answers import run_in
