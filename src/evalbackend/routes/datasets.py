@@ -23,7 +23,8 @@ from evalbackend.http.state import (
 )
 from evalbackend.store import datasets as store
 from evalbackend.store.comparative import require_comparative
-from evalbackend.store.examples_read import ExampleReader, ExampleRuns
+from evalbackend.store.examples_query import ExampleRuns
+from evalbackend.store.examples_read import ExampleReader
 from evalbackend.store.sessions import SessionQuery
 from evalbackend.wire.run_query import filters_of
 from evalbackend.wire.values import optional_count, optional_uuid, uuid_text

@@ -13,7 +13,8 @@ from evalbackend.http.operation import Operation
 from evalbackend.http.state import answer, path_id, query_ids, query_page, signer_of, state
 from evalbackend.store import dataset_shares as store
 from evalbackend.store.datasets import read_dataset
-from evalbackend.store.examples_read import ExampleQuery, ExampleReader
+from evalbackend.store.examples_query import ExampleQuery
+from evalbackend.store.examples_read import ExampleReader
 from evalbackend.store.sessions import SessionQuery, list_sessions
 
 

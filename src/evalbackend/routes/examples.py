@@ -28,7 +28,8 @@ from evalbackend.http.state import (
 from evalbackend.store import examples_write as store
 from evalbackend.store.blobs import read_blob
 from evalbackend.store.checking import checked
-from evalbackend.store.examples_read import ExampleQuery, ExampleReader
+from evalbackend.store.examples_query import ExampleQuery
+from evalbackend.store.examples_read import ExampleReader
 from evalbackend.store.schemas import Checked
 from evalbackend.wire.examples import ExampleWrite, decode_examples, example_write
 from evalbackend.wire.values import uuid_text

@@ -1,142 +1,28 @@
-"""Read examples, as they are or as they were."""
+"""Examples as clients see them, read from their versions."""
 
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from evalbackend.errors import HttpError
-from evalbackend.filtering.language import Grammar, parse
-from evalbackend.filtering.runs import of_run
 from evalbackend.http.presign import Signer
 from evalbackend.store.bookmarks import Bookmarks
+from evalbackend.store.examples_query import DEFAULT_FIELDS, ExampleQuery, ExampleRuns, has_runs
 from evalbackend.store.functions import marks
 from evalbackend.store.runs_read import PREVIEW_FIELDS, RunReader
-from evalbackend.store.versions import LATEST, is_time, moment
+from evalbackend.store.versions import moment
 from evalbackend.wire.run_query import RunQuery
-from evalbackend.wire.values import fragment, time_text, uuid_text
+from evalbackend.wire.values import fragment
 
 _SELECT = (
     "SELECT version, example_id, dataset_id, created_at, valid_from, source_run_id, metadata, inputs, "
     "outputs FROM example_versions"
 )
-_TAGGED = "SELECT as_of FROM dataset_tags t WHERE t.dataset_id = example_versions.dataset_id"
 _NEWEST = "SELECT MAX(as_of) FROM dataset_versions WHERE dataset_id = ?"
-_DEFAULT = frozenset({"dataset_id", "created_at", "modified_at", "inputs", "outputs", "metadata", "name",
-                      "source_run_id"})  # fmt: skip
-
-
-def _coerce(name: str, value: Any) -> Any:
-    if value is not None and name in ("created_at", "modified_at"):
-        return time_text(value, name)
-    return uuid_text(value, name) if value is not None and name.endswith("id") else value
-
-
-GRAMMAR = Grammar(
-    {
-        "id": "example_id",
-        "created_at": "created_at",
-        "modified_at": "valid_from",
-        "source_run_id": "source_run_id",
-    },
-    {"metadata": "metadata", "inputs": "CAST(inputs AS TEXT)", "outputs": "CAST(outputs AS TEXT)"},
-    {},
-    _coerce,
-)
-
-
-@dataclass(slots=True)
-class ExampleQuery:
-    """A condition over example versions, a page, and the fields to show."""
-
-    where: list[str] = field(default_factory=list)
-    args: list[Any] = field(default_factory=list)
-    limit: int = 100
-    offset: int = 0
-    fields: frozenset[str] = _DEFAULT
-    datasets: list[str] = field(default_factory=list)
-    tag: str | None = None
-
-    def add(self, condition: str, *args: Any) -> None:
-        """Narrow the query."""
-        self.where.append(condition)
-        self.args += args
-
-    def among(self, datasets: list[str], ids: list[str]) -> None:
-        """Narrow to some datasets and some examples; 400 if neither is said."""
-        self.datasets = datasets
-        for column, values in (("dataset_id", datasets), ("example_id", ids)):
-            if values:
-                self.add(f"{column} IN ({marks(values)})", *values)
-        if not self.where:
-            raise HttpError(400, "either dataset or id must be given")
-
-    def as_of(self, when: str | None) -> None:
-        """Narrow to what held at a time, or at the version with a tag; None or "latest" is the present."""
-        if when is None or when == LATEST:
-            self.add("valid_to IS NULL")
-            return
-        stamp, value = "?", when
-        if is_time(when):
-            value = time_text(when, "as_of")
-        else:
-            self.tag, stamp = when, f"({_TAGGED} AND tag = ?)"
-        self.add(f"valid_from <= {stamp} AND (valid_to IS NULL OR valid_to > {stamp})", value, value)
-
-    def splits(self, names: list[str]) -> None:
-        """Narrow to examples that are in one of these splits; no names, no narrowing."""
-        if names:
-            some = marks(names)
-            each = "json_each(example_versions.metadata, '$.dataset_split')"
-            self.add(f"EXISTS (SELECT 1 FROM {each} WHERE value IN ({some}))", *names)  # noqa: S608
-
-    def filter(self, text: str | None) -> None:
-        """Narrow by the filter language."""
-        if text:
-            condition, args = GRAMMAR.sql(parse(text))
-            self.add(condition, *args)
-
-    def select(self, names: list[str], exclude_default: bool) -> None:
-        """Choose the fields to show; where none is named, there is nothing to leave the others out for."""
-        self.fields = frozenset(names) if exclude_default and names else _DEFAULT | frozenset(names)
-
-
-@dataclass(frozen=True, slots=True)
-class ExampleRuns:
-    """Which examples of a dataset, with which of their runs.
-
-    `filters`: experiment -> what an example's run in it must be like for the example to be shown.
-    """
-
-    dataset_id: str
-    sessions: list[str]
-    filters: dict[str, list[str]]
-    comparison: str | None
-    limit: int
-    offset: int
-    preview: bool
-
-
-def has_runs(
-    examples: str, sessions: list[str], filters: dict[str, list[str]], *, subtrees: bool = True
-) -> tuple[list[str], list[Any]]:
-    """Return the conditions, with arguments, that an example has root runs in the sessions, as filtered."""
-    conditions: list[str] = []
-    args: list[Any] = []
-    for session in filters or {"": []}:
-        some = [session] if session else sessions
-        condition = f"session_id IN ({marks(some)}) AND parent_run_id IS NULL AND post_n > 0"
-        args += some
-        for one in filters.get(session, []):
-            more, values = of_run(one, subtrees=subtrees)
-            condition += f" AND {more}"
-            args += values
-        example = f"reference_example_id = {examples}.example_id"
-        conditions.append(f"EXISTS (SELECT 1 FROM runs WHERE {example} AND {condition})")  # noqa: S608  our words and ? only
-    return conditions, args
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +95,7 @@ class ExampleReader:
         rows = self.connection.execute(
             f"{_SELECT} {tail}", (asked.dataset_id, *args, asked.limit, asked.offset)
         ).fetchall()
-        examples = self._shown(rows, _DEFAULT | {"attachment_urls"})
+        examples = self._shown(rows, DEFAULT_FIELDS | {"attachment_urls"})
         runs = self._runs_of([example["id"] for example in examples], asked)
         return [{**example, "runs": runs.get(example["id"], [])} for example in examples]
 

@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 
 from evalbackend.errors import HttpError
-from evalbackend.store.examples_read import ExampleQuery, ExampleReader, has_runs
+from evalbackend.store.examples_query import ExampleQuery, has_runs
+from evalbackend.store.examples_read import ExampleReader
 from evalbackend.store.functions import in_traces, marks
 from evalbackend.store.runs_read import RunReader
 from evalbackend.usage_rules import COSTS, USAGE, counted

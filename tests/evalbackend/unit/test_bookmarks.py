@@ -17,7 +17,8 @@ from evalbackend.store.bookmarks import Bookmarks
 from evalbackend.store.datasets import create_dataset
 from evalbackend.store.db import Store
 from evalbackend.store.examples_delete import end_examples, erase_examples
-from evalbackend.store.examples_read import ExampleQuery, ExampleReader
+from evalbackend.store.examples_query import ExampleQuery
+from evalbackend.store.examples_read import ExampleReader
 from evalbackend.store.examples_write import create_examples, update_examples
 from evalbackend.store.versions import set_tag
 from evalbackend.wire.examples import ExampleWrite
