@@ -103,6 +103,13 @@ def optional_uuid(value: object, what: str) -> str | None:
     return None if value is None else uuid_text(value, what)
 
 
+def optional_ids(told: Any, name: str) -> list[str] | None:
+    """Return a list of ids, or None for null; 422 for anything else."""
+    if told is not None and not isinstance(told, list):
+        raise HttpError(422, f"{name} must be a list of ids")
+    return None if told is None else [uuid_text(one, name) for one in told]
+
+
 def time_text(value: object, what: str) -> str:
     """Return an ISO time (naive = UTC) or epoch milliseconds as `YYYY-MM-DDTHH:MM:SS.ffffff+00:00`.
 
