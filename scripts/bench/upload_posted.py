@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import requests
 import zstandard
@@ -48,9 +48,9 @@ def main() -> None:
 
 def _bodies(file: Path, url: str, key: str) -> list[bytes]:
     client = Client(api_url=url, api_key=key, auto_batch_tracing=False)
-    project = UUID(int=uuid4().int)
+    project = str(uuid4())
     client.request_with_retries(
-        "POST", "/sessions", request_kwargs={"json": {"id": str(project), "name": "bench"}}
+        "POST", "/sessions", request_kwargs={"json": {"id": project, "name": "bench"}}
     )
     packer, made, batch, size = zstandard.ZstdCompressor(level=1), [], [], 0
     with tempfile.TemporaryDirectory() as folder, Inputs((file,), Path(folder)) as inputs:
@@ -61,7 +61,7 @@ def _bodies(file: Path, url: str, key: str) -> list[bytes]:
         shift = choose_shift(find(client, "none of this name"), None, times, int(time.time() * 1e6))
         plan = Plan(inputs, index, project, "bench", shift)
         for tree in index.trees(SOUND):
-            _, body = encode_parts(BOUNDARY, plan.operations(tree))
+            _, body = encode_parts(BOUNDARY, plan.operations(plan.placed([tree])[tree.n]))
             batch.append(body)
             size += len(body)
             if size >= BATCH_BYTES:

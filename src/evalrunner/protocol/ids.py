@@ -37,7 +37,7 @@ def root_run_id(
     digest = hashlib.sha256(
         f"{experiment_id}|{example_id}|{repetition}|{attempt}{salt and '|' + salt}".encode()
     ).digest()
-    return uuid7(_millis(epoch), int.from_bytes(digest[:10], "big"))
+    return _uuid7(_millis(epoch), int.from_bytes(digest[:10], "big"))
 
 
 def may_be_ours(run_id: str, epoch: datetime) -> bool:
@@ -54,8 +54,7 @@ def _millis(epoch: datetime) -> int:
     return int(epoch.timestamp() * 1000) & 0xFFFF_FFFF_FFFF
 
 
-def uuid7(millis: int, randomness: int) -> UUID:
-    """Return the UUID of version 7 with these 48 bits of milliseconds and the lowest 74 bits of `randomness`."""
+def _uuid7(millis: int, randomness: int) -> UUID:
     rand_a = (randomness >> 62) & 0xFFF
     rand_b = randomness & ((1 << 62) - 1)
     return UUID(int=(millis << 80) | (0x7 << 76) | (rand_a << 64) | (0b10 << 62) | rand_b)

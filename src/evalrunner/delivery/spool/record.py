@@ -136,9 +136,9 @@ def rebound(body: bytes, old: str, new: str) -> bytes:
 
 def _part_head(boundary: str, name: str, content_type: str, size: int) -> bytes:
     # Names and types may come from a target (its attachments): they must not be able to end a header.
-    if _UNSAFE.search(name):
+    if (not name.isprintable() or '"' in name) and _UNSAFE.search(name):
         name = _UNSAFE.sub(lambda found: f"%{ord(found[0]):02X}", name)  # as HTML's form-data encoding does
-    if _CONTROL.search(content_type):
+    if not content_type.isprintable() and _CONTROL.search(content_type):
         content_type = "application/octet-stream"
     return (
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n'

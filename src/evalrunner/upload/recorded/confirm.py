@@ -53,8 +53,8 @@ class Confirmer:
         self.missing.clear()
         try:
             for some in together(self._index.trees(f"{SOUND} AND state = ?", int(state))):
-                lacking = self.lacking([tree for tree, _ in some])
-                self._index.book((tree.n, State.SEEN, None) for tree, _ in some if tree.n not in lacking)
+                lacking = self.lacking(some)
+                self._index.book((tree.n, State.SEEN, None) for tree in some if tree.n not in lacking)
                 self.missing.update(lacking)
                 tell()
             self.trouble = ""
@@ -64,13 +64,13 @@ class Confirmer:
 
     def lacking(self, trees: list[Tree]) -> dict[int, str]:
         """Say of each trace what the destination does not have of it; those of which it has all are not named."""
-        placed = {tree.n: self._plan.placed(tree) for tree in trees}
-        there = self._there.runs([str(one.id) for runs in placed.values() for one in runs])
+        placed = self._plan.placed(trees)
+        there = self._there.runs([one.id for runs in placed.values() for one in runs])
         scored = [one for runs in placed.values() for one in runs if one.row.scores]
-        known = self._there.scores(str(one.id) for one in scored) if scored else {}
+        known = self._there.scores(one.id for one in scored) if scored else {}
         lacking: dict[int, str] = {}
         for tree, runs in placed.items():
-            absent = [one for one in runs if str(one.id) not in there]
+            absent = [one for one in runs if one.id not in there]
             unended = [
                 one
                 for one in runs
@@ -78,12 +78,12 @@ class Confirmer:
                 and str(one.id) in there
                 and not there[str(one.id)].get("end_time")
             ]
-            unscored = sum(str(score) not in known for score in self._scores(runs))
+            unscored = sum(score not in known for score in self._scores(runs))
             if said := _said(len(runs), absent, unended, unscored):
                 lacking[tree] = said
         return lacking
 
-    def _scores(self, runs: Iterable[Placed]) -> Iterator[object]:
+    def _scores(self, runs: Iterable[Placed]) -> Iterator[str]:
         for one in runs:
             if one.row.scores:
                 yield from self._plan.score_ids(one)
@@ -102,13 +102,15 @@ def _said(count: int, absent: list[Placed], unended: list[Placed], unscored: int
     return "; ".join(told)
 
 
-def together(trees: Iterable[Tree]) -> Iterator[list[tuple[Tree, int]]]:
+def together(trees: Iterable[Tree]) -> Iterator[list[Tree]]:
     """Put traces together to about as many runs as are asked for at once."""
-    some: list[tuple[Tree, int]] = []
+    some: list[Tree] = []
+    runs = 0
     for tree in trees:
-        some.append((tree, tree.runs))
-        if sum(runs for _, runs in some) >= _TOGETHER:
+        some.append(tree)
+        runs += tree.runs
+        if runs >= _TOGETHER:
             yield some
-            some = []
+            some, runs = [], 0
     if some:
         yield some

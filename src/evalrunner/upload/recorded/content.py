@@ -42,8 +42,8 @@ def _wanted(placed: Placed, run: RecordedRun) -> dict[str, Any]:
         for name in ("inputs", "outputs", "error", "extra", "tags", "serialized")
     }
     return {
-        "trace_id": str(placed.trace),
-        "parent_run_id": None if placed.parent is None else str(placed.parent),
+        "trace_id": placed.trace,
+        "parent_run_id": placed.parent,
         "dotted_order": placed.order,
         "name": run.name,
         "run_type": run.run_type,

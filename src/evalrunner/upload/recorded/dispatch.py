@@ -44,7 +44,7 @@ class Dispatch:
 
     def _belongs_to_another(self) -> bool:
         """Note for which project this is; return whether the index knows nothing of it."""
-        project = (str(self._plan.project),)
+        project = (self._plan.project,)
         found = self._index.db.execute("SELECT value FROM facts WHERE name = 'project'").fetchone()
         with self._index.db:
             self._index.db.execute("INSERT OR REPLACE INTO facts VALUES ('project', ?)", project)
@@ -53,8 +53,7 @@ class Dispatch:
     def _ask(self, booked: int | None) -> None:
         """Ask for traces in the order of the input, until none of many is there where none was booked."""
         absent = seen = 0
-        for some in together(self._index.trees(_PENDING)):
-            trees = [tree for tree, _ in some]
+        for trees in together(self._index.trees(_PENDING)):
             lacking = self._confirmer.lacking(trees)
             self._index.book((tree.n, State.SEEN, None) for tree in trees if tree.n not in lacking)
             seen += len(trees)
@@ -72,9 +71,10 @@ class Dispatch:
         self._began = SYSTEM.monotonic()
         total, _, size = self._index.count(_PENDING)
         built = 0
-        for tree in self._index.trees(_PENDING):
-            outbox.put(tree.n, self._plan.operations(tree))
-            built += tree.size
+        for trees in together(self._index.trees(_PENDING)):
+            for n, runs in self._plan.placed(trees).items():
+                outbox.put(n, self._plan.operations(runs))
+            built += sum(tree.size for tree in trees)
             self._book(outbox)
             self._tell_rate(total, size, built)
         outbox.finish(lambda: self._book(outbox))

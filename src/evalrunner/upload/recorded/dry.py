@@ -43,7 +43,7 @@ def _try(plan: Plan) -> tuple[int, int, float]:
     for tree in plan.index.trees(SOUND):
         if taken >= _SAMPLE:
             break
-        for operation in plan.operations(tree):
+        for operation in plan.operations(plan.placed([tree])[tree.n]):
             packed += len(packer.compress(encode_parts("-" * 43, [operation])[1]))
         taken += tree.size
     return taken, packed, SYSTEM.monotonic() - began

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from importlib.resources import files
@@ -20,6 +20,12 @@ from evalrunner.shortage import shortage
 
 #: Rows that are written at once.
 _BATCH = 2000
+
+
+_SCAN = ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "PRAGMA locking_mode = EXCLUSIVE",
+         "PRAGMA cache_size = -32768", "PRAGMA temp_store = FILE")  # fmt: skip
+#: A power cut may take the last words, which are asked for again; it cannot break the file.
+_KEPT = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL")
 
 
 class State(IntEnum):
@@ -79,25 +85,43 @@ class Tree:
     reason: str | None
 
 
-_ROW = "n, file, line, offset, length, id, trace, parent, start, finish, scores, fault"
+_COLUMNS = (
+    "n",
+    "file",
+    "line",
+    "offset",
+    "length",
+    "id",
+    "trace",
+    "parent",
+    "start",
+    "finish",
+    "scores",
+    "fault",
+)
+_ROW = ", ".join(f"runs.{name}" for name in _COLUMNS)
+_INSERT = f"INSERT INTO runs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
+_ROWS = f"SELECT tree, {_ROW} FROM placed CROSS JOIN runs USING (n)"  # noqa: S608 - constants, as all here
 _TREE = "n, key, runs, size, start, fault, culprit, state, reason"
 
 
 class Index:
     """An open index; one thread uses it.
 
+    Args:
+        fresh: it is being made, and thrown away if that is cut off: nothing of it need last yet.
+
     Raises:
         RunFolderError: the file cannot be opened or written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, fresh: bool = False) -> None:
         self.path = path
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
             self.db = sqlite3.connect(path)
-            self.db.execute("PRAGMA journal_mode = WAL")
-            # A power cut may take the last words, which are asked for again; it cannot break the file.
-            self.db.execute("PRAGMA synchronous = NORMAL")
+            for pragma in _SCAN if fresh else _KEPT:
+                self.db.execute(pragma)
             self.db.executescript(files(__package__).joinpath("index.sql").read_text())
         except (sqlite3.Error, OSError) as error:
             found = shortage(error, path)
@@ -127,19 +151,28 @@ class Index:
             ) from error
 
     def _insert(self, batch: list[tuple[object, ...]]) -> None:
-        self.db.executemany(f"INSERT INTO runs ({_ROW}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", batch)  # noqa: S608
+        self.db.executemany(_INSERT, batch)
 
     def rows(self, tree: int) -> list[Row]:
         """Return the runs of a trace, parents before children."""
-        found = self.db.execute(
-            f"SELECT {_ROW} FROM runs WHERE tree = ? ORDER BY depth, start, n",  # noqa: S608
-            (tree,),
-        )
-        return [_row(values) for values in found]
+        return self.rows_of([tree]).get(tree, [])
+
+    def rows_of(self, trees: Sequence[int]) -> dict[int, list[Row]]:
+        """Return the runs of some traces in ascending order, parents before children."""
+        found: dict[int, list[Row]] = {tree: [] for tree in trees}
+        # One question for neighbours; those that lie far apart are asked for one by one.
+        apart = trees[-1] - trees[0] >= 2 * len(trees)
+        for first, last in [(tree, tree) for tree in trees] if apart else [(trees[0], trees[-1])]:
+            query = f"{_ROWS} WHERE tree BETWEEN ? AND ? ORDER BY tree, depth, placed.start, placed.n"
+            for tree, *values in self.db.execute(query, (first, last)):
+                if tree in found:
+                    found[tree].append(Row(*values))
+        return found
 
     def row(self, n: int) -> Row:
         """Return one row."""
-        return _row(self.db.execute(f"SELECT {_ROW} FROM runs WHERE n = ?", (n,)).fetchone())  # noqa: S608
+        query = f"SELECT {_ROW} FROM runs WHERE n = ?"  # noqa: S608
+        return Row(*self.db.execute(query, (n,)).fetchone())
 
     def trees(self, condition: str, *values: object) -> Iterator[Tree]:
         """Return traces in the order of the input; the index may be changed meanwhile."""
@@ -187,7 +220,3 @@ def _values(row: Row) -> tuple[object, ...]:
         row.n, row.file, row.line, row.offset, row.length, row.id, row.trace, row.parent, row.start, row.finish,
         row.scores, row.fault,
     )  # fmt: skip
-
-
-def _row(values: tuple[object, ...]) -> Row:
-    return Row(*values)  # type: ignore[arg-type]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from evalrunner.delivery.capture.traces import Operation
 from evalrunner.errors import RunBroken
 from evalrunner.upload.files.inputs import Inputs
-from evalrunner.upload.files.runs import RecordedRun, read_run
+from evalrunner.upload.files.runs import RecordedRun
+from evalrunner.upload.recorded.again import again
 from evalrunner.upload.recorded.index import Index, Row, Tree
 from evalrunner.upload.recorded.rewrite import Placed, operations, place, scores
 from evalrunner.upload.recorded.shift import Shift
@@ -21,44 +21,45 @@ class Plan:
 
     inputs: Inputs
     index: Index
-    project: UUID
+    project: str
     name: str
     shift: Shift
 
-    def placed(self, tree: Tree) -> list[Placed]:
-        """Return where the runs of a sound trace go, parents first."""
-        return place(self.project, self.shift, tree, self.index.rows(tree.n))
+    def placed(self, trees: Sequence[Tree]) -> dict[int, list[Placed]]:
+        """Return where the runs of some sound traces go, parents first."""
+        rows = self.index.rows_of([tree.n for tree in trees])
+        return {tree.n: place(self.project, self.shift, tree, rows[tree.n]) for tree in trees}
 
     def run(self, row: Row) -> RecordedRun:
         """Read a run again, from where it lies."""
-        return read_run(self.inputs.read(row.file, row.offset, row.length))
+        return again(row, self.inputs.read(row.file, row.offset, row.length))
 
-    def operations(self, tree: Tree, known: Container[str] = ()) -> Iterator[Operation]:
+    def operations(self, runs: Sequence[Placed], known: Container[str] = ()) -> Iterator[Operation]:
         """Build what creates a trace, run by run.
 
         Args:
+            runs: as `placed` returns them.
             known: ids of runs that are there already; their scores may not be.
 
         Raises:
             RunBroken: a file has changed since it was read.
         """
-        for placed in self.placed(tree):
+        if changed := self.inputs.changed():
+            raise RunBroken(_begins_anew(changed))
+        for placed in runs:
             run = self.run(placed.row)
-            self._refuse_change(placed.row, run)
+            if run.id != placed.row.id:
+                raise RunBroken(
+                    _begins_anew(f"{self.inputs.names[placed.row.file]} has changed since it was read")
+                )
             for kind, one, parts in operations(self.project, self.name, placed, run):
                 if kind != "post" or one not in known:
                     yield kind, one, parts
 
-    def _refuse_change(self, row: Row, run: RecordedRun) -> None:
-        """See to it that what was read a second time is what was read first, before it is sent."""
-        changed = self.inputs.changed()
-        if changed is None and (run.id, run.start, run.end) != (row.id, row.start, row.finish):
-            changed = f"{self.inputs.names[row.file]} has changed since it was read"
-        if changed is not None:
-            raise RunBroken(
-                f"{changed}; nothing of the change was sent, and the same command begins anew with it"
-            )
-
-    def score_ids(self, placed: Placed) -> list[UUID]:
+    def score_ids(self, placed: Placed) -> list[str]:
         """Return the ids of a run's feedback."""
         return [one for one, _ in scores(self.project, placed, self.run(placed.row))]
+
+
+def _begins_anew(changed: str) -> str:
+    return f"{changed}; what was sent of it is as it was before, and the same command begins anew with what it is"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from langsmith import Client
 
@@ -34,7 +34,7 @@ class Project:
     """
 
     name: str
-    id: UUID | None = None
+    id: str | None = None
     shift: Shift | None = None
 
 
@@ -60,7 +60,7 @@ def find(client: Client, name: str) -> Project:
             f"the project {name!r} says {FACTS!r} in its metadata, in a form that this evalrunner does not read; "
             "update evalrunner, or name another project"
         ) from None
-    return Project(name, UUID(found["id"]), shift)
+    return Project(name, str(found["id"]), shift)
 
 
 def _metadata(found: dict[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,7 @@ import base64
 import binascii
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
-from uuid import UUID
+from datetime import datetime, timedelta
 
 import msgspec
 import orjson
@@ -25,7 +24,7 @@ from evalrunner.upload.recorded.identity import run_id, score_id
 from evalrunner.upload.recorded.index import Row, Tree
 from evalrunner.upload.recorded.shift import Shift
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1)
 #: What the service takes as a part of its own.
 APART = ("extra", "inputs", "outputs", "events", "error", "serialized")
 #: Of a feedback, as `download` writes it: what names its place is made anew.
@@ -51,13 +50,14 @@ class Unfit(Exception):
 
 def moment(micros: int) -> str:
     """Return a time as the service takes it."""
-    return (_EPOCH + timedelta(microseconds=micros)).isoformat(timespec="microseconds")
+    seconds, fraction = divmod(micros, 1_000_000)
+    return f"{(_EPOCH + timedelta(seconds=seconds)).isoformat()}.{fraction:06d}+00:00"
 
 
-def segment(micros: int, run: UUID) -> str:
+def segment(micros: int, run: str) -> str:
     """Return a run's part of its place in the trace (langsmith/run_trees.py: `_create_current_dotted_order`)."""
-    stamp = moment(micros)[:26].replace("-", "").replace(":", "").replace(".", "")
-    return f"{stamp}Z{run}"
+    text = moment(micros)
+    return f"{text[:4]}{text[5:7]}{text[8:13]}{text[14:16]}{text[17:19]}{text[20:26]}Z{run}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +72,9 @@ class Placed:
     """
 
     row: Row
-    id: UUID
-    parent: UUID | None
-    trace: UUID
+    id: str
+    parent: str | None
+    trace: str
     moved: int
     order: str
 
@@ -84,7 +84,7 @@ class Placed:
         return (self.row.start or 0) + self.moved
 
 
-def place(project: UUID, shift: Shift, tree: Tree, rows: Iterable[Row]) -> list[Placed]:
+def place(project: str, shift: Shift, tree: Tree, rows: Iterable[Row]) -> list[Placed]:
     """Name and place the runs of a sound trace.
 
     Args:
@@ -109,7 +109,7 @@ def place(project: UUID, shift: Shift, tree: Tree, rows: Iterable[Row]) -> list[
     return list(placed.values())
 
 
-def operations(project: UUID, name: str, placed: Placed, run: RecordedRun) -> Iterator[Operation]:
+def operations(project: str, name: str, placed: Placed, run: RecordedRun) -> Iterator[Operation]:
     """Return what creates a run and its feedback.
 
     Args:
@@ -120,7 +120,7 @@ def operations(project: UUID, name: str, placed: Placed, run: RecordedRun) -> It
     Raises:
         Unfit: attachments or feedback are malformed.
     """
-    text = str(placed.id)
+    text = placed.id
     parts: list[Part] = [(f"post.{text}", JSON, _main(project, name, placed, run))]
     for field in APART:
         data: bytes | None = getattr(run, field)
@@ -131,10 +131,10 @@ def operations(project: UUID, name: str, placed: Placed, run: RecordedRun) -> It
     parts += [(f"attachment.{text}.{one}", mime, data) for one, mime, data in attachments(run)]
     yield "post", text, parts
     for score, body in scores(project, placed, run):
-        yield "feedback", str(score), [(f"feedback.{score}", JSON, body)]
+        yield "feedback", score, [(f"feedback.{score}", JSON, body)]
 
 
-def _main(project: UUID, name: str, placed: Placed, run: RecordedRun) -> bytes:
+def _main(project: str, name: str, placed: Placed, run: RecordedRun) -> bytes:
     main = {
         "id": placed.id,
         "trace_id": placed.trace,
@@ -195,7 +195,7 @@ def attachments(run: RecordedRun) -> Iterator[tuple[str, str, bytes]]:
         raise Unfit('its attachments must be {NAME: {"mime_type": TYPE, "data": BASE64}}') from None
 
 
-def scores(project: UUID, placed: Placed, run: RecordedRun) -> Iterator[tuple[UUID, bytes]]:
+def scores(project: str, placed: Placed, run: RecordedRun) -> Iterator[tuple[str, bytes]]:
     """Return a run's feedback: id and body.
 
     Raises:
@@ -214,7 +214,7 @@ def scores(project: UUID, placed: Placed, run: RecordedRun) -> Iterator[tuple[UU
         raise Unfit('its feedback must be a list of {"key": NAME, "score": NUMBER, ...}') from None
 
 
-def _score(project: UUID, placed: Placed, one: Raws, new: UUID) -> bytes:
+def _score(project: str, placed: Placed, one: Raws, new: str) -> bytes:
     kept = {name: raw for name, raw in one.items() if name not in _PLACED and bytes(raw) != b"null"}
     place = {"id": new, "run_id": placed.id, "trace_id": placed.trace, "session_id": project}
     kept |= {name: msgspec.Raw(orjson.dumps(value)) for name, value in place.items()}
@@ -230,7 +230,7 @@ def check(run: RecordedRun) -> None:
     """
     for _ in attachments(run):
         pass
-    nobody = UUID(int=0)
+    nobody = "0" * 36
     row = Row(0, 0, None, 0, 0, start=run.start)
     for _ in scores(nobody, Placed(row, nobody, None, nobody, 0, ""), run):
         pass

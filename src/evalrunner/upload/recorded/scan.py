@@ -30,7 +30,7 @@ def scan(inputs: Inputs, path: Path, size_limit: int, note: Callable[[str], None
         DataError: the input is of another kind.
         RunFolderError: the index cannot be written.
     """
-    index = Index(path)
+    index = Index(path, fresh=True)
     try:
         index.fill(_rows(inputs, note))
         resolve(index.db, size_limit)

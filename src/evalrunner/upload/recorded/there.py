@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
-from uuid import UUID
 
 from langsmith import Client
 
@@ -20,8 +19,8 @@ class Destination:
         newer: it answers the newer generation of reads only.
     """
 
-    def __init__(self, client: Client, project: UUID, *, newer: bool) -> None:
-        self._client, self._project, self._newer = client, str(project), newer
+    def __init__(self, client: Client, project: str, *, newer: bool) -> None:
+        self._client, self._project, self._newer = client, project, newer
 
     def runs(self, ids: Sequence[str], fields: Sequence[str] = ("end_time",)) -> dict[str, dict[str, Any]]:
         """Return those of these runs that are there."""

@@ -13,7 +13,6 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from uuid import UUID
 
 from langsmith import Client
 
@@ -41,7 +40,7 @@ from evalrunner.upload.recorded.summary import Hole, Uploaded, UploadOptions
 from evalrunner.upload.recorded.there import Destination
 from evalrunner.upload.recorded.verify import compare
 
-_NOBODY = UUID(int=0)
+_NOBODY = "0" * 8 + "-0000-0000-0000-" + "0" * 12
 
 
 def upload(endpoint: Endpoint, options: UploadOptions, note: Callable[[str], None]) -> Uploaded:
@@ -120,7 +119,7 @@ class _Upload:
         with told(self._client):
             project = make(self._client, project, shift)
         assert project.id is not None, "it has been made"
-        summary.project["id"] = str(project.id)
+        summary.project["id"] = project.id
         self._deliver(Plan(self._inputs, self._index, project.id, project.name, shift), summary, known)
         return summary
 
@@ -155,7 +154,7 @@ class _Upload:
     def _summary(self, project: Project, shift: Shift, broken: list[Hole]) -> Uploaded:
         traces, runs, size = self._index.count(SOUND)
         return Uploaded(
-            project={"id": None if project.id is None else str(project.id), "name": project.name},
+            project={"id": project.id, "name": project.name},
             destination=host(self._endpoint.url),
             dry_run=self._options.dry_run,
             verify=self._options.verify,
