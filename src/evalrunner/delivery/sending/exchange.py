@@ -37,6 +37,11 @@ class Exchange:
             )
         except TransportError as error:
             return Reply(Verdict.TRANSIENT, f"no answer ({error})")
-        words = " ".join("".join(c if c.isprintable() else " " for c in answer.text).split())[:300]
-        text = f"server answers {answer.status}" + (f": {words}" if words else "")
-        return Reply(classify(answer.status), text, answer.retry_after)
+        return reply_to(answer)
+
+
+def reply_to(answer: Answer) -> Reply:
+    """Say what an answer means."""
+    words = " ".join("".join(c if c.isprintable() else " " for c in answer.text).split())[:300]
+    text = f"server answers {answer.status}" + (f": {words}" if words else "")
+    return Reply(classify(answer.status), text, answer.retry_after)

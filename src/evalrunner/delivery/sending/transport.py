@@ -91,10 +91,18 @@ class HttpTransport:
         Raises:
             TransportError: no connection, a broken one, or no whole answer in time.
         """
-        headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+        encoding = None
         if compress:
-            body = self._local.compressor.compress(body)
-            headers["Content-Encoding"] = "zstd"
+            body, encoding = self._local.compressor.compress(body), "zstd"
+        return self.post_stored(body, f"multipart/form-data; boundary={boundary}", encoding, limit=limit)
+
+    def post_stored(
+        self, body: bytes, content_type: str, encoding: str | None, *, limit: float = math.inf
+    ) -> Answer:
+        """Send a body that is encoded already, with what says how; as `post_multipart`."""
+        headers = {"Content-Type": content_type}
+        if encoding is not None:
+            headers["Content-Encoding"] = encoding
         limit = min(limit, self._timeout + len(body) / SLOWEST_LINE)
         with Deadline(limit) as guard:
             try:
