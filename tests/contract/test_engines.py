@@ -246,7 +246,7 @@ def test_a_killed_worker_is_known_dead(room: Room) -> None:
     worker.kill()
     room.rang(worker)
     assert room.ended(worker) == -signal.SIGKILL
-    assert worker.how_it_ended().startswith("killed by SIGKILL")
+    assert worker.how_it_ended().startswith("was killed by SIGKILL")
     assert worker.usage() is None
     worker.kill()  # once more does no harm
     assert worker.join(0.0)
@@ -274,7 +274,7 @@ def test_what_it_said_before_its_death_is_not_lost(room: Room) -> None:
     ("deed", "code", "how"),
     [
         ("exits with 7", 7, "exited with status 7"),
-        ("crashes", -signal.SIGSEGV, "killed by SIGSEGV"),
+        ("crashes", -signal.SIGSEGV, "was killed by SIGSEGV"),
         ("cannot load", COULD_NOT_START, f"exited with status {COULD_NOT_START}"),
     ],
 )

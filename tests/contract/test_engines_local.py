@@ -181,7 +181,7 @@ def test_a_killed_worker_is_known_dead_and_so_is_what_its_target_has_started(roo
     worker.kill()
     assert worker.join(10)
     assert worker.exitcode() == -signal.SIGKILL
-    assert exit_reason(worker.exitcode()) == "killed by SIGKILL"
+    assert exit_reason(worker.exitcode()) == "was killed by SIGKILL"
     assert wait([worker.sentinel], timeout=60) == [worker.sentinel]
     assert is_gone(worker.pid)
     assert eventually(lambda: is_gone(child), 60)
@@ -193,7 +193,7 @@ def test_a_killed_worker_is_known_dead_and_so_is_what_its_target_has_started(roo
     ("code", "how"),
     [
         ("os._exit(7)", "exited with status 7"),
-        ("os.kill(os.getpid(), signal.SIGSEGV)", "killed by SIGSEGV"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "was killed by SIGSEGV"),
         # The supervisor says when a worker ends, not whoever ends the whole job.
         ("os.kill(os.getpid(), signal.SIGTERM); os._exit(9)", "exited with status 9"),
     ],

@@ -336,11 +336,13 @@ def test_workers_and_warnings_are_those_of_this_run(make: Make) -> None:
     with run.ledger.transaction():
         run.ledger.add_worker(WorkerRow(1, run.session, 0, 100, 1.0, "a", None))
         run.ledger.add_worker(WorkerRow(2, run.session + 1, 1, 101, 1.0, "b", None))
-        run.ledger.worker_ended(1, "killed by SIGKILL")
+        run.ledger.worker_ended(1, "was killed by SIGKILL")
         run.ledger.move(1, S.VISIBLE, warnings='["a child was late"]')
         run.ledger.move(2, S.VISIBLE, warnings='["earlier"]', session=run.session + 1)
     receipt = run.receipt(restarts=1, findings=[findings.summary_waits()])
-    assert [(w.slot, w.pid, w.ended, w.items) for w in receipt.workers] == [(0, 100, "killed by SIGKILL", 2)]
+    assert [(w.slot, w.pid, w.ended, w.items) for w in receipt.workers] == [
+        (0, 100, "was killed by SIGKILL", 2)
+    ]
     assert receipt.warnings == [findings.summary_waits().text, f"{run.examples[0]} #0: a child was late"]
     assert [(one.code, one.text) for one in receipt.findings] == [
         ("summary-waits", receipt.warnings[0]),

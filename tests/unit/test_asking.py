@@ -83,7 +83,7 @@ def test_what_can_be_imported_is_answered_with_what_it_is(tmp_path: Path) -> Non
     ("deed", "limit", "said"),
     [
         (says(StartFailed("no module 'x'", "Traceback"), then=COULD_NOT_START), 600.0, "^no module 'x'$"),
-        (says(then=-signal.SIGSEGV), 600.0, "target and evaluators killed by SIGSEGV$"),
+        (says(then=-signal.SIGSEGV), 600.0, "target and evaluators was killed by SIGSEGV$"),
         (says(Report()), 0.0, r"still loading after 0 s \(--setup-timeout\)"),
     ],
 )
@@ -131,9 +131,9 @@ def test_scores_are_visible_that_come_back(ask: Callable[..., tuple[Summary, Scr
 
 def test_what_its_process_came_to_is_said(ask: Callable[..., tuple[Summary, ScriptedEngine]]) -> None:
     summary, _ = ask(says(then=-signal.SIGKILL))
-    assert summary.errors["process"].startswith("it killed by SIGKILL; see ")
+    assert summary.errors["process"].startswith("it was killed by SIGKILL; see ")
     summary, _ = ask(lambda worker: worker.babble("no message"))
-    assert summary.errors["process"].startswith("it killed by SIGKILL; see ")
+    assert summary.errors["process"].startswith("it was killed by SIGKILL; see ")
     summary, _ = ask(says(Summarised({}, {}), then=0))
     assert summary.errors == {}, "its last word counts"
 

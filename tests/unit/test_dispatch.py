@@ -71,7 +71,7 @@ def test_those_that_stay_share_what_others_leave_to_them() -> None:
     one.handle(ev.Reported(0, Report([made])), 0.01)
     assert len(one.workers[0].held) == 10, "a quick one holds its share; the others still load"
     for number in (1, 2, 3):
-        one.handle(ev.WorkerGone(number, "killed by SIGKILL"), 0.02)
+        one.handle(ev.WorkerGone(number, "was killed by SIGKILL"), 0.02)
     assert len(one.workers[0].held) > 20
 
 

@@ -332,10 +332,10 @@ def test_workers(ledger: Ledger, path: Path) -> None:
     with ledger.transaction():
         for row in rows:
             ledger.add_worker(row)
-        ledger.worker_ended(1, "killed by SIGKILL")
+        ledger.worker_ended(1, "was killed by SIGKILL")
     ledger.close()
     again = Ledger(path)
     assert again.workers(2) == [rows[1]]
-    assert again.workers()[0] == WorkerRow(1, 1, 0, 100, 12.25, "a", "killed by SIGKILL")
+    assert again.workers()[0] == WorkerRow(1, 1, 0, 100, 12.25, "a", "was killed by SIGKILL")
     assert len(again.workers()) == 2
     again.close()

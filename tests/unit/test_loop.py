@@ -110,8 +110,10 @@ def test_an_item_whose_worker_dies_is_executed_again_by_another(a: Start) -> Non
     assert run.states() == [S.VISIBLE] * 4
     assert sorted(run.executions()) == [1, 1, 1, 2]
     assert run.state.restarts == 1
-    assert run.ends()[0] == "killed by SIGKILL"
-    assert run.observer.lines == ["worker 0 killed by SIGKILL; it held 1 item(s) and was executing 1 of them"]
+    assert run.ends()[0] == "was killed by SIGKILL"
+    assert run.observer.lines == [
+        "worker 0 was killed by SIGKILL; it held 1 item(s) and was executing 1 of them"
+    ]
 
 
 def test_an_item_that_nobody_survives_gets_an_error_run_and_costs_no_other_item(a: Start) -> None:
@@ -328,7 +330,7 @@ def test_workers_that_die_while_they_load_end_the_run_with_a_sentence(a: Start) 
     run = a(lambda _: Crashes(), items=2, workers=2)
     with pytest.raises(TargetError, match=r"no worker lived long enough to load the target; see .*logs"):
         run.run()
-    assert set(run.ends()) == {"killed by SIGSEGV"}
+    assert set(run.ends()) == {"was killed by SIGSEGV"}
 
 
 # -- an end from outside -----------------------------------------------------------------------------

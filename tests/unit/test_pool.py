@@ -92,7 +92,7 @@ def test_the_first_reason_for_a_kill_is_the_reason(stage: Stage) -> None:
     stage.pool.kill(1, "was killed: second")
     stage.pool.kill(99, "was killed: it is not there")
     assert stage.pool.how_it_ended(1) == "was killed: first"
-    assert stage.pool.how_it_ended(2) == "still running"
+    assert stage.pool.how_it_ended(2) == "was still running"
 
 
 def test_a_worker_that_is_stuck_has_time_to_write_its_stacks(stage: Stage) -> None:

@@ -230,7 +230,7 @@ def test_deaths_strangers_duplicates_and_warnings_are_told() -> None:
         receipt(
             [item(1)],
             workers=[
-                WorkerEntry(2, 4711, "killed by SIGSEGV", 12),
+                WorkerEntry(2, 4711, "was killed by SIGSEGV", 12),
                 WorkerEntry(2, 4712, "exited with status 0", 3),
             ],
             restarts=1,
@@ -240,7 +240,7 @@ def test_deaths_strangers_duplicates_and_warnings_are_told() -> None:
         )
     )
     assert "1 worker died, 1 replaced" in text
-    assert "worker 2 (pid 4711): killed by SIGSEGV, after 12 items" in text
+    assert "worker 2 (pid 4711): was killed by SIGSEGV, after 12 items" in text
     assert "4712" not in text
     assert "the experiment has 1 run that nobody planned" in text
     assert "run-s" in text
@@ -250,8 +250,10 @@ def test_deaths_strangers_duplicates_and_warnings_are_told() -> None:
 
 
 def test_many_deaths_are_told_by_their_ends() -> None:
-    dead = [WorkerEntry(slot, slot, "killed by SIGKILL", 2) for slot in range(9)]
-    text = plain(receipt([item(1)], workers=[*dead, WorkerEntry(9, 9, "killed by SIGSEGV", 1)], restarts=10))
+    dead = [WorkerEntry(slot, slot, "was killed by SIGKILL", 2) for slot in range(9)]
+    text = plain(
+        receipt([item(1)], workers=[*dead, WorkerEntry(9, 9, "was killed by SIGSEGV", 1)], restarts=10)
+    )
     assert "10 workers died, 10 replaced" in text
     assert "9 x killed by SIGKILL, after 18 items in all" in text
     assert "1 x killed by SIGSEGV, after 1 item in all" in text

@@ -57,15 +57,15 @@ def test_every_state_is_reachable_and_can_end() -> None:
 @pytest.mark.parametrize(
     ("exitcode", "words"),
     [
-        (None, "still running"),
+        (None, "was still running"),
         (0, "exited with status 0"),
         (1, "exited with status 1"),
         (COULD_NOT_START, "exited with status 3"),
         (GAVE_UP, "exited with status 4; if it gave up, why is in its log"),
-        (-signal.SIGKILL, "killed by SIGKILL"),
-        (-signal.SIGSEGV, "killed by SIGSEGV"),
-        (-signal.SIGTERM, "killed by SIGTERM"),
-        (-signal.SIGRTMIN - 5, f"killed by signal {signal.SIGRTMIN + 5}"),
+        (-signal.SIGKILL, "was killed by SIGKILL"),
+        (-signal.SIGSEGV, "was killed by SIGSEGV"),
+        (-signal.SIGTERM, "was killed by SIGTERM"),
+        (-signal.SIGRTMIN - 5, f"was killed by signal {signal.SIGRTMIN + 5}"),
     ],
 )
 def test_an_end_in_words(exitcode: int | None, words: str) -> None:

@@ -78,7 +78,7 @@ class WorkerProcess(Protocol):
         """Return how it ended, None while it has not."""
 
     def how_it_ended(self) -> str:
-        """Say how it ended: what is known of it, and no more."""
+        """Say how it ended, to follow its name in a sentence: what is known of it, and no more."""
 
     def close(self) -> None:
         """Free what the handle holds; the process has ended."""

@@ -85,15 +85,15 @@ def check(before: WorkerState, after: WorkerState) -> WorkerState:
 
 
 def exit_reason(exitcode: int | None) -> str:
-    """Say in words how a process ended; a negative status is a signal, said by name."""
+    """Say how a process ended, to follow its name in a sentence; a negative status is a signal, said by name."""
     if exitcode is None:
-        return "still running"
+        return "was still running"
     if exitcode < 0:
         try:
             name = signal.Signals(-exitcode).name
         except ValueError:
             name = f"signal {-exitcode}"
-        return f"killed by {name}"
+        return f"was killed by {name}"
     # No status says by itself that it is one of ours: a target may end its process with any.
     return f"exited with status {exitcode}" + (
         "; if it gave up, why is in its log" if exitcode == GAVE_UP else ""

@@ -26,7 +26,9 @@ BESIDE = {
     "duplicate": "the experiment has {} too many for items that have one already",
     "superseded": "the experiment has {} of earlier attempts beside the ones that count",
 }
-_QUIET_ENDS = frozenset({"exited with status 0", "still running", "was not needed any more"})
+_QUIET_ENDS = frozenset(
+    {"exited with status 0", "still running", "was still running", "was not needed any more"}
+)
 
 
 def troubles(receipt: Receipt, width: int) -> list[Iterator[Line]]:
@@ -138,7 +140,7 @@ def _deaths(receipt: Receipt, width: int) -> Iterator[Line]:
     else:
         groups: dict[str, list[WorkerEntry]] = defaultdict(list)
         for worker in dead:
-            groups[clean(worker.ended)].append(worker)
+            groups[clean(worker.ended).removeprefix("was ")].append(worker)
         ends = [f"{len(those)} x {end}, {_after(those)} in all" for end, those in groups.items()]
     for end in ends[:CAP]:
         yield from block(end, width, indent=4)
