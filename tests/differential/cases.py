@@ -127,11 +127,16 @@ CALLABLES = [
     Case("diff_callables:plain", evaluators=("reads_attachments", "everything", *SEES), attached=True),
 ]
 
+
+def _more(*, coroutines: bool) -> tuple[str, ...]:
+    return tuple(name for part in diff_returns_more.PARTS for name in _names(part, coroutines=coroutines))
+
+
 RETURNS = [
     Case("diff_returns:every", examples=_names(diff_returns, coroutines=False)),
     Case("diff_returns:every_async", examples=_names(diff_returns, coroutines=True)),
-    Case("diff_returns_more:every", examples=_names(diff_returns_more, coroutines=False)),
-    Case("diff_returns_more:every_async", examples=_names(diff_returns_more, coroutines=True)),
+    Case("diff_returns_more:every", examples=_more(coroutines=False)),
+    Case("diff_returns_more:every_async", examples=_more(coroutines=True)),
     Case(
         "diff_returns:traced_every", examples=("model", "message", "usage", "empty", "none", "text", "items")
     ),
