@@ -4,68 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
-import random
 import signal
 import stat
-import struct
-import subprocess
-import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evalrunner.delivery.spool.record import Header, Op
-from evalrunner.delivery.spool.writer import FILE_HEADER_SIZE, Entry, SpoolFile, SpoolWriter, read, read_body
+from evalrunner.delivery.spool.record import Header
+from evalrunner.delivery.spool.writer import Entry, SpoolWriter, read, read_body
 from evalrunner.errors import SpoolError
-
-FRAME_HEAD = 32
-
-
-class Book:
-    """Hears what a writer says."""
-
-    def __init__(self) -> None:
-        self.durable: list[Entry] = []
-        self.errors: list[Exception] = []
-        self.failed = threading.Event()
-
-    def on_error(self, error: Exception) -> None:
-        self.errors.append(error)
-        self.failed.set()
-
-
-def start(path: Path, book: Book, **options: Any) -> SpoolWriter:
-    return SpoolWriter(
-        path, info={"slot": 3}, on_durable=book.durable.extend, on_error=book.on_error, **options
-    )
-
-
-def header(number: int, length: int) -> Header:
-    return Header(number, 1, {"n": number}, (Op("post", f"run-{number}", 0, length),))
-
-
-def append(writer: SpoolWriter, number: int, body: bytes) -> None:
-    writer.append(header(number, len(body)), body)
-
-
-def contents(path: Path, found: SpoolFile) -> list[tuple[int, bytes]]:
-    """Return (item, body) of what was read, and check that header and frame belong together."""
-    several = []
-    for entry in found.entries:
-        assert entry.header.item is not None
-        assert entry.header == header(entry.header.item, entry.length)
-        several.append((entry.header.item, read_body(path, entry)))
-    return several
-
-
-def frames(found: SpoolFile) -> list[tuple[int, int]]:
-    """Return (begin, end) of each frame."""
-    ends = [entry.offset + entry.length for entry in found.entries]
-    return list(zip([FILE_HEADER_SIZE, *ends], ends, strict=False))
+from tests.support.spools import Book, append, contents, start
 
 
 @pytest.fixture
@@ -76,18 +28,6 @@ def book() -> Book:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "worker.spool"
-
-
-@pytest.fixture
-def filled(path: Path, book: Book) -> tuple[bytes, list[tuple[int, bytes]], SpoolFile]:
-    """A closed file of six records: its bytes, what was put in, and what is read of it."""
-    rng = random.Random(7)
-    several = [(n, rng.randbytes(rng.randrange(60))) for n in range(6)]
-    writer = start(path, book)
-    for number, body in several:
-        append(writer, number, body)
-    writer.close()
-    return path.read_bytes(), several, read(path)
 
 
 def test_what_was_appended_is_read_back(path: Path, book: Book) -> None:
@@ -332,257 +272,6 @@ def wakeups(thread: threading.Thread) -> int:
             break
         fewest = min(fewest, woken())
     return fewest
-
-
-# What a death leaves behind
-
-
-def test_cut_at_every_byte_only_whole_records_come_back(
-    path: Path, filled: tuple[bytes, list[tuple[int, bytes]], SpoolFile]
-) -> None:
-    data, several, whole = filled
-    ends = [end for _, end in frames(whole)]
-    for size in range(len(data), -1, -1):
-        os.truncate(path, size)
-        found = read(path)
-        kept = sum(end <= size for end in ends)
-        assert contents(path, found) == several[:kept]
-        begin = 0 if size < FILE_HEADER_SIZE else [FILE_HEADER_SIZE, *ends][kept]
-        assert (found.torn, found.damaged) == (size - begin, [])
-
-
-def test_a_flipped_bit_costs_one_record_and_never_makes_one(
-    path: Path, filled: tuple[bytes, list[tuple[int, bytes]], SpoolFile]
-) -> None:
-    data, several, whole = filled
-    rng = random.Random(11)
-    refused = 0
-    for _ in range(2000):
-        bit = rng.randrange(FILE_HEADER_SIZE // 2 * 8, len(data) * 8)
-        wrong = bytearray(data)
-        wrong[bit // 8] ^= 1 << bit % 8
-        path.write_bytes(wrong)
-        if bit // 8 < FILE_HEADER_SIZE:
-            with pytest.raises(SpoolError, match="damaged"):
-                read(path)
-            refused += 1
-            continue
-        hit = [begin <= bit // 8 < end for begin, end in frames(whole)].index(True)
-        found = read(path)
-        assert contents(path, found) == several[:hit] + several[hit + 1 :]
-        assert found.damaged or found.torn
-        if hit < len(several) - 1:
-            assert [offset for offset, _ in found.damaged] == [frames(whole)[hit][0]]
-    assert 0 < refused < 2000
-
-
-def test_two_frames_that_changed_places_are_not_both_believed(
-    path: Path, filled: tuple[bytes, list[tuple[int, bytes]], SpoolFile]
-) -> None:
-    data, several, whole = filled
-    (a, b), (_, c) = frames(whole)[2:4]
-    path.write_bytes(data[:a] + data[b:c] + data[a:b] + data[c:])
-
-    found = read(path)
-    assert contents(path, found) == [*several[:2], several[3], *several[4:]]
-    assert len(found.damaged) == 2
-
-
-def test_a_frame_that_is_missing_or_double_is_told(
-    path: Path, filled: tuple[bytes, list[tuple[int, bytes]], SpoolFile]
-) -> None:
-    data, several, whole = filled
-    begin, end = frames(whole)[2]
-    path.write_bytes(data[:begin] + data[end:])
-    without = read(path)
-    path.write_bytes(data[:end] + data[begin:])
-    double = read(path)
-
-    assert contents(path, double) == several
-    assert [why for _, why in without.damaged] == ["1 record(s) before record 4 are missing"]
-    assert [item for item, _ in ((e.header.item, e) for e in without.entries)] == [0, 1, 3, 4, 5]
-    assert [why for _, why in double.damaged] == ["record 3 stands behind record 3"]
-
-
-def test_a_spool_inside_a_record_is_never_taken_for_records(tmp_path: Path, book: Book) -> None:
-    inner = tmp_path / "inner"
-    other = start(inner, Book())
-    for number in range(77, 84):
-        append(other, number, b"forged")
-    other.close()
-    path = tmp_path / "outer"
-    writer = start(path, book)
-    append(writer, 1, b"first")
-    assert writer.sync(10)
-    append(writer, 2, b"<<" + inner.read_bytes() + path.read_bytes() + b">>")  # and this spool so far
-    append(writer, 3, b"third")
-    writer.close()
-    data = bytearray(path.read_bytes())
-    data[book.durable[1].offset] ^= 1  # the outer frame can no longer be believed
-    path.write_bytes(data)
-
-    found = read(path)
-    assert contents(path, found) == [(1, b"first"), (3, b"third")]
-    assert [why for _, why in found.damaged] == ["the checksum is wrong"]
-
-
-@pytest.mark.parametrize("split", range(-1, 10))
-def test_a_mark_that_lies_across_two_chunks_is_found(path: Path, book: Book, split: int) -> None:
-    begin = (
-        FILE_HEADER_SIZE + 1 + (1 << 20) - split
-    )  # of the second frame; the search starts behind the first mark
-    length = begin - FILE_HEADER_SIZE - FRAME_HEAD - len(header(0, 1 << 20).to_json())
-    writer = start(path, book)
-    append(writer, 0, b"z" * length)
-    append(writer, 1, b"z" * (3 << 20))
-    append(writer, 2, b"")
-    writer.close()
-    assert frames(read(path))[1][0] == begin
-    data = bytearray(path.read_bytes())
-    data[FILE_HEADER_SIZE + 9] ^= 1
-    path.write_bytes(data)
-
-    assert [entry.header.item for entry in read(path).entries] == [1, 2]
-
-
-@pytest.mark.parametrize("data", [b"x", b"SQLite format 3\0", b"\0" * 5000, b"EVSPOOL\x02" + b"\0" * 5000])
-def test_what_is_no_spool_is_refused(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
-
-    with pytest.raises(SpoolError, match="not a spool"):
-        read(path)
-
-
-def test_a_length_that_lies_reads_no_further_than_the_file(path: Path, book: Book) -> None:
-    writer = start(path, book)
-    append(writer, 1, b"one")
-    append(writer, 2, b"two")
-    writer.close()
-    data = bytearray(path.read_bytes())
-    struct.pack_into("<Q", data, FILE_HEADER_SIZE + 16, 2**63)
-    path.write_bytes(data)
-
-    found = read(path)
-    assert contents(path, found) == [(2, b"two")]
-    assert found.damaged == [(FILE_HEADER_SIZE, "the frame is not whole")]
-
-
-# Disks that are full, processes that are killed
-
-WRITE_UNTIL_FULL = """
-import os, sys, threading
-from evalrunner.delivery.spool.record import Header
-from evalrunner.delivery.spool.writer import SpoolWriter
-from evalrunner.errors import SpoolError
-
-path, limit = sys.argv[1], int(sys.argv[2])
-if limit:
-    import resource
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-failed = threading.Event()
-
-def say(line):  # in one piece, from either thread
-    os.write(1, f"{line}\\n".encode())
-
-def on_error(error):
-    say(f"error {error.errno}")
-    failed.set()
-
-writer = SpoolWriter(path, info={}, on_durable=lambda e: [say(f"durable {x.seq}") for x in e],
-                     on_error=on_error)
-try:
-    while True:
-        writer.append(Header(1, 1, {}, ()), b"q" * 3001)
-        writer.sync(10)
-except SpoolError as error:
-    say("refused")
-say(f"failed {failed.wait(60)} {writer.sync(1)}")
-writer.close()
-"""
-
-
-def write_until_full(path: Path, limit: int) -> tuple[list[int], list[str]]:
-    command = [sys.executable, "-c", WRITE_UNTIL_FULL, str(path), str(limit)]
-    said = subprocess.run(
-        command, capture_output=True, text=True, timeout=240, check=True
-    ).stdout.splitlines()
-    durable = [int(line.split()[1]) for line in said if line.startswith("durable")]
-    return durable, [line for line in said if not line.startswith("durable")]
-
-
-def check_full(path: Path, limit: int, code: int) -> None:
-    durable, rest = write_until_full(path, limit)
-
-    assert sorted(rest) == [f"error {code}", "failed True False", "refused"]
-    found = read(path)
-    assert durable
-    assert [entry.seq for entry in found.entries] == durable
-    assert found.damaged == []
-    assert {read_body(path, entry) for entry in found.entries} == {b"q" * 3001}
-
-
-def test_a_file_size_limit_ends_the_spool_and_nothing_false_is_said(path: Path) -> None:
-    check_full(path, 40_000, errno.EFBIG)
-    assert path.stat().st_size == 40_000  # the last write took a part of its frame
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("needs the right to mount a tmpfs")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
-def test_a_full_disk_ends_the_spool_and_nothing_false_is_said(small_disk: Path) -> None:
-    check_full(small_disk / "spool", 0, errno.ENOSPC)
-
-
-WRITE_FOR_EVER = """
-import os, random, sys
-from evalrunner.delivery.spool.record import Header
-from evalrunner.delivery.spool.writer import SpoolWriter
-
-def on_durable(entries):
-    os.write(1, b"".join(b"%d\\n" % entry.seq for entry in entries))
-
-writer = SpoolWriter(sys.argv[1], info={}, on_durable=on_durable, on_error=lambda e: os._exit(9))
-rng = random.Random(int(sys.argv[2]))
-number = 0
-while True:
-    number += 1
-    writer.append(Header(number, 1, {}, ()), number.to_bytes(8, "little") * rng.randrange(200))
-    if number % 40 == 0:
-        writer.sync()
-"""
-
-
-def test_what_was_said_to_be_durable_outlives_a_sigkill(tmp_path: Path) -> None:
-    rng = random.Random(3)
-    torn = 0
-    for attempt in range(20):
-        path = tmp_path / str(attempt)
-        command = [sys.executable, "-c", WRITE_FOR_EVER, str(path), str(attempt)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
-            assert child.stdout is not None
-            said = child.stdout.read(rng.randrange(1, 4000))
-            child.kill()
-            said += child.stdout.read()
-        told = [int(line) for line in said.split(b"\n")[:-1]]
-        found = read(path)
-        assert [entry.seq for entry in found.entries[: len(told)]] == told
-        assert told
-        assert found.damaged == []
-        for entry in found.entries:
-            body = read_body(path, entry)
-            assert body == entry.seq.to_bytes(8, "little") * (len(body) // 8)
-        torn += found.torn > 0
-    print(f"{torn} of 20 files ended in a torn frame")
 
 
 def test_a_callback_that_raises_ends_the_spool(path: Path, book: Book) -> None:
