@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import test_state_model  # type: ignore[import-not-found]
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
-from test_state_model import World
+from test_state_model import World  # type: ignore[import-not-found]
 
 from evalrunner.engines import scripted
 from evalrunner.engines.scripted import ScriptedWorker
@@ -27,6 +26,7 @@ from evalrunner.supervisor.core.workers import Worker
 from evalrunner.supervisor.shell import pool, reclaim
 from evalrunner.supervisor.shell.pool import WorkerHandle
 from evalrunner.supervisor.shell.reclaim import Reclaimer
+from tests.support import world
 from tests.support.scripts import Diligent
 from tests.support.shell import Run, a_run
 
@@ -55,7 +55,7 @@ class Both(SupervisorState):
 
 def test_whoever_is_not_asked_had_no_use_for_an_item(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the small world of the model, whatever happens there."""
-    monkeypatch.setattr(test_state_model, "SupervisorState", Both)
+    monkeypatch.setattr(world, "SupervisorState", Both)
     run_state_machine_as_test(
         World, settings=settings(max_examples=150, stateful_step_count=80, deadline=None)
     )
