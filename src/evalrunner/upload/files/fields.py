@@ -22,6 +22,9 @@ _string = msgspec.json.Decoder(str).decode
 Kind = Literal["object", "list", "text"]
 
 
+ABSENT = Raw(b"")
+
+
 class FieldError(Exception):
     """A field is not what it must be; says which and what it is."""
 
@@ -33,8 +36,10 @@ def kind_of(raw: bytes | Raw) -> str:
 
 def given(raw: Raw) -> bytes | None:
     """Return a field's bytes, or None if it is absent or null."""
+    if raw is ABSENT:
+        return None
     data = bytes(raw)
-    return None if data in (b"", b"null") else data
+    return None if data == b"null" else data
 
 
 def payload(name: str, raw: Raw, wanted: Kind) -> bytes | None:

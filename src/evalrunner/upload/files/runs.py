@@ -6,14 +6,13 @@ import msgspec
 from msgspec import Raw
 
 from evalrunner.upload.files.broken import known_of
-from evalrunner.upload.files.fields import FieldError, kind_of, moment, objects, payload, tags, text
+from evalrunner.upload.files.fields import ABSENT, FieldError, kind_of, moment, objects, payload, tags, text
 from evalrunner.upload.files.parts import attachments, extra_of, feedback, inputs_or_outputs
 
 #: The service's types of runs.
 RUN_TYPES = frozenset({"tool", "chain", "llm", "retriever", "embedding", "prompt", "parser"})
 #: The SDK's name for a run that has none (langsmith/run_trees.py, `RunTree.infer_defaults`).
 UNNAMED = "Unnamed"
-_NONE = Raw(b"")
 
 
 class RecordedRun(msgspec.Struct, frozen=True, gc=False):
@@ -54,29 +53,29 @@ class RecordedRun(msgspec.Struct, frozen=True, gc=False):
 class Fields(msgspec.Struct):
     """The fields of a run that are looked at; the service derives the others (status, dotted_order, totals)."""
 
-    id: Raw = _NONE
-    run_id: Raw = _NONE
-    trace_id: Raw = _NONE
-    parent_run_id: Raw = _NONE
-    name: Raw = _NONE
-    run_type: Raw = _NONE
-    start_time: Raw = _NONE
-    end_time: Raw = _NONE
-    reference_example_id: Raw = _NONE
-    inputs: Raw = _NONE
-    outputs: Raw = _NONE
-    error: Raw = _NONE
-    extra: Raw = _NONE
-    metadata: Raw = _NONE
-    custom_metadata: Raw = _NONE
-    tags: Raw = _NONE
-    events: Raw = _NONE
-    serialized: Raw = _NONE
-    attachments: Raw = _NONE
-    feedback: Raw = _NONE
-    inputs_s3_urls: Raw = _NONE
-    outputs_s3_urls: Raw = _NONE
-    s3_urls: Raw = _NONE
+    id: Raw = ABSENT
+    run_id: Raw = ABSENT
+    trace_id: Raw = ABSENT
+    parent_run_id: Raw = ABSENT
+    name: Raw = ABSENT
+    run_type: Raw = ABSENT
+    start_time: Raw = ABSENT
+    end_time: Raw = ABSENT
+    reference_example_id: Raw = ABSENT
+    inputs: Raw = ABSENT
+    outputs: Raw = ABSENT
+    error: Raw = ABSENT
+    extra: Raw = ABSENT
+    metadata: Raw = ABSENT
+    custom_metadata: Raw = ABSENT
+    tags: Raw = ABSENT
+    events: Raw = ABSENT
+    serialized: Raw = ABSENT
+    attachments: Raw = ABSENT
+    feedback: Raw = ABSENT
+    inputs_s3_urls: Raw = ABSENT
+    outputs_s3_urls: Raw = ABSENT
+    s3_urls: Raw = ABSENT
 
 
 _decode = msgspec.json.Decoder(Fields).decode

@@ -27,6 +27,7 @@ class Scanner:
         self._at = 0
         self._open = bytearray()
         self._string = False
+        self._fresh = True
 
     def end(self, data: memoryview, last: bool) -> int | None:
         """Return the number of bytes of the value, or None if it goes on behind `data`.
@@ -44,8 +45,9 @@ class Scanner:
                 if not self._open:
                     return self._at
                 continue
-            if self._at == 0 and data[0] not in b'"[{':
+            if self._fresh and data[0] not in b'"[{':
                 return self._scalar(data, last)
+            self._fresh = False
             found = _OUTSIDE.search(data, self._at)
             if found is None:
                 self._at = len(data)
@@ -53,6 +55,10 @@ class Scanner:
             self._at = found.end()
             if self._structure(data[found.start()]):
                 return self._at
+
+    def forget(self, length: int) -> None:
+        """Count from `length` bytes further on: what is before it will not be shown again."""
+        self._at -= length
 
     def _scalar(self, data: memoryview, last: bool) -> int | None:
         found = _SCALAR_END.search(data)

@@ -13,12 +13,42 @@ from evalrunner.protocol.values import NESTING
 
 decode = msgspec.json.Decoder(msgspec.Raw).decode
 
-#: All digits alike, so that an exponent of three digits is one of six sequences.
+#: All digits alike, and no plus: an exponent of three digits is one sequence.
 _DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
-_HUGE = (b"0e000", b"0e+000", b".e000", b".e+000")
-_LONG = b"0" * 309  # no number below 10^308 has as many digits before its point
-_NUMBER = re.compile(rb"(?<![\w.+-])-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.+-])")
-_NOT_JSON = re.compile(rb"[:,\[\s](-?(?:NaN|Infinity|nan|inf))[,\]}\s]")
+_HUGE = b"e000"
+_NUMBER = re.compile(rb"(?:^|[:,\[\s])-?0[0.]*e000")
+#: Bytes in front of an exponent that are looked at. With an exponent of two digits at most, a number beyond 10^308 has
+#: more digits than in `_LONG` before its point. (CPython looks for 100 bytes or more in a way that takes its time.)
+_BEFORE, _LONG = 400, b"0" * 90
+#: Of a value's brackets and quotes, whichever they are.
+_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_OTHERS = bytes(byte for byte in range(256) if byte not in b'[]{}"')
+
+
+#: Answers of `end_of` where there is no end: more bytes may bring it, or it is no JSON for `msgspec`.
+MORE, REFUSED = 0, -1
+_TRAILING = "trailing characters (byte "
+
+
+def end_of(data: memoryview, last: bool) -> int:
+    """Return where the first value of `data` ends, spaces behind it included, or `MORE`, or `REFUSED`.
+
+    Args:
+        last: nothing follows the data; otherwise a value at its end may go on.
+
+    The end stands in the words of an error (msgspec `_core.c`, `json_err_invalid`). If other versions have other
+    words, everything is refused: all is slow, and as right as before.
+    """
+    try:
+        decode(data)
+    except msgspec.DecodeError as error:
+        words = str(error)
+        if _TRAILING in words:
+            return int(words[words.rindex(" ") + 1 : -1]) - 1
+        return MORE if "truncated" in words else REFUSED
+    except RecursionError:
+        return REFUSED
+    return len(data) if last else MORE
 
 
 def fault_of(data: bytes) -> str | None:
@@ -48,8 +78,8 @@ def _encoding(data: bytes) -> str | None:
 
 
 def _numbers(data: bytes) -> str | None:
-    alike = data.translate(_DIGITS)
-    if _LONG not in alike and not any(huge in alike for huge in _HUGE):
+    alike = data.translate(_DIGITS, b"+")
+    if not _exponent(alike) and _LONG not in alike:
         return None
     try:
         json.loads(data, parse_float=_finite, parse_int=str, parse_constant=str)
@@ -58,6 +88,16 @@ def _numbers(data: bytes) -> str | None:
     except (ValueError, RecursionError):
         return None
     return None
+
+
+def _exponent(alike: bytes) -> bool:
+    """Tell whether there may be a number with an exponent of three digits; hexadecimal ids have what looks like one."""
+    at = alike.find(_HUGE)
+    while at >= 0:
+        if alike[at - 1] == ord("0") and _NUMBER.search(alike, max(0, at - _BEFORE), at + len(_HUGE)):
+            return True
+        at = alike.find(_HUGE, at + 1)
+    return False
 
 
 class _Huge(Exception):
@@ -73,17 +113,15 @@ def _finite(text: str) -> str:
 def _depth(data: bytes) -> str | None:
     if data.count(b"{") + data.count(b"[") <= NESTING:
         return None
-    # Escapes go first, then what is between quotes is text, and the rest has no brackets but those of the value.
+    # Escapes go first, then every quote is a border of a text. Two of them side by side have no bracket between them,
+    # inside or outside, and what is inside stays so without them.
     plain = data.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in data else data
-    left = b"".join(plain.split(b'"')[::2]).translate(_BRACKETS, _OTHERS)
+    marks = plain.translate(_BRACKETS, _OTHERS).replace(b'""', b"")
+    left = b"".join(marks.split(b'"')[::2])
     depth = 0
     while left and depth <= NESTING:
         left, depth = left.replace(b"[]", b""), depth + 1
     return f"nested deeper than {NESTING} levels" if left else None
-
-
-_BRACKETS = bytes.maketrans(b"{}", b"[]")
-_OTHERS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 def _refused(data: bytes, words: str) -> str:

@@ -15,7 +15,11 @@ from math import floor
 
 #: From which size on a number is in ms, us, ns; and how many of them a microsecond has, or the reverse.
 _MS, _US, _NS = 10**11, 10**14, 10**17
-_EPOCH = datetime(1970, 1, 1)
+_EPOCH, _EPOCH_UTC, _MICROSECOND = (
+    datetime(1970, 1, 1),
+    datetime(1970, 1, 1, tzinfo=timezone.utc),
+    timedelta(microseconds=1),
+)
 _FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _ISO = re.compile(
@@ -45,6 +49,12 @@ def read_moment(value: object) -> int:
 
 
 def _text(text: str) -> int:
+    if text[4:5] == "-" and text[10:11] in ("T", " ") and len(text) > 18:
+        try:  # what the standard library reads, it reads ten times as fast
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            return _iso(text)
+        return _within((moment - (_EPOCH if moment.tzinfo is None else _EPOCH_UTC)) // _MICROSECOND)
     if compact := _COMPACT.fullmatch(text):
         day, clock = compact.groups()
         try:
@@ -97,5 +107,4 @@ def _within(micros: int) -> int:
 
 def written(micros: int) -> str:
     """Return a moment as `read_moment` reads it: ISO 8601, UTC, microseconds."""
-    moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=micros)
-    return moment.isoformat(timespec="microseconds")
+    return (_EPOCH_UTC + timedelta(microseconds=micros)).isoformat(timespec="microseconds")

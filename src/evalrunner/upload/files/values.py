@@ -2,7 +2,8 @@
 
 A value's end is found by `msgspec`, which reads the first value of what it is given and says where more begins. So a
 cut is never a guess: what is in front of it has been read as JSON. What it refuses is followed by its quotes and
-brackets (scanner.py), or is a line, so that one broken value is one fault and the next one is read.
+brackets (scanner.py), within its line if the file has lines, so that one broken value is one fault, and the next one
+is read.
 """
 
 from __future__ import annotations
@@ -12,21 +13,19 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from evalrunner.upload.files.envelope import list_of_runs
 from evalrunner.upload.files.scanner import Scanner
-from evalrunner.upload.files.sound import decode, fault_of, odd
+from evalrunner.upload.files.sound import MORE, end_of, fault_of, odd
 from evalrunner.upload.files.window import Window
 
+#: A value that is longer is not held: it is a fault, with its first bytes.
+LARGEST = 1 << 28
+#: Bytes in which a list of runs says so, and those that are kept of what is cut off or too long.
+_HEAD, _KEPT = 1 << 16, 1 << 20
+_BOM = b"\xef\xbb\xbf"
 _SPACE = re.compile(rb"[ \t\r\n]*")
-_TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
-_KEY = re.compile(rb'[ \t\r\n]*"((?:[^"\\]|\\.)*)"[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
-_NEXT = re.compile(rb"[ \t\r\n]*,")
-_RUNS = b"runs"
-#: What a run has and a list of runs has not.
-_RUN = frozenset({b"run_type", b"start_time", b"inputs", b"outputs", b"child_runs"})
-#: Bytes in which a list of runs says so, and those that are kept of a value that is cut off.
-_HEAD, _REST = 1 << 16, 1 << 23
 _OPEN_ARRAY, _CLOSE_ARRAY, _OPEN_OBJECT, _CLOSE_OBJECT, _COMMA, _COLON = b"[]{},:"
-_CUT = "the file ends here, and what was begun is not closed: what follows is not in it"
+_UNCLOSED = "the file ends here, and a list in it is not closed: what followed is missing"
 
 
 class Piece(msgspec.Struct, frozen=True, gc=False):
@@ -38,47 +37,26 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
     fault: str | None
 
 
-def end_of(data: memoryview, last: bool = False) -> int | None:
-    """Return where the first value of `data` ends; None if that cannot be said.
-
-    Args:
-        last: nothing follows the data; otherwise a value at its end may go on.
-    """
-    try:
-        decode(data)
-    except msgspec.DecodeError as error:
-        found = _TRAILING.search(str(error))
-        return int(found[1]) - 1 if found else None
-    except RecursionError:
-        return None
-    return len(data) if last else None
-
-
 class Values:
     """The values of one file, in one pass."""
 
-    def __init__(self, window: Window) -> None:
-        self._window = window
+    def __init__(self, window: Window, largest: int = LARGEST) -> None:
+        self._window, self._largest = window, largest
         self._at = 0
         self._line: int | None = None
 
     def __iter__(self) -> Iterator[Piece]:
-        self._window.more(0, _HEAD)
-        data = self._window.data
-        if data.startswith(b"\xef\xbb\xbf"):
-            self._at = 3
-        self._line = 1 if _has_lines(data[self._at :]) else None
+        self._more(_HEAD)
+        self._at = len(_BOM) if self._window.data.startswith(_BOM) else 0
+        self._line = 1 if _has_lines(self._window.data[self._at :]) else None
         while (byte := self._skip()) is not None:
             if byte == _OPEN_ARRAY:
                 self._at += 1
                 yield from self._array()
-            elif byte == _OPEN_OBJECT and self._enter():
-                yield from self._array()
-                yield from self._leave()
             elif byte == _COMMA:
                 self._at += 1
             else:
-                yield self._value(lines=self._line is not None)
+                yield from self._value()
 
     def _skip(self) -> int | None:
         """Go to the next byte that is no space; return it, or None at the end of the file."""
@@ -100,53 +78,64 @@ class Values:
         return there
 
     def _array(self) -> Iterator[Piece]:
+        """Yield what is in an array, and go behind it."""
         while (byte := self._skip()) != _CLOSE_ARRAY:
             if byte is None:
-                yield Piece(self._window.at + self._at, b"", self._line, _CUT)
+                yield self._missing()
                 return
             if byte == _COMMA:
                 self._at += 1
-            elif byte == _OPEN_OBJECT and self._enter():
-                yield from self._array()
-                yield from self._leave()
             else:
-                yield self._value(lines=False)
+                yield from self._value()
         self._at += 1
 
-    def _enter(self) -> bool:
+    def _value(self) -> Iterator[Piece]:
+        """Yield a value, or what is in it if it is a list of runs."""
+        end = self._end()
+        if self._enter(end):
+            yield from self._array()
+            yield from self._leave()
+        elif end > 0:
+            yield self._take(end, odd)
+        elif end == MORE and not self._window.ended:
+            yield self._passed_over()
+        else:
+            yield self._broken()
+
+    def _end(self) -> int:
+        """Return the length of the value that begins here, or why there is none to be told."""
+        while True:
+            window = self._window
+            rest = memoryview(window.data)[self._at :]
+            end = end_of(rest, window.ended)
+            if end != MORE or window.ended or len(rest) > self._largest:
+                return end
+            self._more()
+
+    def _enter(self, end: int) -> bool:
         """Go into the list of runs of an object that has one; stay where it is a run."""
-        if b'"runs"' not in self._window.data[self._at : self._at + _HEAD]:
-            if len(self._window.data) - self._at >= _HEAD or self._window.ended:
-                return False
+        if end <= 0 and len(self._window.data) - self._at < _HEAD:
             self._more(_HEAD)
-        head = self._window.data[self._at : self._at + _HEAD]
-        found = _list_of_runs(head)
-        if found is None:
+        data, length = self._window.data, end if end > 0 else _HEAD
+        if data[self._at] != _OPEN_OBJECT or data.find(b'runs"', self._at, self._at + length) < 0:
             return False
-        self._at += found
-        return True
+        found = list_of_runs(memoryview(data)[self._at : self._at + length])
+        self._at += found or 0
+        return found is not None
 
     def _leave(self) -> Iterator[Piece]:
         """Go behind the object of a list of runs."""
         while (byte := self._skip()) != _CLOSE_OBJECT:
             if byte is None:
-                yield Piece(self._window.at + self._at, b"", self._line, _CUT)
+                yield self._missing()
                 return
             if byte in (_COMMA, _COLON):
                 self._at += 1
+            elif (end := self._end()) > 0:
+                self._take(end, odd)
             else:
-                self._value(lines=False)
+                self._broken()
         self._at += 1
-
-    def _value(self, lines: bool) -> Piece:
-        window = self._window
-        end = end_of(memoryview(window.data)[self._at :], window.ended)
-        if end is None and not window.ended:
-            self._more()
-            end = end_of(memoryview(window.data), window.ended)
-        if end is not None:
-            return self._take(end, odd)
-        return self._line_of_it() if lines else self._followed()
 
     def _take(self, length: int, judge: Callable[[bytes], str | None]) -> Piece:
         start = self._at
@@ -157,57 +146,63 @@ class Values:
         self._at = start + len(data)
         return piece
 
-    def _line_of_it(self) -> Piece:
+    def _missing(self) -> Piece:
+        return Piece(self._window.at + self._at, b"", self._line, _UNCLOSED)
+
+    def _broken(self) -> Piece:
+        """Take what is no value: to where its brackets say, or to the end of its line."""
+        if self._line is not None:
+            return self._broken_line()
+        scanner = Scanner()
+        while (end := scanner.end(memoryview(self._window.data)[self._at :], self._window.ended)) is None:
+            if not self._more():
+                return self._cut_off()
+        return self._take(end, fault_of)
+
+    def _broken_line(self) -> Piece:
         looked = self._at
-        while (end := self._window.data.find(b"\n", looked)) < 0:
+        while (newline := self._window.data.find(b"\n", looked)) < 0:
             looked = len(self._window.data) - self._at
             if not self._more():
-                end = len(self._window.data)
                 break
-        return self._take(end - self._at, fault_of)
+        last = newline < 0
+        line = memoryview(self._window.data)[self._at : None if last else newline]
+        end = Scanner().end(line, True) if line[0] in b"{[" else len(line)
+        return self._cut_off() if end is None and last else self._take(end or len(line), fault_of)
 
-    def _followed(self) -> Piece:
-        scanner = Scanner()
+    def _cut_off(self) -> Piece:
+        """Take the rest of the file, which is the beginning of a value; hold on to no more than a little of it."""
+        start, data, line = self._window.at + self._at, self._window.data, self._line
+        kept = data[self._at : self._at + _KEPT].rstrip(b" \t\r\n")
+        self._at = len(data)
+        left = self._window.at + len(data.rstrip(b" \t\r\n")) - start - len(kept)
+        more = f", {left} bytes further on" if left > 0 else ""
+        return Piece(start, kept, line, f"cut off: the file ends inside of it{more}")
+
+    def _passed_over(self) -> Piece:
+        """Go behind a value that is too long to be held."""
+        start, line = self._window.at + self._at, self._line
+        kept, scanner = self._window.data[self._at : self._at + _KEPT], Scanner()
         while True:
             rest = memoryview(self._window.data)[self._at :]
             end = scanner.end(rest, self._window.ended)
             if end is not None:
-                return self._take(end, fault_of)
+                break
+            scanner.forget(len(rest))
+            self._at = len(self._window.data)
             if not self._more():
-                return self._cut_off()
-
-    def _cut_off(self) -> Piece:
-        whole = len(self._window.data) - self._at
-        piece = self._take(min(whole, _REST), fault_of)
-        if piece.fault is None:
-            return piece
-        self._at = len(self._window.data)
-        more = f"; {whole - _REST} more bytes are behind it" if whole > _REST else ""
-        return Piece(piece.offset, piece.data, piece.line, f"cut off: the file ends inside of it{more}")
+                end = 0
+                break
+        self._at += end
+        return Piece(
+            start, kept, line, f"longer than {self._largest >> 20} MiB; only its first bytes are read"
+        )
 
 
 def _has_lines(head: bytes) -> bool:
     """Tell whether values stand on lines of their own: the second line begins with one, or there is none."""
     head = head.lstrip(b" \t\r\n")
-    _, newline, rest = head.partition(b"\n")
-    if not newline or head.startswith(b"["):
-        return not head.startswith(b"[")
-    rest = rest.lstrip(b"\r\n")
+    if head.startswith(b"["):
+        return False
+    rest = head.partition(b"\n")[2].lstrip(b"\r\n")
     return not rest.strip() or rest[:1] in b"{["
-
-
-def _list_of_runs(head: bytes) -> int | None:
-    """Return where the items of an object's "runs" begin, or None if it has none or is a run itself."""
-    at = 1
-    while key := _KEY.match(head, at):
-        name, at = key[1], key.end()
-        if name == _RUNS and head[at : at + 1] == b"[":
-            return at + 1
-        if name in _RUN:
-            return None
-        length = end_of(memoryview(head)[at:])
-        comma = _NEXT.match(head, at + length) if length else None
-        if comma is None:
-            return None
-        at = comma.end()
-    return None
