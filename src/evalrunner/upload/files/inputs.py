@@ -5,14 +5,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
-from evalrunner.errors import ConfigError
 from evalrunner.upload.files.element import Element
-from evalrunner.upload.files.values import Values
+from evalrunner.upload.files.places import expanded
+from evalrunner.upload.files.readable import Readable, opened
+from evalrunner.upload.files.scratch import Scratch
+from evalrunner.upload.files.shapes import FIRST, judge
+from evalrunner.upload.files.values import Piece, Values
 from evalrunner.upload.files.window import SPAN, Window
+
+_HEAD = 1 << 12
 
 
 class Inputs:
@@ -35,32 +41,21 @@ class Inputs:
         Raises:
             ConfigError: a file is not there, cannot be read, or holds nothing.
             DataError: a file holds something else than runs.
+            RunFolderError: there is no room for a copy.
         """
-        self.names: list[str] = []
-        self.size = 0
         self._span = span
         self._hash = hashlib.sha256()
-        self._fds: list[int] = []
-        self._was: list[tuple[int, int, int]] = []
+        self._scratch = Scratch(scratch)
+        self._files: list[Readable] = []
         with contextlib.ExitStack() as undo:
             undo.callback(self.close)
-            for path in paths:
-                self._open(path)
+            for path in expanded(paths):
+                file = opened(path, self._scratch)
+                self._files.append(file)
+                judge(file.name, file.read(0, _HEAD), list(islice(self._values(file, _ignore), FIRST)))
             undo.pop_all()
-
-    def _open(self, path: Path | None) -> None:
-        if path is None:
-            raise ConfigError("standard input cannot be read yet")
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
-        self._fds.append(fd)
-        self.names.append(str(path))
-        self._was.append(_state(fd))
-        self.size += self._was[-1][0]
-        if not self._was[-1][0]:
-            raise ConfigError(f"{path} is empty: there are no runs to upload")
+        self.names = [file.name for file in self._files]
+        self.size = sum(file.end - file.begin for file in self._files)
 
     def __enter__(self) -> Inputs:
         return self
@@ -71,9 +66,12 @@ class Inputs:
         self.close()
 
     def close(self) -> None:
-        """Close the files."""
-        while self._fds:
-            os.close(self._fds.pop())
+        """Close the files; copies are gone."""
+        while self._files:
+            file = self._files.pop()
+            if file.own:
+                os.close(file.fd)
+        self._scratch.close()
 
     @property
     def fingerprint(self) -> str:
@@ -83,26 +81,27 @@ class Inputs:
     def elements(self) -> Iterator[Element]:
         """Return what is in the files, in order, in bounded memory."""
         self._hash = hashlib.sha256()
-        for number, fd in enumerate(self._fds):
-            window = Window(fd, self._hash.update, self._span)
-            for ordinal, piece in enumerate(Values(window), start=1):
+        for number, file in enumerate(self._files):
+            for ordinal, piece in enumerate(self._values(file, self._hash.update), start=1):
                 yield Element(
                     number, piece.line, ordinal, piece.offset, len(piece.data), piece.data, piece.fault
                 )
-            window.drain()
+
+    def _values(self, file: Readable, seen: Callable[[bytes], object]) -> Iterator[Piece]:
+        window = Window(file.read, seen, self._span)
+        yield from Values(window)
+        window.drain()
+        if file.missing:
+            yield Piece(file.end - file.begin, b"", None, f"{file.missing}: what followed is missing")
 
     def read(self, file: int, offset: int, length: int) -> bytes:
         """Return bytes of a readable file; for any thread."""
-        return os.pread(self._fds[file], length, offset)
+        return self._files[file].read(offset, length)
 
     def changed(self) -> str | None:
         """Return a sentence if a file is not what it was when it was opened."""
-        for name, fd, was in zip(self.names, self._fds, self._was, strict=True):
-            if _state(fd) != was:
-                return f"{name} has changed while it was read"
-        return None
+        return next((sentence for file in self._files if (sentence := file.changed())), None)
 
 
-def _state(fd: int) -> tuple[int, int, int]:
-    found = os.fstat(fd)
-    return found.st_size, found.st_mtime_ns, found.st_ino
+def _ignore(data: bytes) -> None:
+    """Take note of nothing."""

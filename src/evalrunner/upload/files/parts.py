@@ -72,7 +72,8 @@ def extra_of(extra: Raw, *metadata: Raw) -> bytes | None:
         beside.insert(0, own)
     merged: dict[str, bytes] = {}
     for data in beside:
-        merged = {**entries(data or b"{}"), **merged}
+        for name, value in entries(data or b"{}").items():
+            merged.setdefault(name, value)
     return joined({**found, "metadata": joined(merged)})
 
 

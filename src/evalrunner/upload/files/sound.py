@@ -17,9 +17,11 @@ decode = msgspec.json.Decoder(msgspec.Raw).decode
 _DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
 _HUGE = b"e000"
 _NUMBER = re.compile(rb"(?:^|[:,\[\s])-?0[0.]*e000")
-#: Bytes in front of an exponent that are looked at. With an exponent of two digits at most, a number beyond 10^308 has
-#: more digits than in `_LONG` before its point. (CPython looks for 100 bytes or more in a way that takes its time.)
+#: Bytes in front of an exponent that are looked at. With an exponent of two digits at most, a number beyond 10^308
+#: has more digits than in `_LONG` before its point. (CPython's way to look for 100 bytes or more takes its time.)
 _BEFORE, _LONG = 400, b"0" * 90
+#: A run's fields may have as many levels as values have everywhere; the run is one around them.
+_LEVELS = NESTING + 1
 #: Of a value's brackets and quotes, whichever they are.
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _OTHERS = bytes(byte for byte in range(256) if byte not in b'[]{}"')
@@ -91,7 +93,7 @@ def _numbers(data: bytes) -> str | None:
 
 
 def _exponent(alike: bytes) -> bool:
-    """Tell whether there may be a number with an exponent of three digits; hexadecimal ids have what looks like one."""
+    """Tell whether there may be a number with an exponent of three digits; ids in hexadecimal look so."""
     at = alike.find(_HUGE)
     while at >= 0:
         if alike[at - 1] == ord("0") and _NUMBER.search(alike, max(0, at - _BEFORE), at + len(_HUGE)):
@@ -111,16 +113,17 @@ def _finite(text: str) -> str:
 
 
 def _depth(data: bytes) -> str | None:
-    if data.count(b"{") + data.count(b"[") <= NESTING:
+    if data.count(b"{") + data.count(b"[") <= _LEVELS:
         return None
     # Escapes go first, then every quote is a border of a text. Two of them side by side have no bracket between them,
     # inside or outside, and what is inside stays so without them.
     plain = data.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in data else data
     marks = plain.translate(_BRACKETS, _OTHERS).replace(b'""', b"")
     left = b"".join(marks.split(b'"')[::2])
-    depth = 0
-    while left and depth <= NESTING:
-        left, depth = left.replace(b"[]", b""), depth + 1
+    for _ in range(_LEVELS):
+        if not left:
+            return None
+        left = left.replace(b"[]", b"")
     return f"nested deeper than {NESTING} levels" if left else None
 
 

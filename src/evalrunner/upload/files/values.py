@@ -44,6 +44,7 @@ class Values:
         self._window, self._largest = window, largest
         self._at = 0
         self._line: int | None = None
+        self._unclosed = False
 
     def __iter__(self) -> Iterator[Piece]:
         self._more(_HEAD)
@@ -81,7 +82,7 @@ class Values:
         """Yield what is in an array, and go behind it."""
         while (byte := self._skip()) != _CLOSE_ARRAY:
             if byte is None:
-                yield self._missing()
+                yield from self._missing()
                 return
             if byte == _COMMA:
                 self._at += 1
@@ -127,7 +128,7 @@ class Values:
         """Go behind the object of a list of runs."""
         while (byte := self._skip()) != _CLOSE_OBJECT:
             if byte is None:
-                yield self._missing()
+                yield from self._missing()
                 return
             if byte in (_COMMA, _COLON):
                 self._at += 1
@@ -146,8 +147,11 @@ class Values:
         self._at = start + len(data)
         return piece
 
-    def _missing(self) -> Piece:
-        return Piece(self._window.at + self._at, b"", self._line, _UNCLOSED)
+    def _missing(self) -> Iterator[Piece]:
+        """Yield, once, that the file has ended too early."""
+        if not self._unclosed:
+            self._unclosed = True
+            yield Piece(self._window.at + self._at, b"", self._line, _UNCLOSED)
 
     def _broken(self) -> Piece:
         """Take what is no value: to where its brackets say, or to the end of its line."""

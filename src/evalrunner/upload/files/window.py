@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 #: Bytes that are read at once. More of them are held only while one value is longer.
@@ -18,17 +17,20 @@ class Window:
         ended: there are none behind them.
     """
 
-    def __init__(self, fd: int, seen: Callable[[bytes], object], span: int = SPAN) -> None:
+    def __init__(
+        self, read: Callable[[int, int], bytes], seen: Callable[[bytes], object], span: int = SPAN
+    ) -> None:
         """Begin at the file's first byte.
 
         Args:
+            read: returns bytes of the file, from an offset on, so many at most; none at its end.
             seen: is called with every byte of the file, in order, each once.
             span: how many bytes are read at once.
         """
         self.data = b""
         self.at = 0
         self.ended = False
-        self._fd, self._seen, self._span = fd, seen, span
+        self._from, self._seen, self._span = read, seen, span
 
     def more(self, keep: int, least: int = 0) -> bool:
         """Let go of what is before `keep`, and read on; return False if there is nothing more.
@@ -49,7 +51,7 @@ class Window:
             return b""
         pieces, got = [], 0
         while got < count:
-            piece = os.pread(self._fd, count - got, offset + got)
+            piece = self._from(offset + got, count - got)
             if not piece:
                 self.ended = True
                 break
