@@ -194,7 +194,9 @@ def test_only_a_little_is_held_of_what_never_ends(tmp_path: Path) -> None:
     endless = f'{{"id": "b", "run_type": "llm", "x": "{"y" * 3_000_000}'
     found = elements(tmp_path, f"[{A}, {endless}")
     assert len(found[1].data) == 1 << 20
-    assert found[1].fault == f"cut off: the file ends inside of it, {len(endless) - (1 << 20)} bytes further on"
+    assert (
+        found[1].fault == f"cut off: the file ends inside of it, {len(endless) - (1 << 20)} bytes further on"
+    )
 
 
 BAD = st.sampled_from(["NaN", '"\\ud800"', "1e999", "tru", '"\\x"', "-", "01", "{1: 2}", "[1 2]"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -19,6 +18,8 @@ from evalrunner.upload.files.values import Piece, Values
 from evalrunner.upload.files.window import SPAN, Window
 
 _HEAD = 1 << 12
+#: Files that are held open; of more, each is opened when it is read: a folder may have as many as it likes.
+_OPEN = 64
 
 
 class Inputs:
@@ -53,6 +54,8 @@ class Inputs:
                 file = opened(path, self._scratch)
                 self._files.append(file)
                 judge(file.name, file.read(0, _HEAD), list(islice(self._values(file, _ignore), FIRST)))
+                if len(self._files) > _OPEN:
+                    self._files[-1] = file.shut()
             undo.pop_all()
         self.names = [file.name for file in self._files]
         self.size = sum(file.end - file.begin for file in self._files)
@@ -68,9 +71,7 @@ class Inputs:
     def close(self) -> None:
         """Close the files; copies are gone."""
         while self._files:
-            file = self._files.pop()
-            if file.own:
-                os.close(file.fd)
+            self._files.pop().shut()
         self._scratch.close()
 
     @property

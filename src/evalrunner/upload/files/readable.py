@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evalrunner.errors import ConfigError, DataError
@@ -27,7 +27,7 @@ class Readable:
 
     Attributes:
         name: of the user's file.
-        fd, begin, end: where its contents are.
+        fd, begin, end: where its contents are; no descriptor if the user's file is opened for each read.
         own: the descriptor is its own, of the user's file; otherwise of a copy that several share.
         path, was: the user's file, if it is that which is read, and its size, time and inode then.
         missing: why what it should hold ends early.
@@ -44,7 +44,21 @@ class Readable:
 
     def read(self, offset: int, length: int) -> bytes:
         """Return bytes, counted from its first."""
-        return os.pread(self.fd, min(length, self.end - self.begin - offset), self.begin + offset)
+        length = min(length, self.end - self.begin - offset)
+        if self.fd >= 0 or self.path is None:
+            return os.pread(self.fd, length, self.begin + offset)
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                return os.pread(file.fileno(), length, offset)
+        except OSError as error:
+            raise DataError(f"{self.name} cannot be read any more: {error.strerror or error}") from None
+
+    def shut(self) -> Readable:
+        """Close the user's file; it is opened again for each read."""
+        if not self.own:
+            return self
+        os.close(self.fd)
+        return replace(self, fd=-1, own=False)
 
     def changed(self) -> str | None:
         """Return a sentence if the user's file is not what it was."""

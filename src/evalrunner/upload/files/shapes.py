@@ -8,7 +8,7 @@ from typing import Any
 
 from evalrunner.errors import ConfigError, DataError
 from evalrunner.upload.files.foreign import known, no_json
-from evalrunner.upload.files.values import Piece
+from evalrunner.upload.files.values import BOM, Piece
 
 #: Values that are looked at.
 FIRST = 8
@@ -23,7 +23,7 @@ def judge(name: str, head: bytes, first: Sequence[Piece]) -> None:
         ConfigError: it holds nothing.
         DataError: it holds something else than runs; in one sentence what it is and where it can go.
     """
-    if not head.strip():
+    if not head.removeprefix(BOM).strip():
         raise ConfigError(f"{name} is empty: there are no runs to upload")
     if found := no_json(head):
         raise _other(name, *found)

@@ -22,7 +22,7 @@ from evalrunner.upload.files.window import Window
 LARGEST = 1 << 28
 #: Bytes in which a list of runs says so, and those that are kept of what is cut off or too long.
 _HEAD, _KEPT = 1 << 16, 1 << 20
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _OPEN_ARRAY, _CLOSE_ARRAY, _OPEN_OBJECT, _CLOSE_OBJECT, _COMMA, _COLON = b"[]{},:"
 _UNCLOSED = "the file ends here, and a list in it is not closed: what followed is missing"
@@ -48,7 +48,7 @@ class Values:
 
     def __iter__(self) -> Iterator[Piece]:
         self._more(_HEAD)
-        self._at = len(_BOM) if self._window.data.startswith(_BOM) else 0
+        self._at = len(BOM) if self._window.data.startswith(BOM) else 0
         self._line = 1 if _has_lines(self._window.data[self._at :]) else None
         while (byte := self._skip()) is not None:
             if byte == _OPEN_ARRAY:
