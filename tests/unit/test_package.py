@@ -47,5 +47,8 @@ def test_the_version_has_one_source() -> None:
 def test_what_the_code_imports_is_declared_and_nothing_else() -> None:
     homes = packages_distributions()
     needed = {normal(homes[name][0]) for name in imported()}
-    declared = {normal(re.split(r"[\s<>=;\[]", one)[0]) for one in PROJECT["project"]["dependencies"]}
-    assert needed == declared
+    extras = {
+        name: wanted for name, wanted in PROJECT["project"]["optional-dependencies"].items() if name != "dev"
+    }
+    lists = [PROJECT["project"]["dependencies"], *extras.values()]
+    assert needed == {normal(re.split(r"[\s<>=;\[]", one)[0]) for wanted in lists for one in wanted}
