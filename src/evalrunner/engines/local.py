@@ -40,8 +40,9 @@ PRELOAD = [
     "langsmith.client",
     "langsmith.evaluation._arunner",
     "evalrunner.worker.main",
-    # The SDK imports it at the first item if it is installed; skipped if it is not.
-    "langchain_core.runnables",
+    # The SDK imports it at the first item if it is installed; skipped if it is not. (Their package alone is a shell:
+    # it imports this when `Runnable` is asked for.)
+    "langchain_core.runnables.base",
     "evalrunner.engines.settled",
 ]
 

@@ -9,5 +9,5 @@ from __future__ import annotations
 
 import gc
 
-gc.collect()
 gc.freeze()
+gc.enable()
