@@ -1,7 +1,7 @@
 # evalrunner: everything a clone needs, with nothing but make and a Python >= 3.10.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test coverage test-sdk test-again browser lint package bench-loss bench-overhead bench-memory bench-growth bench-backend bench-pages chaos clean
+.PHONY: help setup demo check test coverage test-sdk test-again browser lint compile package bench-loss bench-overhead bench-memory bench-growth bench-backend bench-pages chaos clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -21,10 +21,12 @@ setup: ## make .venv with the tested versions (PYTHON=... chooses the interprete
 demo: setup ## run the quickstart with 4 workers, kill one on purpose, see that nothing was lost
 	@$(BIN)/python scripts/demo.py
 
-check: lint ## for the hand on the keyboard, under two minutes: the gates, unit and quick contract tests
+check: ## for the hand on the keyboard, under two minutes: the gates, unit and quick contract tests
+	@$(MAKE) --jobs=2 lint compile
 	@$(PYTEST) -n 2 -q $(QUICK)
 
-test: lint browser ## the gates, then every test
+test: ## the gates, then every test
+	@$(MAKE) --jobs=2 lint compile browser
 	@$(PYTEST)
 
 coverage: setup ## the lines that the tests of `make check` run, with a floor; twice their processor time
@@ -47,6 +49,12 @@ lint: setup ## style, format, types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+
+# mypy has one core. Without this every process of the tests compiles for itself what it imports: when a clone is new,
+# and always where PYTHONDONTWRITEBYTECODE is set. The tests' own modules are pytest's to compile, for their asserts.
+compile: setup ## byte code of what the tests import
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m compileall -q src scripts
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --collect-only -qq -p no:cacheprovider >/dev/null 2>&1 || true
 
 package: setup ## sdist and wheel in dist/, the wheel tried in a fresh venv
 	@$(BIN)/python scripts/package.py

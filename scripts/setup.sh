@@ -48,10 +48,15 @@ CHECK
 }
 
 install() {
-    "$venv/bin/python" -m pip install --disable-pip-version-check --quiet \
+    "$venv/bin/python" -m pip install --disable-pip-version-check --quiet --no-compile \
         --constraint constraints.txt --editable '.[dev]' >"$log" 2>&1 && return
     grep -v '^WARNING: ' "$log" | tail -n 20 >&2
     fail "pip could not install evalrunner and its tools; its whole output is in $log"
+}
+
+# What pip would do on one core. Some libraries have files of other versions of Python in them.
+precompile() {
+    "$venv/bin/python" -m compileall -q -j 0 "$venv/lib" >>"$log" 2>&1 || true
 }
 
 python=$(find_python)
@@ -61,4 +66,5 @@ rm -rf "$venv"
 "$python" -m venv "$venv" >/dev/null 2>&1 ||
     fail "$python cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv"
 install
+precompile
 wanted >"$stamp"
