@@ -1,0 +1,99 @@
+"""The command killed while it uploads: the next one goes on, and every run is there once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.recorded import Recorder, write_array
+from tests.support.rig import Backend, Command, backend_in, evalrunner, wait_until
+
+RUNS = "POST /runs/multipart"
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    with backend_in(tmp_path_factory.mktemp("backend")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    path = tmp_path_factory.mktemp("input") / "t.json"
+    return path, write_array(path, Recorder(1, size=40_000).traces(1500))
+
+
+@pytest.fixture(autouse=True)
+def undisturbed(backend: Backend) -> Iterator[None]:
+    yield
+    backend.faults()
+
+
+def there(backend: Backend, project: str) -> int:
+    if not backend.client.has_project(project):
+        return 0
+    return len(backend.truth(str(backend.client.read_project(project_name=project).id))["runs"])
+
+
+def more_than(before: int, backend: Backend, project: str) -> None:
+    """Wait until something new is there."""
+    wait_until(lambda: there(backend, project) > before, 120, "something new")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_what_was_cut_off_goes_on_and_nothing_is_there_twice(
+    backend: Backend, file: tuple[Path, int], tmp_path: Path, number: signal.Signals
+) -> None:
+    path, runs = file
+    project = f"killed by {number.name}"
+    words = ["upload", str(path), "--project", project, "--json"]
+    # Slow enough to be met in the middle: each request takes a while.
+    backend.faults({"match": RUNS, "action": "delay", "seconds": 0.3})
+    for _ in range(3):
+        before = there(backend, project)
+        command = Command(words, cwd=tmp_path, env=backend.environment())
+        more_than(before, backend, project)
+        os.killpg(command.pid, number)
+        done = command.finish()
+        assert done.code == (-9 if number is signal.SIGKILL else 4), done.err
+    assert there(backend, project) < runs
+    backend.faults()
+    done = evalrunner(*words, "--verify", "content", cwd=tmp_path, env=backend.environment())
+    assert done.code == 0, done.err
+    assert there(backend, project) == runs
+    assert done.receipt["confirmed"] == done.receipt["total"]["traces"]
+    assert 0 < done.receipt["already"] < done.receipt["total"]["traces"]
+    assert done.receipt["different"] == []
+
+
+def test_two_at_once_from_two_folders_make_every_run_once(
+    backend: Backend, file: tuple[Path, int], tmp_path: Path
+) -> None:
+    path, runs = file
+    words = ["upload", str(path), "--project", "twice at once", "--json"]
+    both = [Command(words, cwd=tmp_path / name, env=backend.environment()) for name in ("one", "two")]
+    codes = [command.finish().code for command in both]
+    # The one that comes second, before the first has fixed how times move, is told to run again.
+    assert 0 in codes
+    assert set(codes) <= {0, 2}
+    done = evalrunner(*words, "--verify", "content", cwd=tmp_path / "two", env=backend.environment())
+    assert (done.code, there(backend, "twice at once")) == (0, runs)
+
+
+def test_two_at_once_from_one_folder_are_told_apart(
+    backend: Backend, file: tuple[Path, int], tmp_path: Path
+) -> None:
+    path, _ = file
+    words = ["upload", str(path), "--project", "twice here"]
+    backend.faults({"match": RUNS, "action": "delay", "seconds": 0.5})
+    first = Command(words, cwd=tmp_path, env=backend.environment())
+    wait_until(lambda: there(backend, "twice here"), 120)
+    second = evalrunner(*words, cwd=tmp_path, env=backend.environment())
+    backend.faults()
+    assert second.code == 2
+    assert "another upload of this input into this project is running" in second.err
+    assert first.finish().code == 0
