@@ -23,6 +23,8 @@ import zstandard
 
 import evalrunner
 from evalrunner.connect.embedded import Embedded
+from evalrunner.upload.files.inputs import Inputs
+from evalrunner.upload.files.runs import read_run
 from tests.support.backend import BOUNDARY, body
 from tests.support.cli import in_process
 from tests.support.corpus import APART, OLD, RUN_TYPES, Sent, rated, run, send, whole
@@ -44,6 +46,10 @@ FIELDS = [
     ),
     *("extra", "tags", "events", "serialized", "reference_example_id", "attachments", "feedback"),
 ]
+
+#: What an upload makes anew, or moves.
+CHANGED = ("id", "trace_id", "parent_run_id", "start_time", "end_time", "feedback", "events")
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 @pytest.fixture(scope="module")
@@ -415,3 +421,66 @@ def test_the_local_store_is_a_source_too(tmp_path: Path) -> None:
     assert (tmp_path / "mine.jsonl").read_bytes() == (tmp_path / "again.jsonl").read_bytes()
     assert isinstance(again, evalrunner.Downloaded)
     assert (again.complete, again.runs) == (True, len(sent))
+
+
+def test_the_file_is_read_by_upload_as_it_was_sent(older: Backend, tmp_path: Path) -> None:
+    project = new_project()
+    sent = whole(project)
+    send(older, sent)
+    assert download(older, tmp_path, "--project", project, "runs.jsonl.zst", "--quiet").code == 0
+    scratch = tmp_path / "scratch"
+    scratch.mkdir(mode=0o700)
+    with Inputs([tmp_path / "runs.jsonl.zst"], scratch) as inputs:
+        found = [read_run(one.data, one.fault) for one in inputs.elements()]
+    by_id = {one.id: one for one in found}
+    assert by_id.keys() == {one.id for one in sent}
+    for one in sent:
+        got = by_id[one.id]
+        assert (got.trace, got.parent, got.name) == (
+            one.main["trace_id"], one.main.get("parent_run_id"), one.main["name"],
+        )  # fmt: skip
+        for name in APART:
+            wanted = one.apart.get(name)
+            assert getattr(got, name) == (wanted and wanted.replace(b"\n", b" ")), name
+        assert (got.start, got.end) == (micros(one.main["start_time"]), micros(one.main.get("end_time")))
+        assert len(orjson.loads(got.attachments or b"{}")) == len(one.files)
+        assert len(orjson.loads(got.feedback or b"[]")) == len(one.feedback)
+
+
+def micros(told: str | None) -> int | None:
+    return None if told is None else (datetime.fromisoformat(told) - EPOCH) // timedelta(microseconds=1)
+
+
+def test_a_round_trip_changes_ids_and_times_and_nothing_else(backend: Backend, tmp_path: Path) -> None:
+    first, second = new_project(), new_project()
+    send(backend, [one for one in whole(first) if one.main["name"] != "orphan"])
+    assert download(backend, tmp_path, "--project", first, "one.jsonl", "--quiet").code == 0
+    env = backend.environment(HOME=str(tmp_path))
+    words = ("upload", "one.jsonl", "--project", second, "--shift", "36h", "--json")
+    sent = in_process(*words, cwd=tmp_path, env=env)
+    assert sent.code == 0, sent.err
+    assert download(backend, tmp_path, "--project", second, "two.jsonl", "--quiet").code == 0
+    one, two = (lines((tmp_path / name).read_bytes()) for name in ("one.jsonl", "two.jsonl"))
+    assert len(one) == len(two)
+    same = [name for name in FIELDS if name not in CHANGED]
+    for before, after in zip(one, two, strict=True):
+        assert {name: before[name] for name in same} == {name: after[name] for name in same}
+        assert ratings(before) == ratings(after)
+        for name in ("start_time", "end_time"):
+            assert later(before[name], timedelta(hours=36)) == later(after[name])
+    places = [{orjson.loads(run["id"]): number for number, run in enumerate(runs)} for runs in (one, two)]
+    for name in ("parent_run_id", "trace_id"):
+        assert [places[0].get(orjson.loads(run[name])) for run in one] == [
+            places[1].get(orjson.loads(run[name])) for run in two
+        ]
+
+
+def ratings(run: dict[str, bytes]) -> list[tuple[Any, ...]]:
+    rows = orjson.loads(run["feedback"]) or []
+    kept = ("key", "score", "value", "comment", "correction")
+    return sorted((tuple(row[name] for name in kept) for row in rows), key=str)
+
+
+def later(told: bytes, by: timedelta = timedelta()) -> datetime | None:
+    text = orjson.loads(told)
+    return None if text is None else datetime.fromisoformat(text) + by
