@@ -1,7 +1,7 @@
 # evalrunner: everything a clone needs, with nothing but make and a Python >= 3.10.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test coverage test-sdk test-again browser lint compile package bench-loss bench-overhead bench-memory bench-growth bench-backend bench-pages chaos clean
+.PHONY: help setup demo check test coverage test-sdk test-again browser lint compile package bench-loss bench-overhead bench-memory bench-growth bench-backend bench-parse bench-pages chaos clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -73,6 +73,9 @@ bench-growth: setup ## how wall, CPU, requests and memory grow with the number o
 
 bench-backend: setup ## the local backend: runs taken in per second, a page of them, memory
 	@$(BIN)/python scripts/bench/backend.py
+
+bench-parse: setup ## how fast files of recorded runs are read, and in how much memory
+	@$(BIN)/python scripts/bench/parse.py
 
 bench-pages: setup ## the pages over 10,000 examples: cold, after a write, again
 	@$(BIN)/python scripts/bench/pages.py

@@ -129,6 +129,8 @@ def test_metadata_beside_extra_is_put_in_without_being_encoded_again() -> None:
         ({"events": [{}, "token"]}, "number 2 of its events is a text, not an object"),
         ({"feedback": {"k": 1}}, "its feedback is an object, not a list"),
         ({"feedback": [{"score": 1}]}, "its feedback is not a list of objects with a key, all of them"),
+        ({"child_runs": [{"id": "c"}]},
+         "it has other runs inside of it (child_runs): each must stand in the file by itself"),
         ({"attachments": {"f": {"presigned_url": "http://x"}}},
          'its attachments are not {NAME: {"mime_type": TYPE, "data": BASE64}}; where they are addresses, '
          "read the project with `evalrunner download`, which fetches them"),

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalrunner.upload.files.element import Element
+from evalrunner.upload.files.envelope import RUN
 from evalrunner.upload.files.values import Piece, Values
 from evalrunner.upload.files.window import Window
 
@@ -98,15 +99,8 @@ def test_lines(values: list[Any], window: int, end: str, last: bool, escaped: bo
 def test_a_list_of_runs_with_whatever_stands_beside_it(
     values: list[Any], dump: Any, window: int, beside: dict[str, Any], first: bool
 ) -> None:
-    for name in (
-        "runs",
-        "run_type",
-        "start_time",
-        "inputs",
-        "outputs",
-        "child_runs",
-    ):  # then it is a run itself
-        beside.pop(name, None)
+    for name in RUN | {b"runs"}:  # then it is a run itself
+        beside.pop(name.decode(), None)
     whole = {"runs": values, **beside} if first else {**beside, "runs": values}
     sound(dump(whole).encode(), window, values)
 

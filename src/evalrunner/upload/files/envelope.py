@@ -8,8 +8,13 @@ from evalrunner.upload.files.sound import end_of
 
 _KEY = re.compile(rb'[ \t\r\n]*"((?:[^"\\]|\\.)*)"[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
 _NEXT = re.compile(rb"[ \t\r\n]*,")
+#: Values that need no parser to be told from what follows.
+_SIMPLE = re.compile(rb'(?:"[^"\\]*"|null|true|false|-?\d+)[ \t\r\n]*,')
 #: What a run has and a list of runs has not.
-RUN = frozenset({b"run_type", b"start_time", b"inputs", b"outputs", b"child_runs"})
+RUN = frozenset(
+    b"run_type start_time end_time parent_run_id dotted_order inputs outputs extra events serialized "
+    b"child_runs".split()
+)
 
 
 def list_of_runs(head: memoryview) -> int | None:
@@ -23,7 +28,12 @@ def list_of_runs(head: memoryview) -> int | None:
         name, at = key[1], key.end()
         if name == b"runs" and head[at : at + 1].tobytes() == b"[":
             return at + 1
-        length = 0 if name in RUN else end_of(head[at:], last=False)
+        if name in RUN:
+            return None
+        if simple := _SIMPLE.match(head, at):
+            at = simple.end()
+            continue
+        length = end_of(head[at:], last=False)
         comma = _NEXT.match(head, at + length) if length > 0 else None
         if comma is None:
             return None

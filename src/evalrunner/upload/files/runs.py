@@ -73,6 +73,7 @@ class Fields(msgspec.Struct):
     serialized: Raw = ABSENT
     attachments: Raw = ABSENT
     feedback: Raw = ABSENT
+    child_runs: Raw = ABSENT
     inputs_s3_urls: Raw = ABSENT
     outputs_s3_urls: Raw = ABSENT
     s3_urls: Raw = ABSENT
@@ -113,6 +114,8 @@ def _run(given: Fields) -> RecordedRun:
         raise FieldError("no start_time")
     if end is not None and end < start:
         raise FieldError("its end_time is before its start_time")
+    if payload("child_runs", given.child_runs, "list") not in (None, b"[]"):
+        raise FieldError("it has other runs inside of it (child_runs): each must stand in the file by itself")
     return RecordedRun(
         id=found,
         trace=text("trace_id", given.trace_id),

@@ -22,6 +22,7 @@ from evalrunner.upload.files.window import Window
 LARGEST = 1 << 28
 #: Bytes in which a list of runs says so, and those that are kept of what is cut off or too long.
 _HEAD, _KEPT = 1 << 16, 1 << 20
+_SHORT = 1 << 13
 BOM = b"\xef\xbb\xbf"
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _OPEN_ARRAY, _CLOSE_ARRAY, _OPEN_OBJECT, _CLOSE_OBJECT, _COMMA, _COLON = b"[]{},:"
@@ -118,7 +119,10 @@ class Values:
         if end <= 0 and len(self._window.data) - self._at < _HEAD:
             self._more(_HEAD)
         data, length = self._window.data, end if end > 0 else _HEAD
-        if data[self._at] != _OPEN_OBJECT or data.find(b'runs"', self._at, self._at + length) < 0:
+        if data[self._at] != _OPEN_OBJECT:
+            return False
+        # Its keys are walked through up to the first one of a run; a short value is searched in less time.
+        if 0 < end <= _SHORT and data.find(b'runs"', self._at, self._at + end) < 0:
             return False
         found = list_of_runs(memoryview(data)[self._at : self._at + length])
         self._at += found or 0
