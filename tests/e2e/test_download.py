@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import os
+import resource
 import secrets
 import signal
 import stat
@@ -22,6 +23,7 @@ import requests
 import zstandard
 
 import evalrunner
+from evalrunner import errors as evalrunner_errors
 from evalrunner.connect.embedded import Embedded
 from evalrunner.upload.files.inputs import Inputs
 from evalrunner.upload.files.runs import read_run
@@ -240,7 +242,9 @@ def test_names_say_how_a_file_is_packed(older: Backend, tmp_path: Path) -> None:
     project = new_project()
     send(older, whole(project))
     for name in ("a.jsonl", "a.jsonl.zst", "a.jsonl.gz"):
-        assert download(older, tmp_path, "--project", project, name, "--quiet").code == 0
+        done = download(older, tmp_path, "--project", project, name, "--quiet")
+        assert (done.code, done.err) == (0, "")
+        assert done.out.count("\n") == 1
     plain = (tmp_path / "a.jsonl").read_bytes()
     assert gzip.decompress((tmp_path / "a.jsonl.gz").read_bytes()) == plain
     packed = (tmp_path / "a.jsonl.zst").read_bytes()
@@ -311,6 +315,8 @@ def test_an_experiment_with_its_scores(backend: Backend, tmp_path: Path) -> None
     send(backend, [run(tracing, OLD)])
     refused = download(backend, tmp_path, "--experiment", tracing, "y.jsonl")
     assert (refused.code, "is a tracing project, no experiment" in refused.err) == (2, True)
+    near = download(backend, tmp_path, "--experiment", name.upper(), "y.jsonl")
+    assert (near.code, f"did you mean '{name}'" in near.err) == (2, True), near.err
 
 
 def test_a_service_that_stumbles_is_asked_again(backend: Backend, tmp_path: Path) -> None:
@@ -343,7 +349,7 @@ def test_a_service_that_fails_in_the_middle_leaves_no_file_under_its_name(
     assert "has not answered for 0.3 s" in done.err
     assert "runs.jsonl was not written" in done.err
     assert "signature" not in done.err
-    assert not (tmp_path / "runs.jsonl").exists()
+    assert os.listdir(tmp_path) == []
     backend.faults()
     assert download(backend, tmp_path, *words).code == 0
     assert os.listdir(tmp_path) == ["runs.jsonl"]
@@ -384,6 +390,28 @@ def test_what_is_ended_in_the_middle_leaves_no_file_under_its_name(
     assert download(older, folder, *words).code == 0
     assert not (folder / ".runs.jsonl.part").exists()
     assert sorted(ids((folder / "runs.jsonl").read_bytes())) == sorted(one.id for one in sent)
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(older: Backend, tmp_path: Path) -> None:
+    project = new_project()
+    send(older, whole(project))
+    limits = (400_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    hears = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    try:
+        # Whatever is written here is a file of this process: its index stays below the limit, its output does not.
+        with pytest.raises(
+            evalrunner_errors.RunBroken, match="has reached its greatest size; raise `ulimit -f`"
+        ):
+            evalrunner.download(tmp_path / "runs.jsonl", project=project, endpoint=older.endpoint)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, hears)
+    assert os.listdir(tmp_path) == []
+    full = download(older, tmp_path, "--project", project, "/dev/full")
+    assert full.code == 3
+    assert "/dev/full cannot be written: " in full.err
 
 
 def test_a_reader_that_goes_away_is_no_success(older: Backend, tmp_path: Path) -> None:

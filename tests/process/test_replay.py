@@ -423,7 +423,7 @@ def test_a_folder_or_a_service_that_cannot_be_used_is_a_mistake(backend: Backend
         replay(backend.endpoint, tmp_path / "nowhere")
     (tmp_path / "a.json").write_bytes(b"{}")
     (tmp_path / "done").write_bytes(b"")
-    with pytest.raises(ConfigError, match="cannot be used"):
+    with pytest.raises(ConfigError, match="is in the way"):
         replay(backend.endpoint, tmp_path)
     with pytest.raises(ServiceError, match="refuses the API key"):
         replay(Endpoint(backend.url, key="wrong"), tmp_path / "..")

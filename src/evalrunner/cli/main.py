@@ -114,7 +114,7 @@ def build() -> typer.Typer:
         (app, "serve", serve.command, Guarded),
         (app, "push", push.command, Evaluating),
         (app, "upload", upload.command, Evaluating),
-        (app, "download", download.command, Evaluating),
+        (app, "download", download.command, Guarded),
         (datasets, "push", dataset.push, Guarded),
         (datasets, "list", dataset.show, Guarded),
     ):

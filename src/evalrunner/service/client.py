@@ -117,11 +117,14 @@ def find_experiment(client: Client, named: str) -> TracerSession:
     return project
 
 
-def find_project(client: Client, named: str) -> TracerSession:
+def find_project(client: Client, named: str, *, experiment: bool = False) -> TracerSession:
     """Return a project, which may be an experiment, by id or name.
 
+    Args:
+        experiment: it must be one.
+
     Raises:
-        ServiceError: it does not exist (with near names).
+        ServiceError: it does not exist (with near names), or is no experiment.
     """
     project: TracerSession | None = _either(
         client,
@@ -131,9 +134,13 @@ def find_project(client: Client, named: str) -> TracerSession:
     )
     if project is None:
         with told(client):
-            names = [one.name for one in client.list_projects(limit=_NAMES)]
+            kind = client.list_projects(reference_free=False if experiment else None, limit=_NAMES)
+            near = _near(named, [one.name for one in kind if one.name])
+        what = "experiment" if experiment else "project"
+        raise ServiceError(f"no {what} {named!r} at {host(client.api_url)}{near}")
+    if experiment and project.reference_dataset_id is None:
         raise ServiceError(
-            f"no project {named!r} at {host(client.api_url)}{_near(named, [name for name in names if name])}"
+            f"{project.name!r} is a tracing project, no experiment: it has no reference dataset; name it as a project"
         )
     return project
 

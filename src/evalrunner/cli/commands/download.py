@@ -52,7 +52,7 @@ def command(
     """
     output = Output(json=json, quiet=quiet)
     options = DownloadOptions(
-        None if str(file) == "-" else file, project, experiment, filter, force, read_deadline
+        None if str(file) == "-" else file.expanduser(), project, experiment, filter, force, read_deadline
     )
     _check(options, json=json)
     try:

@@ -26,6 +26,9 @@ _TIMEOUT = (10.0, 60.0)
 #: Bytes of a file that are kept in memory.
 _IN_MEMORY = 4 << 20
 _CHUNK = 1 << 18
+_PASSING = (Verdict.THROTTLED, Verdict.UNAVAILABLE, Verdict.TRANSIENT)
+#: Not implemented: a service that does not answer this generation of reads will not do so later.
+_NEVER = 501
 T = TypeVar("T")
 
 
@@ -67,7 +70,7 @@ class Asking:
                 return ask()
             except (sdk.LangSmithError, requests.RequestException) as error:
                 verdict, words, asked = _judged(error)
-                if verdict not in (Verdict.THROTTLED, Verdict.UNAVAILABLE, Verdict.TRANSIENT):
+                if verdict not in _PASSING:
                     raise RefusedError(words) from None
             failures += 1
             if (left := end - SYSTEM.monotonic()) <= 0:
@@ -113,4 +116,5 @@ def _judged(error: Exception) -> tuple[Verdict, str, float | None]:
     # The query of a signed address is a key, of a kind: it is not said.
     path = answer.url.partition("?")[0].partition("://")[2].partition("/")[2]
     words = f"LangSmith answers {answer.status_code} to /{path}: {' '.join(answer.text[:200].split())}"
-    return classify(answer.status_code), words.removesuffix(": "), asked
+    verdict = Verdict.REFUSED if answer.status_code == _NEVER else classify(answer.status_code)
+    return verdict, words.removesuffix(": "), asked

@@ -38,7 +38,7 @@ def _addresses(run: Run) -> Iterator[tuple[str, str, str]]:
         if name.startswith(_PREFIX) and (url := _url(entry)):
             yield name.removeprefix(_PREFIX), url, entry.get("mime_type") or ""
     for name, url in (run.attachments or {}).items():  # the newer generation, which does not say the type
-        yield name.removeprefix(_PREFIX), url, ""
+        yield name, url, ""
 
 
 def values(asking: Asking, run: Run, missing: Hole) -> dict[str, bytes]:

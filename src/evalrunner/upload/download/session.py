@@ -21,7 +21,7 @@ from langsmith import Client
 from evalrunner.config import Endpoint
 from evalrunner.errors import RunBroken, ServiceError
 from evalrunner.service.capabilities import only_newer_reads
-from evalrunner.service.client import find_experiment, find_project, make_client
+from evalrunner.service.client import find_project, make_client
 from evalrunner.service.errors import host
 from evalrunner.service.paging import PAGE, portions
 from evalrunner.service.preflight import check
@@ -54,8 +54,8 @@ def download(endpoint: Endpoint, options: DownloadOptions, note: Callable[[str],
     refuse_existing(options.file, force=options.force)
     client = make_client(endpoint)
     info = check(client).model_dump(mode="json")
-    named = options.experiment
-    project = find_experiment(client, named) if named else find_project(client, str(options.project))
+    named = options.experiment or str(options.project)
+    project = find_project(client, named, experiment=options.experiment is not None)
     # It asks again by itself, and must be asked once each time.
     asking = Asking(make_client(endpoint, retries=0), deadline=options.read_deadline, note=note)
     reads = Reads(asking, str(project.id), newer=only_newer_reads(info), matching=options.filter)

@@ -1,6 +1,6 @@
 """Where a download goes: a file that has its name only when it is whole, or a stream.
 
-.NAME.part   0600, locked while it is written; a download that is killed leaves it, the next one takes it over
+.NAME.part   0600, locked while it is written; only a killed download leaves it, and the next one takes it over
 NAME         the same file, renamed when it is whole and on the disk
 """
 
@@ -56,12 +56,15 @@ def opened(path: Path | None, *, force: bool) -> Iterator[Sink]:
         return
     refuse_existing(path, force=force)
     part = path.with_name(f".{path.name}.part")
-    descriptor = _locked(part)
-    with os.fdopen(descriptor, "wb") as file:
-        with _packed(file, path.suffix) as sink:
-            yield sink
-        file.flush()
-        os.fsync(file.fileno())
+    with os.fdopen(_locked(part), "wb") as file:
+        try:
+            with _packed(file, path.suffix) as sink:
+                yield sink
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
         _name(part, path, force=force)
 
 

@@ -12,6 +12,7 @@ A 409 to one operation alone says that it was taken before; to several, that one
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import threading
 from collections import Counter, deque
@@ -81,12 +82,17 @@ def replay(
 
 def _listed(folder: Path) -> list[Path]:
     """Return the folder's files, oldest first: their names begin with the time."""
+    done = folder / DONE
     try:
-        found = sorted(path for path in folder.iterdir() if path.is_file())
-        if found:
-            (folder / DONE).mkdir(mode=0o700, exist_ok=True)
+        found = sorted(path for path in folder.iterdir() if path.is_file() and path != done)
     except OSError as error:
         raise ConfigError(f"the folder {folder} cannot be used: {error.strerror or error}") from None
+    if done.exists() and not done.is_dir():
+        raise ConfigError(
+            f"{done} is in the way: envelopes are moved to a folder of this name when they are done"
+        )
+    if found and not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"the folder {folder} cannot be written: what is done could not be moved to {done}")
     return found
 
 
@@ -190,6 +196,7 @@ class _Replay:
             self._result.kept.append({"file": path.name, "reason": "; ".join(refusals)})
             return
         # Dying here costs nothing: the next replay hears 409 for each of its operations.
+        (path.parent / DONE).mkdir(mode=0o700, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):  # another replay of the folder was faster
             path.replace(path.parent / DONE / path.name)
         self._result.done += 1
