@@ -9,7 +9,6 @@ from evalrunner.upload.files.runs import RecordedRun, read_run
 from evalrunner.upload.recorded.index import Row
 
 _NULL = Raw(b"null")
-_APART = ("inputs", "outputs", "error", "extra", "tags", "events", "serialized", "attachments", "feedback")
 
 
 class _Plain(msgspec.Struct, gc=False):
@@ -51,17 +50,24 @@ def again(row: Row, data: bytes) -> RecordedRun:
         return read_run(data)
     if not plain.name:
         return read_run(data)
-    apart = {name: _given(getattr(plain, name)) for name in _APART}
     return RecordedRun(
-        id=plain.id,
-        trace=row.trace,
-        parent=row.parent,
-        name=plain.name,
-        run_type=plain.run_type,
-        start=row.start,
-        end=row.finish,
-        example=None,
-        **apart,
+        plain.id,
+        row.trace,
+        row.parent,
+        plain.name,
+        plain.run_type,
+        row.start,
+        row.finish,
+        None,
+        _given(plain.inputs),
+        _given(plain.outputs),
+        _given(plain.error),
+        _given(plain.extra),
+        _given(plain.tags),
+        _given(plain.events),
+        _given(plain.serialized),
+        _given(plain.attachments),
+        _given(plain.feedback),
     )
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from importlib.resources import files
 from pathlib import Path
+
+import msgspec
 
 from evalrunner.errors import RunFolderError
 from evalrunner.shortage import shortage
@@ -37,8 +38,7 @@ class State(IntEnum):
     REFUSED = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, gc=False):
     """One run of the input, or what stands where one should be.
 
     Attributes:
@@ -64,8 +64,7 @@ class Row:
     fault: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(msgspec.Struct, frozen=True, gc=False):
     """One trace of the input.
 
     Attributes:

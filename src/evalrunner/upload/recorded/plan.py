@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
+import orjson
+
 from evalrunner.delivery.capture.traces import Operation
 from evalrunner.errors import RunBroken
 from evalrunner.upload.files.inputs import Inputs
@@ -46,13 +48,14 @@ class Plan:
         """
         if changed := self.inputs.changed():
             raise RunBroken(_begins_anew(changed))
+        name = orjson.dumps(self.name)
         for placed in runs:
             run = self.run(placed.row)
             if run.id != placed.row.id:
                 raise RunBroken(
                     _begins_anew(f"{self.inputs.names[placed.row.file]} has changed since it was read")
                 )
-            for kind, one, parts in operations(self.project, self.name, placed, run):
+            for kind, one, parts in operations(self.project, name, placed, run):
                 if kind != "post" or one not in known:
                     yield kind, one, parts
 
