@@ -12,10 +12,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evalrunner.api import download, execute, run
+    from evalrunner.api import download, execute, run, upload
     from evalrunner.config import Endpoint, RunConfig, TargetSpec, WorkerConfig
     from evalrunner.report.receipt import Receipt
     from evalrunner.upload.download.summary import Downloaded
+    from evalrunner.upload.recorded.summary import Uploaded
 
 __version__ = "0.1.0"
 __all__ = [
@@ -24,17 +25,21 @@ __all__ = [
     "Receipt",
     "RunConfig",
     "TargetSpec",
+    "Uploaded",
     "WorkerConfig",
     "__version__",
     "download",
     "execute",
     "run",
+    "upload",
 ]
 
 _HOMES = {
     "download": "evalrunner.api",
     "execute": "evalrunner.api",
     "run": "evalrunner.api",
+    "upload": "evalrunner.api",
+    "Uploaded": "evalrunner.upload.recorded.summary",
     "Downloaded": "evalrunner.upload.download.summary",
     "Receipt": "evalrunner.report.receipt",
     **dict.fromkeys(("Endpoint", "RunConfig", "TargetSpec", "WorkerConfig"), "evalrunner.config"),

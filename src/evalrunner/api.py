@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evalrunner.arguments import config_of, endpoint_of
-from evalrunner.config import Endpoint, RunConfig, WorkerConfig
+from evalrunner.config import DELIVERY_DEADLINE, VISIBLE_DEADLINE, Endpoint, RunConfig, WorkerConfig
 from evalrunner.connect.embedded import Embedded
 from evalrunner.connect.endpoint import configured, resolve
 from evalrunner.errors import ConfigError, RunBroken, UsageError
@@ -24,6 +24,8 @@ from evalrunner.supervisor.session import run_session
 from evalrunner.supervisor.shell.progress import Observer, Silent
 from evalrunner.upload.download.session import download as download_into
 from evalrunner.upload.download.summary import READ_DEADLINE, Downloaded, DownloadOptions
+from evalrunner.upload.recorded.summary import OnError, Uploaded, UploadOptions, Verify
+from evalrunner.upload.recorded.upload import upload as upload_files
 
 
 def execute(config: RunConfig, endpoint: Endpoint, observer: Observer, *, plan_only: bool = False) -> Receipt:
@@ -135,6 +137,65 @@ def download(
         options = DownloadOptions(Path(file), project, experiment, filter, force, read_deadline)
         with _endpoint(endpoint, client) as found:
             return download_into(found, options, note)
+    except (UsageError, RunBroken) as error:
+        raise error.with_traceback(None) from None
+
+
+def upload(
+    files: str | Path | Iterable[str | Path],
+    project: str,
+    *,
+    shift: str | None = None,
+    on_error: OnError = "fail",
+    verify: Verify = "ids",
+    dry_run: bool = False,
+    failed: str | Path | None = None,
+    endpoint: Endpoint | None = None,
+    client: Any = None,
+    delivery_deadline: float = DELIVERY_DEADLINE,
+    visible_deadline: float = VISIBLE_DEADLINE,
+    folder: str | Path = ".evalrunner/upload",
+    note: Callable[[str], None] = lambda text: None,
+) -> Uploaded:
+    """Upload files of recorded runs into a project: fresh ids and times, nothing else changed, each exactly once.
+
+    Args:
+        files: files and folders of runs, in any form that the command takes.
+        project: name of a tracing project; it is made if there is none.
+        shift: how times move: "now", "trace", "none" or how far ("36h"); None is the project's own way, or "now".
+        on_error: what a broken trace does: "fail" keeps everything back, "skip" only itself.
+        verify: what is read back: "ids", all that runs say ("content"), or "none".
+        dry_run: write nothing there, and say what would happen.
+        failed: where the traces are written that are not there in the end; None is a file in `folder`.
+        endpoint, client: as for `run`.
+        delivery_deadline: seconds without any success after which the rest is not sent.
+        visible_deadline: seconds to wait for what was accepted to be readable.
+        folder: where the index of the input is kept, by which a later call goes on.
+        note: takes how far it is and what holds things up, for people; called on several threads.
+
+    Returns:
+        The receipt; `receipt.exit_code` is 0 only if every trace of the input is there as it was sent.
+
+    Raises:
+        UsageError: something that was asked for cannot be done; nothing has been sent.
+        RunBroken: it had to end in the middle; the same call goes on.
+    """
+    paths = [files] if isinstance(files, (str, Path)) else list(files)
+    options = UploadOptions(
+        tuple(Path(one) for one in paths),
+        project,
+        shift,
+        verify,
+        on_error,
+        dry_run,
+        delivery_deadline,
+        visible_deadline,
+        Path(failed) if failed else None,
+        root=Path(folder),
+    )
+    try:
+        with _endpoint(endpoint, client) as found:
+            return upload_files(found, options, note)
     except (UsageError, RunBroken) as error:
         raise error.with_traceback(None) from None
 
