@@ -1,8 +1,10 @@
-"""What the tests of the sender and of its transport share."""
+"""What the tests of the sender and of its transport share, and those of what a run leaves behind."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from tests.support.desk import (
     Desk,
     Service,
 )
+from tests.support.leftover import Leftover, leftover
+from tests.support.rig import Backend, backend_in
 
 
 @pytest.fixture
@@ -33,3 +37,19 @@ def open_desk(service: Service) -> Iterator[Callable[..., Desk]]:
     for desk in desks:
         assert desk.sender.stop(10)
         assert KEY not in repr((desk.notes, desk.refused))
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    with backend_in(tmp_path_factory.mktemp("backend")) as one:
+        yield one
+
+
+@pytest.fixture
+def left(backend: Backend, tmp_path: Path) -> Iterator[Callable[..., Leftover]]:
+    with ExitStack() as stack:
+
+        def make(count: int, **config: Any) -> Leftover:
+            return stack.enter_context(leftover(tmp_path / "run", backend, count, **config))
+
+        yield make

@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
-
-import pytest
+from collections.abc import Callable
 
 from evalrunner.protocol.lease import ItemState
 from evalrunner.supervisor.recover import recover
-from tests.support.leftover import Leftover, leftover
-from tests.support.rig import Backend, backend_in
+from tests.support.leftover import Leftover
+from tests.support.rig import Backend
 
 S = ItemState
 Make = Callable[..., Leftover]
-
-
-@pytest.fixture(scope="module")
-def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    with backend_in(tmp_path_factory.mktemp("backend")) as one:
-        yield one
-
-
-@pytest.fixture
-def left(backend: Backend, tmp_path: Path) -> Iterator[Make]:
-    with ExitStack() as stack:
-
-        def make(count: int, **config: Any) -> Leftover:
-            return stack.enter_context(leftover(tmp_path / "run", backend, count, **config))
-
-        yield make
 
 
 def never() -> int:
