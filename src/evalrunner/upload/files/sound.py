@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from typing import Any
 
 import msgspec
@@ -16,7 +15,7 @@ decode = msgspec.json.Decoder(msgspec.Raw).decode
 #: All digits alike, and no plus: an exponent of three digits is one sequence.
 _DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
 _HUGE = b"e000"
-_NUMBER = re.compile(rb"(?:^|[:,\[\s])-?0[0.]*e000")
+_ZERO, _IN_FRONT = ord("0"), (b"", b":", b",", b"[", b" ", b"\t", b"\n", b"\r")
 #: Bytes in front of an exponent that are looked at. With an exponent of two digits at most, a number beyond 10^308
 #: has more digits than in `_LONG` before its point. (CPython's way to look for 100 bytes or more takes its time.)
 _BEFORE, _LONG = 400, b"0" * 90
@@ -96,8 +95,10 @@ def _exponent(alike: bytes) -> bool:
     """Tell whether there may be a number with an exponent of three digits; ids in hexadecimal look so."""
     at = alike.find(_HUGE)
     while at >= 0:
-        if alike[at - 1] == ord("0") and _NUMBER.search(alike, max(0, at - _BEFORE), at + len(_HUGE)):
-            return True
+        if alike[at - 1] == _ZERO:
+            before = alike[max(0, at - _BEFORE) : at].rstrip(b"0.").removesuffix(b"-")
+            if before[-1:] in _IN_FRONT:
+                return True
         at = alike.find(_HUGE, at + 1)
     return False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 #: Bytes that are read at once. More of them are held only while one value is longer.
-SPAN = 1 << 21
+SPAN = 1 << 20
 
 
 class Window:
