@@ -162,6 +162,12 @@ def test_a_run_that_is_broken_in_a_list_on_a_line(tmp_path: Path) -> None:
     assert [one.fault is None for one in found[:6]] == [True, False, True, True, False, True]
 
 
+def test_words_in_a_list_on_a_line_are_faults_of_their_own(tmp_path: Path) -> None:
+    found = elements(tmp_path, f'{{"runs": [NaN, {A}, what, {B}]}}\nno JSON at all, {{}}\n{A}\n')
+    assert [one.data.decode() for one in found] == ["NaN", A, "what", B, "no JSON at all, {}", A]
+    assert [one.fault is None for one in found] == [False, True, False, True, False, True]
+
+
 def test_our_own_failed_traces_stand_for_their_runs(tmp_path: Path) -> None:
     traces = [
         {

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Callable, Sequence
 from typing import Any
+from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evalrunner.upload.files import sound
 from evalrunner.upload.files.element import Element
 from evalrunner.upload.files.envelope import RUN
 from evalrunner.upload.files.values import Piece, Values
-from evalrunner.upload.files.window import Window
+from evalrunner.upload.files.window import SPAN, Window
 
 #: What has misled cutters of JSON: quotes, escapes, brackets and borders inside of texts.
 ODD = [
@@ -62,7 +65,7 @@ def pieces(data: bytes, window: int) -> list[Piece]:
     return found
 
 
-def sound(data: bytes, window: int, values: Sequence[Any]) -> list[Piece]:
+def check(data: bytes, window: int, values: Sequence[Any]) -> list[Piece]:
     """See that exactly these values are found, and their bytes at their places."""
     found = pieces(data, window)
     assert [piece.fault for piece in found] == [None] * len(values)
@@ -81,7 +84,7 @@ def sound(data: bytes, window: int, values: Sequence[Any]) -> list[Piece]:
     st.sampled_from(["", "\n", " \r\n\r\n"]),
 )
 def test_an_array_in_any_form(values: list[Any], dump: Any, window: int, before: str, behind: str) -> None:
-    found = sound(f"{before}{dump(values)}{behind}".encode(), window, values)
+    found = check(f"{before}{dump(values)}{behind}".encode(), window, values)
     assert all(piece.line is None for piece in found)
 
 
@@ -90,7 +93,7 @@ def test_an_array_in_any_form(values: list[Any], dump: Any, window: int, before:
 def test_lines(values: list[Any], window: int, end: str, last: bool, escaped: bool) -> None:
     lines = [json.dumps(value, ensure_ascii=escaped) for value in values]
     data = (end.join(lines) + (end if last else "")).encode()
-    for piece in sound(data, window, values):
+    for piece in check(data, window, values):
         assert piece.line == data[: piece.offset].count(b"\n") + 1
 
 
@@ -102,13 +105,13 @@ def test_a_list_of_runs_with_whatever_stands_beside_it(
     for name in RUN | {b"runs"}:  # then it is a run itself
         beside.pop(name.decode(), None)
     whole = {"runs": values, **beside} if first else {**beside, "runs": values}
-    sound(dump(whole).encode(), window, values)
+    check(dump(whole).encode(), window, values)
 
 
 @given(st.lists(st.lists(OBJECTS, max_size=3), max_size=3), WINDOWS)
 def test_a_list_of_runs_on_each_line(groups: list[list[Any]], window: int) -> None:
     data = "\n".join(json.dumps({"reason": "x", "runs": group}) for group in groups).encode()
-    found = sound(data, window, [run for group in groups for run in group])
+    found = check(data, window, [run for group in groups for run in group])
     assert [piece.line for piece in found] == [
         number for number, group in enumerate(groups, start=1) for _ in group
     ]
@@ -117,7 +120,55 @@ def test_a_list_of_runs_on_each_line(groups: list[list[Any]], window: int) -> No
 @settings(max_examples=50)
 @given(st.lists(OBJECTS, min_size=1, max_size=4), st.sampled_from(DUMPS), WINDOWS)
 def test_values_one_behind_the_other(values: list[Any], dump: Any, window: int) -> None:
-    sound("\n".join(map(dump, values)).encode(), window, values)
+    check("\n".join(map(dump, values)).encode(), window, values)
+
+
+def test_the_end_of_a_value_stands_in_the_words_of_msgspec() -> None:
+    """Where it does not any more, everything is slow; see the test below."""
+    assert sound.end_of(memoryview(b'{"a": [1]} ,{}'), last=False) == 11
+    assert (
+        sound.end_of(memoryview(b"[1"), last=False)
+        == sound.end_of(memoryview(b"12"), last=False)
+        == sound.MORE
+    )
+    assert sound.end_of(memoryview(b"[1,]"), last=False) == sound.REFUSED
+    assert sound.end_of(memoryview(b"12 "), last=True) == 3
+
+
+@given(
+    st.lists(JSON.filter(lambda one: not (isinstance(one, dict) and "runs" in one)), max_size=6),
+    st.sampled_from(DUMPS),
+    WINDOWS,
+)
+def test_other_words_of_msgspec_make_it_slow_and_not_wrong(values: list[Any], dump: Any, window: int) -> None:
+    with mock.patch.object(sound, "_TRAILING", "no such words"):
+        check(dump(values).encode(), window, values)
+        check(dump({"cursors": {"a": [1]}, "runs": values, "b": {}}).encode(), window, values)
+        lines = [value for value in values if isinstance(value, dict)]
+        check("\n".join(map(json.dumps, lines)).encode(), window, lines)
+
+
+def test_memory_is_bounded_whatever_the_size_of_the_file() -> None:
+    one = b'{"id": "' + b"x" * 10_000 + b'"}, '
+    size = 3_000 * len(one)
+
+    def read(at: int, count: int) -> bytes:
+        start = at - 1
+        whole = one * (count // len(one) + 2)
+        head = b"[" if at == 0 else b""
+        left = min(count, size + 2 - at)
+        return (
+            (head + whole[max(start, 0) % len(one) :])[:left] if at <= size else b"0]"[at - size - 1 :][:left]
+        )
+
+    tracemalloc.start()
+    try:
+        count = sum(1 for piece in Values(Window(read, len)) if len(piece.data) == len(one) - 2)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count == 3_000
+    assert peak < 10 * SPAN
 
 
 def test_an_element_has_its_place() -> None:

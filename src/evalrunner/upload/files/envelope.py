@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from evalrunner.upload.files.sound import end_of
+from evalrunner.upload.files.scanner import Scanner
+from evalrunner.upload.files.sound import REFUSED, end_of
 
 _KEY = re.compile(rb'[ \t\r\n]*"((?:[^"\\]|\\.)*)"[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
 _NEXT = re.compile(rb"[ \t\r\n]*,")
@@ -34,6 +35,8 @@ def list_of_runs(head: memoryview) -> int | None:
             at = simple.end()
             continue
         length = end_of(head[at:], last=False)
+        if length == REFUSED:
+            length = Scanner().end(head[at:], last=False) or 0
         comma = _NEXT.match(head, at + length) if length > 0 else None
         if comma is None:
             return None

@@ -45,6 +45,7 @@ class Values:
         self._window, self._largest = window, largest
         self._at = 0
         self._line: int | None = None
+        self._inside = 0
         self._unclosed = False
 
     def __iter__(self) -> Iterator[Piece]:
@@ -81,6 +82,7 @@ class Values:
 
     def _array(self) -> Iterator[Piece]:
         """Yield what is in an array, and go behind it."""
+        self._inside += 1
         while (byte := self._skip()) != _CLOSE_ARRAY:
             if byte is None:
                 yield from self._missing()
@@ -90,6 +92,7 @@ class Values:
             else:
                 yield from self._value()
         self._at += 1
+        self._inside -= 1
 
     def _value(self) -> Iterator[Piece]:
         """Yield a value, or what is in it if it is a list of runs."""
@@ -175,7 +178,8 @@ class Values:
                 break
         last = newline < 0
         line = memoryview(self._window.data)[self._at : None if last else newline]
-        end = Scanner().end(line, True) if line[0] in b"{[" else len(line)
+        # What is no JSON at all, and in no list, is one fault and not one for each of its words.
+        end = Scanner().end(line, True) if self._inside or line[0] in b'{["' else len(line)
         return self._cut_off() if end is None and last else self._take(end or len(line), fault_of)
 
     def _cut_off(self) -> Piece:
@@ -208,9 +212,10 @@ class Values:
 
 
 def _has_lines(head: bytes) -> bool:
-    """Tell whether values stand on lines of their own: the second line begins with one, or there is none."""
+    """Tell whether values have lines of their own: by the end of the first one, or the beginning of the second."""
     head = head.lstrip(b" \t\r\n")
     if head.startswith(b"["):
         return False
-    rest = head.partition(b"\n")[2].lstrip(b"\r\n")
-    return not rest.strip() or rest[:1] in b"{["
+    line, _, rest = head.partition(b"\n")
+    rest = rest.lstrip(b"\r\n")
+    return not rest.strip() or line.rstrip().endswith(b"}") or rest[:1] in b"{["
