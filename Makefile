@@ -84,6 +84,7 @@ chaos: setup ## kill workers, supervisors and the backend at random moments; the
 	@$(BIN)/python scripts/chaos/kills.py --mode both --seeds 20
 	@$(BIN)/python scripts/chaos/outage.py
 	@$(BIN)/python scripts/chaos/backend_kills.py
+	@$(BIN)/python scripts/chaos/upload.py
 
 clean: ## remove what setup, demo and the tests made
 	@rm -rf .venv .venv-sdk-* demo build dist src/*.egg-info .evalrunner

@@ -48,3 +48,9 @@ def test_outages(fault: str) -> None:
         assert told[1] == told[2] != "0"
     else:
         assert "lost 0 of 120" in last
+
+
+def test_an_upload_that_is_killed() -> None:
+    said = run(str(CHAOS / "upload.py"), "--smoke")
+    assert said.count("killed with") == 2
+    assert said.splitlines()[-1] == "HOLDS: nothing lost, nothing twice, nothing changed"

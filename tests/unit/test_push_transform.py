@@ -9,13 +9,13 @@ import pytest
 
 from evalrunner.upload.transform import (
     FACTS,
-    WINDOW,
     Rewriting,
     choose_shift,
     evaluator_run,
     same_example,
     session,
 )
+from evalrunner.upload.window import WINDOW
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)

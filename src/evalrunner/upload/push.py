@@ -34,7 +34,8 @@ from evalrunner.upload.send import Dispatch
 from evalrunner.upload.source import Index, Source, get, rows
 from evalrunner.upload.state import Accepted, PushFolder
 from evalrunner.upload.summary import Pushed, PushOptions
-from evalrunner.upload.transform import FACTS, WINDOW, Rewriting, choose_shift, session
+from evalrunner.upload.transform import FACTS, Rewriting, choose_shift, session
+from evalrunner.upload.window import WINDOW
 
 
 def push(origin: Endpoint, to: Endpoint, options: PushOptions, note: Callable[[str], None]) -> Pushed:

@@ -22,13 +22,12 @@ from evalrunner.delivery.capture.sdk import dumps_json
 from evalrunner.delivery.capture.traces import Operation
 from evalrunner.delivery.spool.record import Part
 from evalrunner.protocol.ids import pushed_id
+from evalrunner.upload.window import RESERVE, WINDOW
 
 #: Key of our facts in the metadata of the dataset and the experiment there.
 FACTS = "evalrunner_push"
-#: Services refuse runs that began longer ago (measured from the moment of their arrival).
-WINDOW = timedelta(hours=24)
-#: What a push may take until its last run arrives, and how far before now the newest run is put.
-RESERVE, MARGIN = timedelta(hours=1), timedelta(minutes=1)
+#: How far before now the newest run is put.
+MARGIN = timedelta(minutes=1)
 
 #: Fields of a run that its part carries; `FIELDS_APART` travel as parts of their own.
 FIELDS = ("name", "run_type", "start_time", "end_time", "tags")

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from evalrunner.cli.output import Output, shown
+from evalrunner.cli.commands.upload_shown import show, show_replayed
+from evalrunner.cli.output import Output
 from evalrunner.cli.settings.endpoint import opened
-from evalrunner.cli.settings.gather import gather
+from evalrunner.cli.settings.gather import Settings, gather
 from evalrunner.cli.settings.sources import home_of
 from evalrunner.config import DELIVERY_DEADLINE, VISIBLE_DEADLINE
 from evalrunner.errors import ConfigError
 from evalrunner.exit_codes import ExitCode
-
-if TYPE_CHECKING:
-    from evalrunner.upload.recorded.summary import Hole, Uploaded
-
-#: Traces that are named one by one, of each kind.
-_NAMED = 10
+from evalrunner.upload.recorded.shift import read_shift
+from evalrunner.upload.recorded.summary import UploadOptions
 
 
 class Verify(str, Enum):
@@ -40,16 +38,23 @@ class OnError(str, Enum):
 
 def command(
     files: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="FILE...",
             help="Files of runs (JSON, JSONL; gzip, zstd), folders of such, or - for stdin.",
         ),
-    ],
+    ] = None,
     *,
     project: Annotated[
-        str, typer.Option("--project", "-p", metavar="NAME", help="The project; made if needed.")
-    ],
+        str | None, typer.Option("--project", "-p", metavar="NAME", help="The project; made if needed.")
+    ] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Instead of files: send what the SDK left in LANGSMITH_FAILED_TRACES_DIR, verbatim.",
+        ),
+    ] = None,
     shift: Annotated[
         str | None,
         typer.Option(
@@ -102,11 +107,23 @@ def command(
     a function of what the file says.
     """
     output = Output(json=json, quiet=quiet)
+    settings = gather({"local": local or None, "store": store})
+    if replay is not None:
+        if files or project:
+            raise ConfigError("--replay takes neither files nor --project: envelopes name their own projects")
+        return _until_interrupted(
+            lambda: _replay(replay.expanduser(), delivery_deadline, settings, output), output
+        )
+    if not files:
+        raise ConfigError("nothing to upload: name files or folders, - for stdin, or --replay DIR")
+    if not project or not project.strip():
+        raise ConfigError("--project NAME is missing: where the traces go")
+    if shift is not None:
+        read_shift(shift)  # before any server is started or asked
     paths = tuple(None if name == "-" else Path(name).expanduser() for name in files)
-    if not project.strip():
-        raise ConfigError("--project takes a name")
-    from evalrunner.upload.recorded.summary import UploadOptions  # noqa: PLC0415
-
+    for path in paths:
+        if path is not None and not path.exists():
+            raise ConfigError(f"{path} is not there")
     options = UploadOptions(
         paths,
         project.strip(),
@@ -119,73 +136,35 @@ def command(
         failed.expanduser() if failed else None,
         root=home_of(Path.cwd()) / ".evalrunner" / "upload",
     )
-    try:
-        with opened(gather({"local": local or None, "store": store}), output) as endpoint:
-            from evalrunner.upload.recorded.upload import upload  # noqa: PLC0415 - the SDK costs 0.3 s
+    return _until_interrupted(lambda: _upload(options, settings, output), output)
 
-            uploaded = upload(endpoint, options, lambda text: output.note(text) if text else None)
+
+def _until_interrupted(work: Callable[[], ExitCode], output: Output) -> ExitCode:
+    try:
+        return work()
     except KeyboardInterrupt:
         output.error("interrupted; the same command goes on", ExitCode.INTERRUPTED)
         return ExitCode.INTERRUPTED
+
+
+def _upload(options: UploadOptions, settings: Settings, output: Output) -> ExitCode:
+    with opened(settings, output) as endpoint:
+        from evalrunner.upload.recorded.upload import upload  # noqa: PLC0415 - the SDK costs 0.3 s
+
+        uploaded = upload(endpoint, options, lambda text: output.note(text) if text else None)
     show(uploaded, output)
     return uploaded.exit_code
 
 
-def show(uploaded: Uploaded, output: Output) -> None:
-    """Print what an upload came to."""
-    if output.json:
-        output.document(uploaded.to_dict())
-    for text in uploaded.warnings:
-        output.note(f"{'note' if uploaded.dry_run else 'warning'}: {text}")
-    kinds = (
-        ("broken", uploaded.broken),
-        ("not delivered", uploaded.not_delivered),
-        ("not visible", uploaded.not_visible),
-        ("different", uploaded.different),
-    )
-    for what, holes in kinds:
-        _name(what, holes, output)
-    if uploaded.failed:
-        output.detail(f"traces that are not there, with reasons: {shown(Path(uploaded.failed))}")
-    total = uploaded.total
-    output.detail(
-        f"input: {total['traces']:,} sound traces, {total['runs']:,} runs, {total['bytes'] / 1e6:,.1f} MB"
-    )
-    output.detail(f"times move: {uploaded.shift}")
-    if not uploaded.dry_run:
-        sent = uploaded.sent or {"traces": 0, "runs": 0, "feedback": 0}
-        output.detail(
-            f"sent now: {sent['traces']:,} traces ({sent['runs']:,} runs, {sent['feedback']:,} scores); "
-            f"there already: {uploaded.already:,}"
+def _replay(folder: Path, deadline: float, settings: Settings, output: Output) -> ExitCode:
+    with opened(settings, output) as endpoint:
+        from evalrunner.upload.replay import replay  # noqa: PLC0415 - as above
+
+        done = replay(
+            endpoint,
+            folder,
+            delivery_deadline=deadline,
+            note=lambda text: output.note(text) if text else None,
         )
-    output.line(_verdict(uploaded))
-
-
-def _name(what: str, holes: list[Hole], output: Output) -> None:
-    for hole in holes[:_NAMED]:
-        line = hole.where["line"]
-        where = (
-            f"{hole.where['file']}:{line}" if line else f"{hole.where['file']}, byte {hole.where['offset']:,}"
-        )
-        output.detail(f"{what}: trace {hole.trace_id} ({where}): {hole.reason}")
-    if len(holes) > _NAMED:
-        output.detail(f"... and {len(holes) - _NAMED:,} more: --json has all of them")
-
-
-def _verdict(uploaded: Uploaded) -> str:
-    name, traces = repr(uploaded.project["name"]), uploaded.total["traces"]
-    if uploaded.dry_run:
-        made = "exists" if uploaded.project["id"] else "would be made"
-        broken = f", {len(uploaded.broken):,} are broken" if uploaded.broken else ""
-        return (
-            f"dry run: {traces:,} traces would go to {name} at {uploaded.destination}, which {made}{broken}"
-        )
-    where = f"project {name} ({uploaded.project['id'] or 'not made'}) at {uploaded.destination}"
-    holes = len(uploaded.not_delivered) + len(uploaded.not_visible) + len(uploaded.different)
-    if holes:
-        return f"{where}: {holes:,} of {traces:,} traces are not there as sent; run it again"
-    left = f"; {len(uploaded.broken):,} broken ones are left out" if uploaded.broken else ""
-    if uploaded.verify == "none":
-        return f"{where}: {traces:,} traces accepted, none read back{left}"
-    how = "read back by id" if uploaded.verify == "ids" else "read back and compared"
-    return f"{where}: all {traces:,} traces {how}{left}"
+    show_replayed(done, output)
+    return ExitCode.COMPLETE if done.complete else ExitCode.INCOMPLETE

@@ -18,7 +18,7 @@ from datetime import timedelta
 from typing import Any, Literal, cast
 
 from evalrunner.errors import ConfigError, DataError
-from evalrunner.upload.transform import RESERVE, WINDOW
+from evalrunner.upload.window import RESERVE, WINDOW
 
 Mode = Literal["now", "trace", "none", "delta"]
 _MICRO = timedelta(microseconds=1)
