@@ -56,6 +56,14 @@ def confirmer(
     return Confirmer(cast(ReadBack, experiment), post, note, SYSTEM)
 
 
+def left(one: Confirmer, items: int) -> None:
+    """Wait until so many are waiting: what came back is posted before it leaves the number."""
+    deadline = SYSTEM.monotonic() + LIMIT
+    while one.waiting != items and SYSTEM.monotonic() < deadline:
+        pass
+    assert one.waiting == items
+
+
 def collect(events: queue.SimpleQueue[Event], items: int) -> list[int]:
     found: list[int] = []
     while len(found) < items:
@@ -127,10 +135,7 @@ def test_whoever_finds_the_table_empty_finds_every_answer_in_the_queue(seed: int
         one.want(wanted(sorted(again), attempt=2))
         waiting = {n for n in fresh if n not in forgotten or n in again}
         if turn % 3 == 0:
-            deadline = SYSTEM.monotonic() + LIMIT
-            while one.waiting and SYSTEM.monotonic() < deadline:
-                pass
-            assert one.waiting == 0
+            left(one, 0)
         missed = set(one.missed().items)
         while not events.empty():
             event = events.get_nowait()
@@ -147,7 +152,7 @@ def test_items_that_do_not_come_back_hide_nobody_and_are_named() -> None:
     one = confirmer(experiment, events.put)
     one.want(wanted(range(2 * PASS)))
     assert collect(events, PASS - 1) == [n for n in range(PASS, 2 * PASS) if n != 500]
-    assert one.waiting == PASS + 1
+    left(one, PASS + 1)
     one.hurry()
     experiment.hidden.clear()
     assert len(collect(events, PASS + 1)) == PASS + 1
