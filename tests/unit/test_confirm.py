@@ -83,7 +83,7 @@ def test_an_answer_is_posted_before_its_items_leave_the_table() -> None:
     assert event == Seen((0, 1, 2))
     assert left == 3
     one.stop()
-    left(one, 0)
+    assert one.waiting == 0
 
 
 def test_what_is_missed_and_what_is_posted_are_all_there_is() -> None:
