@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from evalrunner.protocol.values import NESTING
 from evalrunner.upload.files import BrokenRun, Element, Inputs, read_run
+from evalrunner.upload.files.scanner import Scanner
 from evalrunner.upload.files.values import Values
 from evalrunner.upload.files.window import Window
 
@@ -203,6 +204,18 @@ def test_only_a_little_is_held_of_what_never_ends(tmp_path: Path) -> None:
     assert (
         found[1].fault == f"cut off: the file ends inside of it, {len(endless) - (1 << 20)} bytes further on"
     )
+
+
+@given(st.text(alphabet='\\"}],[{', min_size=1, max_size=40), st.integers(1, 40))
+def test_what_is_escaped_does_not_mislead_wherever_it_is_cut(text: str, span: int) -> None:
+    first = line("a", f'{{"x": {json.dumps(text)}, "y": NaN}}')
+    data = f"[{first}, {B}]".encode()
+    assert [piece.data.decode() for piece in Values(window_on(data, span))] == [first, B]
+    scanner, end = Scanner(), None
+    for length in range(1, len(first) + 1):  # as it is shown to it byte by byte
+        assert end is None
+        end = scanner.end(memoryview(first.encode()[:length]), last=False)
+    assert end == len(first)
 
 
 BAD = st.sampled_from(["NaN", '"\\ud800"', "1e999", "tru", '"\\x"', "-", "01", "{1: 2}", "[1 2]"])
