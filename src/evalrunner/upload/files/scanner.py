@@ -79,12 +79,9 @@ class Scanner:
 
     def _close(self, byte: int) -> bool:
         while self._open and self._open[-1] != _OPENS[byte]:
-            if _OPENS[byte] not in self._open:
-                self._at -= 1  # it closes what stands around this value
-                return True
             self._open.pop()
         if not self._open:
-            self._at -= 1
+            self._at -= 1  # it closes what stands around this value
             return True
         self._open.pop()
         return not self._open
