@@ -38,6 +38,8 @@ class Service:
         files: what lies behind addresses: path -> bytes.
         listings: how often the list was begun; `when` is called with that before it is answered.
         raw: in place of the answer to a question for whole runs.
+        withheld: what it lists and does not give.
+        after: is called when a question for whole runs is answered.
     """
 
     def __init__(self) -> None:
@@ -47,6 +49,7 @@ class Service:
         self.listings = 0
         self.when: Callable[[int], None] = lambda listing: None
         self.raw: bytes | None = None
+        self.after: Callable[[], None] = lambda: None
         self.url = ""
 
     def answer(self, path: str, body: Any) -> bytes | None:
@@ -60,6 +63,7 @@ class Service:
             return self.files.get(path)
         if "id" in body:
             given = [self.runs[one] for one in body["id"] if one in self.runs and one not in self.withheld]
+            self.after()
             return self.raw or orjson.dumps({"runs": given, "cursors": {"next": None}})
         self.listings += 1
         self.when(self.listings)
@@ -169,6 +173,15 @@ def test_a_run_that_is_listed_and_not_given_is_a_hole(service: Service, got: Got
     assert [run["id"] for run in runs] == [ids[0], ids[2]]
     assert [hole["run"] for hole in done.missing] == [ids[1]]
     assert not done.complete
+
+
+def test_a_run_that_a_reader_is_late_with_is_asked_for_again(service: Service, got: Got) -> None:
+    ids = [service.has(number) for number in range(3)]
+    service.withheld = {ids[1]}
+    service.after = service.withheld.clear
+    done, runs = got()
+    assert [run["id"] for run in runs] == ids
+    assert done.complete
 
 
 def test_values_behind_addresses_are_fetched(service: Service, got: Got) -> None:

@@ -23,7 +23,6 @@ import requests
 import zstandard
 
 import evalrunner
-from evalrunner import errors as evalrunner_errors
 from evalrunner.connect.embedded import Embedded
 from evalrunner.upload.files.inputs import Inputs
 from evalrunner.upload.files.runs import read_run
@@ -395,20 +394,14 @@ def test_what_is_ended_in_the_middle_leaves_no_file_under_its_name(
 def test_a_full_disk_is_said_and_leaves_nothing(older: Backend, tmp_path: Path) -> None:
     project = new_project()
     send(older, whole(project))
-    limits = (400_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    hears = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    try:
-        # Whatever is written here is a file of this process: its index stays below the limit, its output does not.
-        with pytest.raises(
-            evalrunner_errors.RunBroken, match="has reached its greatest size; raise `ulimit -f`"
-        ):
-            evalrunner.download(tmp_path / "runs.jsonl", project=project, endpoint=older.endpoint)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, hears)
-    assert os.listdir(tmp_path) == []
+    older.faults({"match": "GET /info", "action": "stall", "seconds": 1, "first_n": 1})
+    command = start(older, tmp_path / "out", "--project", project, "runs.jsonl")
+    wait_until(lambda: older.fault_report()["rules"][0]["fired"], what="the request")
+    resource.prlimit(command.pid, resource.RLIMIT_FSIZE, (400_000, 400_000))
+    done = command.finish()
+    assert done.code == 3
+    assert "runs.jsonl cannot be written: a file in" in done.err
+    assert not [name for name in os.listdir(tmp_path / "out") if "runs" in name]
     full = download(older, tmp_path, "--project", project, "/dev/full")
     assert full.code == 3
     assert "/dev/full cannot be written: " in full.err
