@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,34 @@ def test_other_shapes_are_named(tmp_path: Path, shape: str) -> None:
     hint = f" ({advice})" if advice else ""
     expected = "expected runs (objects with id, run_type and start_time)"
     assert str(caught.value) == f"{path}: {expected}, found {found}{hint}; nothing was sent"
+
+
+@pytest.mark.parametrize(
+    ("begins", "found"),
+    [
+        ('{"resourceSpans": [', "OTLP/JSON"),
+        ('{"exported": {"at": 1.5}, "traces": [', "an object with the keys exported, traces"),
+    ],
+)
+def test_of_a_large_object_no_more_is_read_than_its_beginning(
+    tmp_path: Path, begins: str, found: str
+) -> None:
+    path = tmp_path / "traces.json"
+    path.write_bytes(begins.encode() + b"{}," * (1 << 18))
+    os.truncate(path, 1 << 34)  # 16 GB, none of them on a disk: reading them would take minutes
+    with pytest.raises(DataError, match=f"found {found}"):
+        Inputs([path], tmp_path)
+
+
+def test_large_runs_and_lists_of_runs_are_read(tmp_path: Path) -> None:
+    large = {**RUN, "inputs": {"x": "y" * (1 << 20)}}
+    for content in (
+        large,
+        {"cursors": {"a": 1}, "runs": [large, RUN]},
+        {"id": "i", "extra": {"x": "y" * (1 << 20)}, **RUN},
+    ):
+        with Inputs([written(tmp_path / "traces.json", content)], tmp_path) as inputs:
+            assert all(one.fault is None for one in inputs.elements())
 
 
 def test_every_format_that_is_known_has_its_row() -> None:

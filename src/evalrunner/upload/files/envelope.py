@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from evalrunner.upload.files.scanner import Scanner
 from evalrunner.upload.files.sound import REFUSED, end_of
@@ -24,13 +25,20 @@ def list_of_runs(head: memoryview) -> int | None:
     Args:
         head: the object, or its beginning; it is looked at key by key, nothing is searched in its values.
     """
-    at = 1
-    while key := _KEY.match(head, at):
-        name, at = key[1], key.end()
+    for name, at in keys_of(head):
         if name == b"runs" and head[at : at + 1].tobytes() == b"[":
             return at + 1
         if name in RUN:
             return None
+    return None
+
+
+def keys_of(head: memoryview) -> Iterator[tuple[bytes, int]]:
+    """Yield the keys of an object, of which there may be the beginning alone, and where their values begin."""
+    at = 1
+    while key := _KEY.match(head, at):
+        at = key.end()
+        yield key[1], at
         if simple := _SIMPLE.match(head, at):
             at = simple.end()
             continue
@@ -39,6 +47,5 @@ def list_of_runs(head: memoryview) -> int | None:
             length = Scanner().end(head[at:], last=False) or 0
         comma = _NEXT.match(head, at + length) if length > 0 else None
         if comma is None:
-            return None
+            return
         at = comma.end()
-    return None

@@ -84,7 +84,7 @@ def _text(text: bytes) -> tuple[str, str] | None:
     if text[:1] == b"<":
         page = text[:200].lower()
         return ("an HTML page" if b"<!doctype html" in page or b"<html" in page else "XML"), ""
-    line = text.splitlines()[0]
+    line = text.partition(b"\n")[0]
     try:
         json.loads(line)
     except ValueError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
@@ -13,11 +12,10 @@ from evalrunner.upload.files.element import Element
 from evalrunner.upload.files.places import expanded
 from evalrunner.upload.files.readable import Readable, opened
 from evalrunner.upload.files.scratch import Scratch
-from evalrunner.upload.files.shapes import FIRST, judge
+from evalrunner.upload.files.shapes import HEAD, judge
 from evalrunner.upload.files.values import Piece, Values
 from evalrunner.upload.files.window import SPAN, Window
 
-_HEAD = 1 << 12
 #: Files that are held open; of more, each is opened when it is read: a folder may have as many as it likes.
 _OPEN = 64
 
@@ -53,7 +51,7 @@ class Inputs:
             for path in expanded(paths):
                 file = opened(path, self._scratch)
                 self._files.append(file)
-                judge(file.name, file.read(0, _HEAD), list(islice(self._values(file, _ignore), FIRST)))
+                judge(file.name, file.read(0, HEAD), self._values(file, _ignore))
                 if len(self._files) > _OPEN:
                     self._files[-1] = file.shut()
             undo.pop_all()

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 from evalrunner.errors import ConfigError, DataError
+from evalrunner.upload.files.envelope import RUN, keys_of, list_of_runs
 from evalrunner.upload.files.foreign import known, no_json
+from evalrunner.upload.files.sound import MORE, end_of
 from evalrunner.upload.files.values import BOM, Piece
 
-#: Values that are looked at.
-FIRST = 8
+#: Bytes and values that are looked at.
+HEAD = 1 << 19
+_FIRST = 8
 _WANTED = "expected runs (objects with id, run_type and start_time)"
 _KEYS = 8
 
 
-def judge(name: str, head: bytes, first: Sequence[Piece]) -> None:
-    """Look at a file's first bytes and values.
+def judge(name: str, head: bytes, values: Iterable[Piece]) -> None:
+    """Look at a file's first bytes and values; of one large object at its keys alone.
+
+    Args:
+        values: what is in the file; no more of it is read than is looked at.
 
     Raises:
         ConfigError: it holds nothing.
@@ -27,12 +34,15 @@ def judge(name: str, head: bytes, first: Sequence[Piece]) -> None:
         raise ConfigError(f"{name} is empty: there are no runs to upload")
     if found := no_json(head):
         raise _other(name, *found)
+    if large := _large_object(head):
+        raise _other(name, *_object(large, 1))
+    first = list(islice(values, _FIRST))
     if not first:
         raise ConfigError(f"{name} holds no runs: there is nothing to upload")
-    values = [_value(piece.data) for piece in first]
-    objects = [one for one in values if isinstance(one, dict)]
+    parsed = [_value(piece.data) for piece in first]
+    objects = [one for one in parsed if isinstance(one, dict)]
     if not any(map(looks_like_run, objects)) and not _says_run(first):
-        raise _other(name, *_found(first, values, objects))
+        raise _other(name, *(_object(objects[0], len(first)) if objects else _no_objects(first, parsed)))
 
 
 def looks_like_run(value: Any) -> bool:
@@ -57,16 +67,27 @@ def _value(data: bytes) -> Any:
         return None
 
 
-def _found(first: Sequence[Piece], values: list[Any], objects: list[dict[str, Any]]) -> tuple[str, str]:
-    if objects:
-        one = objects[0]
-        if found := known(objects):
-            return found
-        inside = [
-            key for key, value in one.items() if isinstance(value, list) and any(map(looks_like_run, value))
-        ]
-        advice = f"take its list out with jq: jq .{inside[0]} FILE > runs.json" if inside else ""
-        return f"{'an object' if len(first) == 1 else 'objects'} with {_keys(one)}", advice
+def _large_object(head: bytes) -> dict[str, Any] | None:
+    """Return the keys of an object that goes on behind `head`, if they are none of a run or a list of runs."""
+    text = head.removeprefix(BOM).lstrip()
+    data = memoryview(text)
+    if len(head) < HEAD or not text.startswith(b"{") or end_of(data, last=True) != MORE or list_of_runs(data):
+        return None
+    keys = [key for key, _ in keys_of(data)]
+    return None if not keys or RUN & set(keys) else {key.decode("utf-8", "replace"): None for key in keys}
+
+
+def _object(one: dict[str, Any], count: int) -> tuple[str, str]:
+    if found := known([one]):
+        return found
+    inside = [
+        key for key, value in one.items() if isinstance(value, list) and any(map(looks_like_run, value))
+    ]
+    advice = f"take its list out with jq: jq .{inside[0]} FILE > runs.json" if inside else ""
+    return f"{'an object' if count == 1 else 'objects'} with {_keys(one)}", advice
+
+
+def _no_objects(first: Sequence[Piece], values: list[Any]) -> tuple[str, str]:
     if first[0].fault:
         return f"what cannot be read ({first[0].fault})", ""
     kinds = {type(value) for value in values}
