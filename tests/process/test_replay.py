@@ -21,6 +21,7 @@ from langsmith.schemas import Run
 from evalrunner.config import Endpoint
 from evalrunner.errors import ConfigError, ServiceError
 from evalrunner.upload.replay import Replayed, replay
+from tests.support.cli import in_process
 from tests.support.rig import Backend, backend_in, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -329,6 +330,22 @@ def test_killed_in_the_middle_and_run_again_nothing_is_lost_or_doubled(
     assert done_names(tmp_path) == [path.name for path in paths]
     assert_there(backend, project, wanted)
     assert len(backend.truth(project)["feedback"]) == FRAMES
+
+
+def test_the_command_does_it_too(backend: Backend, tmp_path: Path, project: str) -> None:
+    folder = tmp_path / "failed"
+    wanted = promised(traced(backend, folder, project))
+    (folder / "cut.json").write_bytes(b"{")
+    env = backend.environment(HOME=str(tmp_path))
+    done = in_process("upload", "--replay", str(folder), "--json", cwd=tmp_path, env=env)
+    assert done.code == 3, done.err
+    told = done.receipt
+    assert (told["kept"], [one["file"] for one in told["unread"]]) == ([], ["cut.json"])
+    assert told["operations"]["feedback"] == FRAMES
+    assert_there(backend, project, wanted)
+    (folder / "cut.json").unlink()
+    again = in_process("upload", "--replay", str(folder), cwd=tmp_path, env=env)
+    assert (again.code, "there are no envelopes" in again.out) == (0, True)
 
 
 def test_the_key_is_ours_whatever_is_stored(backend: Backend, tmp_path: Path, project: str) -> None:
