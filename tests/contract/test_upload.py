@@ -16,6 +16,7 @@ from uuid import UUID
 
 import orjson
 import pytest
+from langsmith import Client
 
 from evalrunner.errors import ConfigError, DataError, ServiceError
 from evalrunner.exit_codes import ExitCode
@@ -187,7 +188,7 @@ def test_what_was_deleted_there_is_sent_again(desk: Desk) -> None:
     "fault",
     [
         {"match": RUNS, "action": "status", "status": 429, "retry_after": 0.1, "first_n": 3},
-        {"match": RUNS, "action": "cut_after", "fraction": 0.4},
+        {"match": RUNS, "action": "cut_after", "first_n": 2},
         {"match": RUNS, "action": "status", "status": 503, "first_n": 4},
         {"match": RUNS, "action": "status", "status": 413, "first_n": 3},
         {"match": RUNS, "action": "late", "seconds": 2},
@@ -236,18 +237,40 @@ def test_what_the_service_refuses_is_named_with_its_words_and_can_be_uploaded_ag
     assert failed["runs"] == [run for run in marked if run["trace_id"] == hole.trace_id]
 
 
-def test_a_later_change_is_seen_by_content_and_not_by_ids(desk: Desk) -> None:
+def doubled_tokens(client: Client, run: dict[str, Any]) -> None:
+    client.update_run(run["id"], outputs={**run["outputs"], "usage": {"total_tokens": 14}})
+
+
+def inherited_metadata(client: Client, run: dict[str, Any]) -> None:
+    metadata = {**run["extra"]["metadata"], "of its parent": 1}
+    client.update_run(run["id"], extra={**run["extra"], "metadata": metadata})
+
+
+def another_score(client: Client, run: dict[str, Any]) -> None:
+    (score,) = (one for one in client.list_feedback(run_ids=[run["id"]]) if one.comment == "so")
+    client.update_feedback(score.id, score=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (doubled_tokens, "outputs: sent "),
+        (inherited_metadata, "extra: sent "),
+        (another_score, "feedback 'good', score: sent 1, came back 0"),
+    ],
+    ids=lambda one: getattr(one, "__name__", ""),
+)
+def test_a_later_change_is_seen_by_content_and_not_by_ids(desk: Desk, change: Any, said: str) -> None:
     file = desk.folder / "t.json"
-    write_array(file, Recorder(7).traces(40))
-    desk.upload(file)
-    _, run = next((name, run) for name, run in desk.runs().items() if run["outputs"])
-    usage = {**run["outputs"], "usage": {"input_tokens": 14, "share": 0.1}}
-    desk.backend.client.update_run(run["id"], outputs=usage)
+    runs = corpus()
+    file.write_text(json.dumps(runs))
+    assert desk.upload(file).exit_code == ExitCode.COMPLETE
+    change(desk.backend.client, desk.runs()["root"])
     assert desk.upload(file, verify="ids").exit_code == ExitCode.COMPLETE
     done = desk.upload(file)
     assert done.exit_code == ExitCode.INCOMPLETE
-    assert [hole.reason.partition(":")[0][:4] for hole in done.different] == ["run "]
-    assert "outputs: sent" in done.different[0].reason
+    assert [hole.trace_id for hole in done.different] == ["root 1"]
+    assert f"run root 1, {said}" in done.different[0].reason
 
 
 BROKEN: dict[str, tuple[dict[str, Any], str]] = {

@@ -101,6 +101,10 @@ class Dispatch:
         seen = self._index.count("state = ?", int(State.SEEN))[0]
         self._tell(f"{seen:,} of {self._index.count(SOUND)[0]:,} traces read back")
 
+    def tell_comparing(self, compared: int) -> None:
+        """Say how far the comparison is."""
+        self._tell(f"{compared:,} of {self._index.count(SOUND)[0]:,} traces compared")
+
     def _tell(self, text: str) -> None:
         if SYSTEM.monotonic() - self._told >= TELL_EVERY:
             self._told = SYSTEM.monotonic()

@@ -14,16 +14,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 from langsmith import Client
 
 from evalrunner.clock import SYSTEM
 from evalrunner.config import Endpoint
 from evalrunner.delivery.sending.transport import HttpTransport
-from evalrunner.errors import DataError, ServiceError
+from evalrunner.errors import DataError, RunBroken, ServiceError
 from evalrunner.service.capabilities import only_newer_reads, size_limit, takes_multipart, takes_zstd
 from evalrunner.service.client import make_client
 from evalrunner.service.errors import host, told
 from evalrunner.service.preflight import check
+from evalrunner.upload.download.asking import Asking, RefusedError
+from evalrunner.upload.download.reads import Reads
 from evalrunner.upload.files.inputs import Inputs
 from evalrunner.upload.recorded import failed
 from evalrunner.upload.recorded.confirm import Confirmer
@@ -38,7 +41,7 @@ from evalrunner.upload.recorded.scan import extent, scan
 from evalrunner.upload.recorded.shift import Shift, spelt
 from evalrunner.upload.recorded.summary import Hole, Uploaded, UploadOptions
 from evalrunner.upload.recorded.there import Destination
-from evalrunner.upload.recorded.verify import compare
+from evalrunner.upload.recorded.verify import Comparison
 
 _NOBODY = "0" * 8 + "-0000-0000-0000-" + "0" * 12
 
@@ -178,9 +181,20 @@ class _Upload:
             confirmer.wait(self._options.visible_deadline, dispatch.tell_confirming)
             summary.confirmed = self._index.count("state = ?", int(State.SEEN))[0]
         if self._options.verify == "content":
-            with told(self._client):
-                summary.different = list(compare(plan, there, self._hole))
+            try:
+                summary.different = list(self._comparison(plan, dispatch).different())
+            except (RefusedError, msgspec.MsgspecError) as error:
+                raise RunBroken(
+                    f"what is there could not be compared with the input: {error}; every trace was read back by id"
+                ) from None
         self._account(summary, confirmer)
+
+    def _comparison(self, plan: Plan, dispatch: Dispatch) -> Comparison:
+        asking = Asking(
+            make_client(self._endpoint, retries=0), deadline=self._options.delivery_deadline, note=self._note
+        )
+        reads = Reads(asking, plan.project, newer=only_newer_reads(self._info))
+        return Comparison(plan, asking, reads, self._hole, dispatch.tell_comparing)
 
     def _outbox(self) -> Outbox:
         to = self._endpoint
