@@ -109,8 +109,7 @@ def command(
     output = Output(json=json, quiet=quiet)
     settings = gather({"local": local or None, "store": store})
     if replay is not None:
-        if files or project:
-            raise ConfigError("--replay takes neither files nor --project: envelopes name their own projects")
+        _refuse_beside_replay(files, project, shift=shift, dry_run=dry_run, failed=failed)
         return _until_interrupted(
             lambda: _replay(replay.expanduser(), delivery_deadline, settings, output), output
         )
@@ -137,6 +136,16 @@ def command(
         root=home_of(Path.cwd()) / ".evalrunner" / "upload",
     )
     return _until_interrupted(lambda: _upload(options, settings, output), output)
+
+
+def _refuse_beside_replay(files: list[str] | None, project: str | None, **others: object) -> None:
+    """Refuse what a replay would leave unheeded: it sends what there is, as it is."""
+    if files or project:
+        raise ConfigError("--replay takes neither files nor --project: envelopes name their own projects")
+    for name, given in others.items():
+        if given:
+            flag = name.replace("_", "-")
+            raise ConfigError(f"--replay sends envelopes as they are: --{flag} does not go with it")
 
 
 def _until_interrupted(work: Callable[[], ExitCode], output: Output) -> ExitCode:
