@@ -123,6 +123,18 @@ def test_values_one_behind_the_other(values: list[Any], dump: Any, window: int) 
     check("\n".join(map(dump, values)).encode(), window, values)
 
 
+def test_a_value_over_several_lines_among_others() -> None:
+    data = b'{"a": 1}\n\n{\n  "a": [\n    2\n  ]\n}\n{"a": 3}\n'
+    assert [piece.line for piece in check(data, 5, [{"a": 1}, {"a": [2]}, {"a": 3}])] == [1, 3, 8]
+
+
+def test_a_run_that_has_a_list_of_that_name_is_a_run() -> None:
+    for name in RUN:
+        one = {"id": 1, name.decode(): "x", "runs": [{"id": 2}]}
+        check(json.dumps([one, one]).encode(), 200, [one, one])
+        check(json.dumps(one).encode(), 5, [one])
+
+
 def test_the_end_of_a_value_stands_in_the_words_of_msgspec() -> None:
     """Where it does not any more, everything is slow; see the test below."""
     assert sound.end_of(memoryview(b'{"a": [1]} ,{}'), last=False) == 11
