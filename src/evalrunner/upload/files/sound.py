@@ -23,6 +23,7 @@ _BEFORE, _LONG = 400, b"0" * 90
 _LEVELS = NESTING + 1
 #: Of a value's brackets and quotes, whichever they are.
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
+_NOT_OPENING = bytes(byte for byte in range(256) if byte not in b"[{")
 _OTHERS = bytes(byte for byte in range(256) if byte not in b'[]{}"')
 
 
@@ -114,7 +115,7 @@ def _finite(text: str) -> str:
 
 
 def _depth(data: bytes) -> str | None:
-    if data.count(b"{") + data.count(b"[") <= _LEVELS:
+    if len(data.translate(None, _NOT_OPENING)) <= _LEVELS:
         return None
     # Escapes go first, then every quote is a border of a text. Two of them side by side have no bracket between them,
     # inside or outside, and what is inside stays so without them.
