@@ -145,7 +145,7 @@ def with_ijson(path: Path) -> int:
 
 def with_ours(path: Path) -> int:
     """Ours: elements with their places, checked, and the fingerprint."""
-    from evalrunner.upload.files import Inputs
+    from evalrunner.transfer.files import Inputs
 
     with Inputs([path], path.parent) as inputs:
         return sum(1 for element in inputs.elements() if not element.fault)
@@ -153,7 +153,7 @@ def with_ours(path: Path) -> int:
 
 def with_runs(path: Path) -> int:
     """Ours, and a run made of each."""
-    from evalrunner.upload.files import Inputs, read_run
+    from evalrunner.transfer.files import Inputs, read_run
 
     with Inputs([path], path.parent) as inputs:
         return sum(read_run(element.data, element.fault).start > 0 for element in inputs.elements())
@@ -165,8 +165,8 @@ WAYS: dict[str, tuple[str, Callable[[Path], int]]] = {
     "orjson": ("orjson", with_orjson),
     "msgspec Raw": ("msgspec", with_raw),
     "ijson": ("ijson", with_ijson),
-    "ours": ("evalrunner.upload.files", with_ours),
-    "ours, runs": ("evalrunner.upload.files", with_runs),
+    "ours": ("evalrunner.transfer.files", with_ours),
+    "ours, runs": ("evalrunner.transfer.files", with_runs),
 }
 
 

@@ -21,12 +21,12 @@ import zstandard
 from langsmith import Client
 
 from evalrunner.delivery.spool.record import closing, encode_parts
-from evalrunner.upload.files.inputs import Inputs
-from evalrunner.upload.recorded.index import SOUND, Index
-from evalrunner.upload.recorded.outbox import BATCH_BYTES, LINES
-from evalrunner.upload.recorded.plan import Plan
-from evalrunner.upload.recorded.project import choose_shift, find
-from evalrunner.upload.recorded.scan import extent, scan
+from evalrunner.transfer.files.inputs import Inputs
+from evalrunner.transfer.upload.index import SOUND, Index
+from evalrunner.transfer.upload.outbox import BATCH_BYTES, LINES
+from evalrunner.transfer.upload.plan import Plan
+from evalrunner.transfer.upload.project import choose_shift, find
+from evalrunner.transfer.upload.scan import extent, scan
 
 BOUNDARY = f"evalrunner-{'0' * 32}"
 

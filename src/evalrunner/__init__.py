@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from evalrunner.api import download, execute, run, upload
     from evalrunner.config import Endpoint, RunConfig, TargetSpec, WorkerConfig
     from evalrunner.report.receipt import Receipt
-    from evalrunner.upload.download.summary import Downloaded
-    from evalrunner.upload.recorded.summary import Uploaded
+    from evalrunner.transfer.download.summary import Downloaded
+    from evalrunner.transfer.upload.summary import Uploaded
 
 __version__ = "0.1.0"
 __all__ = [
@@ -39,8 +39,8 @@ _HOMES = {
     "execute": "evalrunner.api",
     "run": "evalrunner.api",
     "upload": "evalrunner.api",
-    "Uploaded": "evalrunner.upload.recorded.summary",
-    "Downloaded": "evalrunner.upload.download.summary",
+    "Uploaded": "evalrunner.transfer.upload.summary",
+    "Downloaded": "evalrunner.transfer.download.summary",
     "Receipt": "evalrunner.report.receipt",
     **dict.fromkeys(("Endpoint", "RunConfig", "TargetSpec", "WorkerConfig"), "evalrunner.config"),
 }

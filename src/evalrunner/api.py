@@ -22,8 +22,8 @@ from evalrunner.report.receipt import Receipt
 from evalrunner.supervisor.conclude import conclude
 from evalrunner.supervisor.session import run_session
 from evalrunner.supervisor.shell.progress import Observer, Silent
-from evalrunner.upload.download.summary import READ_DEADLINE, Downloaded, DownloadOptions
-from evalrunner.upload.recorded.summary import OnError, Uploaded, UploadOptions, Verify
+from evalrunner.transfer.download.summary import READ_DEADLINE, Downloaded, DownloadOptions
+from evalrunner.transfer.upload.summary import OnError, Uploaded, UploadOptions, Verify
 
 
 def execute(config: RunConfig, endpoint: Endpoint, observer: Observer, *, plan_only: bool = False) -> Receipt:
@@ -133,7 +133,7 @@ def download(
         if bool(project) == bool(experiment):
             raise ConfigError("say what to download: either project or experiment")
         options = DownloadOptions(Path(file), project, experiment, filter, force, read_deadline)
-        from evalrunner.upload.download.session import download as download_into  # noqa: PLC0415 - as below
+        from evalrunner.transfer.download.session import download as download_into  # noqa: PLC0415 - as below
 
         with _endpoint(endpoint, client) as found:
             return download_into(found, options, note)
@@ -195,7 +195,7 @@ def upload(
     )
     try:
         # Eighty modules that no evaluation needs.
-        from evalrunner.upload.recorded.upload import upload as upload_files  # noqa: PLC0415
+        from evalrunner.transfer.upload.session import upload as upload_files  # noqa: PLC0415
 
         with _endpoint(endpoint, client) as found:
             return upload_files(found, options, note)

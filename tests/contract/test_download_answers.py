@@ -17,8 +17,8 @@ import pytest
 
 from evalrunner.config import Endpoint
 from evalrunner.errors import RunBroken
-from evalrunner.upload.download.session import download
-from evalrunner.upload.download.summary import Downloaded, DownloadOptions
+from evalrunner.transfer.download.session import download
+from evalrunner.transfer.download.summary import Downloaded, DownloadOptions
 
 PROJECT = "11111111-1111-4111-8111-111111111111"
 SESSION = {

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalrunner.config import Endpoint
-from evalrunner.upload.replay import replay
-from evalrunner.upload.replay.envelopes import UnreadError, operations
+from evalrunner.transfer.replay import replay
+from evalrunner.transfer.replay.envelopes import UnreadError, operations
 from tests.support.backend import BOUNDARY, body, part, run_id
 
 

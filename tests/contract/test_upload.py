@@ -20,8 +20,8 @@ from langsmith import Client
 
 from evalrunner.errors import ConfigError, DataError, ServiceError
 from evalrunner.exit_codes import ExitCode
-from evalrunner.upload.recorded.summary import Uploaded, UploadOptions
-from evalrunner.upload.recorded.upload import upload
+from evalrunner.transfer.upload.session import upload
+from evalrunner.transfer.upload.summary import Uploaded, UploadOptions
 from tests.support.recorded import TYPES, Recorder, write_array, write_lines
 from tests.support.rig import Backend, backend_in
 

@@ -24,8 +24,8 @@ import zstandard
 
 import evalrunner
 from evalrunner.connect.embedded import Embedded
-from evalrunner.upload.files.inputs import Inputs
-from evalrunner.upload.files.runs import read_run
+from evalrunner.transfer.files.inputs import Inputs
+from evalrunner.transfer.files.runs import read_run
 from tests.support.backend import BOUNDARY, body
 from tests.support.cli import in_process
 from tests.support.corpus import APART, OLD, RUN_TYPES, Sent, rated, run, send, whole

@@ -20,7 +20,7 @@ from langsmith.schemas import Run
 
 from evalrunner.config import Endpoint
 from evalrunner.errors import ConfigError, ServiceError
-from evalrunner.upload.replay import Replayed, replay
+from evalrunner.transfer.replay import Replayed, replay
 from tests.support.cli import in_process
 from tests.support.rig import Backend, backend_in, wait_until
 
@@ -301,7 +301,7 @@ _REPLAY = """
 import sys
 from pathlib import Path
 from evalrunner.config import Endpoint
-from evalrunner.upload.replay import replay
+from evalrunner.transfer.replay import replay
 replay(Endpoint(sys.argv[1], key=sys.argv[2]), Path(sys.argv[3]), note=print)
 """
 

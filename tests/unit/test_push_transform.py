@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from evalrunner.upload.transform import (
+from evalrunner.transfer.push.transform import (
     FACTS,
     Rewriting,
     choose_shift,
@@ -15,7 +15,7 @@ from evalrunner.upload.transform import (
     same_example,
     session,
 )
-from evalrunner.upload.window import WINDOW
+from evalrunner.transfer.window import WINDOW
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalrunner.protocol.values import NESTING
-from evalrunner.upload.files import BrokenRun, Element, Inputs, read_run
-from evalrunner.upload.files.scanner import Scanner
-from evalrunner.upload.files.values import Values
-from evalrunner.upload.files.window import Window
+from evalrunner.transfer.files import BrokenRun, Element, Inputs, read_run
+from evalrunner.transfer.files.scanner import Scanner
+from evalrunner.transfer.files.values import Values
+from evalrunner.transfer.files.window import Window
 
 
 def line(name: str, inputs: str = "{}") -> str:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evalrunner.upload.recorded.forest import MOST_RUNS, resolve
-from evalrunner.upload.recorded.index import Index, Row
+from evalrunner.transfer.upload.forest import MOST_RUNS, resolve
+from evalrunner.transfer.upload.index import Index, Row
 
 LIMIT = 1000
 

@@ -15,7 +15,7 @@ import pytest
 import zstandard
 
 from evalrunner.errors import ConfigError, DataError, RunFolderError
-from evalrunner.upload.files import Element, Inputs
+from evalrunner.transfer.files import Element, Inputs
 
 RUNS = [
     {"id": str(number), "run_type": "llm", "start_time": number, "inputs": {"é": number}}

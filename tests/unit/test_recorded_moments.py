@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalrunner.upload.files import read_moment
-from evalrunner.upload.files.times import written
+from evalrunner.transfer.files import read_moment
+from evalrunner.transfer.files.times import written
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 #: 2024-04-29 00:49:12.090123 UTC

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalrunner.upload.files.runs import RecordedRun, read_run
-from evalrunner.upload.recorded.again import again
-from evalrunner.upload.recorded.index import Row, State, Tree
-from evalrunner.upload.recorded.rewrite import APART, Unfit, check, events, moment, operations, place
-from evalrunner.upload.recorded.shift import Shift
+from evalrunner.transfer.files.runs import RecordedRun, read_run
+from evalrunner.transfer.upload.again import again
+from evalrunner.transfer.upload.index import Row, State, Tree
+from evalrunner.transfer.upload.rewrite import APART, Unfit, check, events, moment, operations, place
+from evalrunner.transfer.upload.shift import Shift
 
 PROJECT = "6f1d3c7a-9b55-4d6b-9b1e-0c5e2a4e6e0b"
 EPOCH = 1_700_000_000_000_000

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalrunner.upload.files import BrokenRun, RecordedRun, read_run
+from evalrunner.transfer.files import BrokenRun, RecordedRun, read_run
 
 BASE: dict[str, Any] = {
     "id": "a", "trace_id": "t", "parent_run_id": "p", "name": "n", "run_type": "chain",

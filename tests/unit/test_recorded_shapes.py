@@ -11,7 +11,7 @@ import pytest
 from langsmith.schemas import Run
 
 from evalrunner.errors import ConfigError, DataError
-from evalrunner.upload.files import Inputs, read_run
+from evalrunner.transfer.files import Inputs, read_run
 
 RUN: dict[str, Any] = {
     "id": "5dc1a5a4-3e8d-4b6f-9d0a-0a5f5a6a7b8c", "trace_id": "5dc1a5a4-3e8d-4b6f-9d0a-0a5f5a6a7b8c", "name": "n",
@@ -160,7 +160,7 @@ def test_large_runs_and_lists_of_runs_are_read(tmp_path: Path) -> None:
 
 
 def test_every_format_that_is_known_has_its_row() -> None:
-    from evalrunner.upload.files.foreign import KNOWN
+    from evalrunner.transfer.files.foreign import KNOWN
 
     assert {name for _, name, _ in KNOWN} <= {found for _, found, _ in FOREIGN.values()}
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalrunner.errors import ConfigError, DataError
-from evalrunner.upload.recorded.identity import run_id, score_id
-from evalrunner.upload.recorded.shift import DAY, ROOM, SECOND, Extent, Shift, choose, read_shift
+from evalrunner.transfer.upload.identity import run_id, score_id
+from evalrunner.transfer.upload.shift import DAY, ROOM, SECOND, Extent, Shift, choose, read_shift
 
 NOW = 1_800_000_000 * SECOND + 123_456
 PROJECT = "6f1d3c7a-9b55-4d6b-9b1e-0c5e2a4e6e0b"

@@ -13,7 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from evalrunner.errors import ConfigError, DataError
-from evalrunner.upload.files import Inputs, RecordedRun, read_run
+from evalrunner.transfer.files import Inputs, RecordedRun, read_run
 
 START = datetime(2024, 4, 29, 0, 49, 12, 90123, tzinfo=timezone.utc)
 MICROS = 1_714_351_752_090_123

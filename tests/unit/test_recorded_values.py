@@ -11,11 +11,11 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalrunner.upload.files import sound
-from evalrunner.upload.files.element import Element
-from evalrunner.upload.files.envelope import RUN
-from evalrunner.upload.files.values import Piece, Values
-from evalrunner.upload.files.window import SPAN, Window
+from evalrunner.transfer.files import sound
+from evalrunner.transfer.files.element import Element
+from evalrunner.transfer.files.envelope import RUN
+from evalrunner.transfer.files.values import Piece, Values
+from evalrunner.transfer.files.window import SPAN, Window
 
 #: What has misled cutters of JSON: quotes, escapes, brackets and borders inside of texts.
 ODD = [

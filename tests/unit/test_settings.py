@@ -14,7 +14,7 @@ from evalrunner.cli.settings.options import OPTIONS, options_of
 from evalrunner.cli.settings.sources import home_of
 from evalrunner.config import RunConfig, Said, TargetSpec, WorkerConfig
 from evalrunner.errors import ConfigError
-from evalrunner.upload.summary import PushOptions
+from evalrunner.transfer.push.summary import PushOptions
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from evalrunner.cli.output import Output
 from evalrunner.cli.settings.gather import gather
 from evalrunner.errors import ConfigError
 from evalrunner.exit_codes import ExitCode
-from evalrunner.upload.download.summary import READ_DEADLINE, Downloaded, DownloadOptions
+from evalrunner.transfer.download.summary import READ_DEADLINE, Downloaded, DownloadOptions
 
 #: Holes that are printed one by one.
 _NAMED = 10
@@ -76,11 +76,11 @@ def _check(options: DownloadOptions, *, json: bool) -> None:
 
 def _downloaded(options: DownloadOptions, local: bool, store: str | None, output: Output) -> Downloaded:
     from evalrunner.cli.settings.endpoint import opened  # noqa: PLC0415 - the SDK costs 0.3 s
-    from evalrunner.upload.download.target import refuse_existing  # noqa: PLC0415
+    from evalrunner.transfer.download.target import refuse_existing  # noqa: PLC0415
 
     refuse_existing(options.file, force=options.force)  # before any server is started or asked
     with opened(gather({"local": local or None, "store": store}), output) as endpoint:
-        from evalrunner.upload.download.session import download  # noqa: PLC0415
+        from evalrunner.transfer.download.session import download  # noqa: PLC0415
 
         return download(endpoint, options, output.note)
 

@@ -19,7 +19,7 @@ from evalrunner.config import DELIVERY_DEADLINE, VISIBLE_DEADLINE, Endpoint
 from evalrunner.connect.embedded import Embedded
 from evalrunner.errors import ConfigError, ServiceError
 from evalrunner.exit_codes import ExitCode
-from evalrunner.upload.summary import Pushed, PushOptions
+from evalrunner.transfer.push.summary import Pushed, PushOptions
 
 #: Holes that are printed one by one.
 _NAMED = 10
@@ -90,7 +90,7 @@ def command(
 
 
 def _pushed(origin: Endpoint, target: Endpoint, options: PushOptions, output: Output, key_env: str) -> Pushed:
-    from evalrunner.upload.push import push  # noqa: PLC0415 - the SDK costs 0.3 s
+    from evalrunner.transfer.push.push import push  # noqa: PLC0415 - the SDK costs 0.3 s
 
     try:
         return push(origin, target, options, lambda text: output.note(text) if text else None)

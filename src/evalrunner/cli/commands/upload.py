@@ -17,8 +17,8 @@ from evalrunner.cli.settings.sources import home_of
 from evalrunner.config import DELIVERY_DEADLINE, VISIBLE_DEADLINE
 from evalrunner.errors import ConfigError
 from evalrunner.exit_codes import ExitCode
-from evalrunner.upload.recorded.shift import read_shift
-from evalrunner.upload.recorded.summary import UploadOptions
+from evalrunner.transfer.upload.shift import read_shift
+from evalrunner.transfer.upload.summary import UploadOptions
 
 
 class Verify(str, Enum):
@@ -158,7 +158,7 @@ def _until_interrupted(work: Callable[[], ExitCode], output: Output) -> ExitCode
 
 def _upload(options: UploadOptions, settings: Settings, output: Output) -> ExitCode:
     with opened(settings, output) as endpoint:
-        from evalrunner.upload.recorded.upload import upload  # noqa: PLC0415 - the SDK costs 0.3 s
+        from evalrunner.transfer.upload.session import upload  # noqa: PLC0415 - the SDK costs 0.3 s
 
         uploaded = upload(endpoint, options, lambda text: output.note(text) if text else None)
     show(uploaded, output)
@@ -167,7 +167,7 @@ def _upload(options: UploadOptions, settings: Settings, output: Output) -> ExitC
 
 def _replay(folder: Path, deadline: float, settings: Settings, output: Output) -> ExitCode:
     with opened(settings, output) as endpoint:
-        from evalrunner.upload.replay import replay  # noqa: PLC0415 - as above
+        from evalrunner.transfer.replay import replay  # noqa: PLC0415 - as above
 
         done = replay(
             endpoint,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from evalrunner.cli.output import Output, shown
 
 if TYPE_CHECKING:
-    from evalrunner.upload.recorded.summary import Hole, Uploaded
-    from evalrunner.upload.replay.summary import Replayed
+    from evalrunner.transfer.replay.summary import Replayed
+    from evalrunner.transfer.upload.summary import Hole, Uploaded
 
 #: Traces that are named one by one, of each kind.
 _NAMED = 10

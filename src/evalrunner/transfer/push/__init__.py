@@ -1,0 +1,1 @@
+"""An experiment of one LangSmith copied to another."""

@@ -1,0 +1,232 @@
+"""From what an experiment is here to what its copy is there: ids and times rewritten, nothing else. Pure.
+
+Every id of the copy is a function of the copy's experiment (or dataset) and the original's id, so that a push
+that begins again, even without its folder, names the same runs. Original ids are never kept: whether a
+service knows one already can change between two pushes, and a function of what it answers would not be one.
+All times of the experiment move by one constant.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any, Literal
+from uuid import UUID
+
+from evalrunner.delivery.capture.fitting import strict
+from evalrunner.delivery.capture.runs import JSON
+from evalrunner.delivery.capture.sdk import dumps_json
+from evalrunner.delivery.capture.traces import Operation
+from evalrunner.delivery.spool.record import Part
+from evalrunner.protocol.ids import pushed_id
+from evalrunner.transfer.window import RESERVE, WINDOW
+
+#: Key of our facts in the metadata of the dataset and the experiment there.
+FACTS = "evalrunner_push"
+#: How far before now the newest run is put.
+MARGIN = timedelta(minutes=1)
+
+#: Fields of a run that its part carries; `FIELDS_APART` travel as parts of their own.
+FIELDS = ("name", "run_type", "start_time", "end_time", "tags")
+FIELDS_APART = ("extra", "inputs", "outputs", "events", "error", "serialized")
+_UUID_LENGTH = 36
+_SEGMENT = "%Y%m%dT%H%M%S%fZ"
+
+Files = Mapping[str, tuple[str, bytes]]
+"""Attachments: name -> (type, bytes)."""
+
+
+def read_time(text: str) -> datetime:
+    """Read a time of the wire; without a zone it is in UTC."""
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def choose_shift(oldest: datetime, newest: datetime, now: datetime) -> timedelta:
+    """Return by how much the times move: not at all if every run would be taken as it is.
+
+    Args:
+        oldest: the first start of a run.
+        newest: the last start or end of one.
+        now: when the push begins.
+    """
+    fits = oldest >= now - WINDOW + RESERVE and newest <= now
+    # Whole seconds: the constant stands in the metadata, and is read by people.
+    return timedelta() if fits else timedelta(seconds=int((now - MARGIN - newest).total_seconds()))
+
+
+@dataclass(frozen=True)
+class Rewriting:
+    """How one experiment is rewritten for one destination.
+
+    Attributes:
+        experiment, name: of the copy.
+        dataset: of the copy.
+        shift: added to every time.
+        known: original run ids that are pushed; others are left alone where they are mentioned.
+    """
+
+    experiment: UUID
+    name: str
+    dataset: UUID
+    shift: timedelta
+    known: frozenset[str]
+
+    def id(self, source: str) -> str:
+        """Return the copy's id of a run or a feedback."""
+        return str(pushed_id(self.experiment, source))
+
+    def example_id(self, source: str) -> str:
+        """Return the copy's id of an example."""
+        return str(pushed_id(self.dataset, source))
+
+    def time(self, text: str) -> str:
+        """Return a time, moved."""
+        return (read_time(text) + self.shift).isoformat()
+
+    def dotted_order(self, text: str) -> str:
+        """Return a run's place in its trace, rewritten segment by segment."""
+        return ".".join(self._segment(segment) for segment in text.split("."))
+
+    def _segment(self, text: str) -> str:
+        when, run_id = text[:-_UUID_LENGTH], text[-_UUID_LENGTH:]
+        moved = (datetime.strptime(when, _SEGMENT) + self.shift).strftime(_SEGMENT)
+        return moved + self.id(run_id)
+
+    def run(
+        self,
+        run: Mapping[str, Any],
+        project: str | None,
+        files: Files,
+        kind: Literal["post", "patch"] = "post",
+    ) -> Operation:
+        """Return the operation that creates the copy of a run.
+
+        Args:
+            run: as it is read.
+            project: of an evaluator's run; None for one of the experiment.
+            files: its attachments.
+            kind: "patch" if it is there already, without its end.
+        """
+        run_id = self.id(run["id"])
+        main = self._main(run, run_id, project or self.name)
+        parts: list[Part] = [(f"{kind}.{run_id}", JSON, dumps_json(main))]
+        for name in FIELDS_APART:
+            value = self._events(run[name]) if name == "events" and run.get(name) else run.get(name)
+            if value is not None:
+                parts.append((f"{kind}.{run_id}.{name}", JSON, strict(value)))
+        parts += [(f"attachment.{run_id}.{name}", mime, data) for name, (mime, data) in files.items()]
+        return kind, run_id, parts
+
+    def _main(self, run: Mapping[str, Any], run_id: str, project: str) -> dict[str, Any]:
+        main = {name: run[name] for name in FIELDS if run.get(name) is not None}
+        main.update({name: self.time(main[name]) for name in ("start_time", "end_time") if name in main})
+        main |= {"id": run_id, "trace_id": self.id(run["trace_id"]), "session_name": project}
+        main["dotted_order"] = self.dotted_order(run["dotted_order"])
+        if run.get("parent_run_id"):
+            main["parent_run_id"] = self.id(run["parent_run_id"])
+        if run.get("reference_example_id"):
+            main["reference_example_id"] = self.example_id(run["reference_example_id"])
+        return main
+
+    def _events(self, events: Iterable[Any]) -> list[Any]:
+        moved = copy.deepcopy(list(events))
+        for event in moved:
+            if isinstance(event, dict) and isinstance(event.get("time"), str):
+                with contextlib.suppress(ValueError):  # a target may write there what it likes
+                    event["time"] = self.time(event["time"])
+        return moved
+
+    def feedback(self, row: Mapping[str, Any], trace_id: str | None) -> dict[str, Any]:
+        """Return the copy of a feedback, as it is created.
+
+        Args:
+            row: as it is read.
+            trace_id: the original trace of its run; None for feedback of the experiment itself.
+        """
+        dropped = ("comparative_experiment_id", "feedback_group_id")
+        made = {name: value for name, value in row.items() if value is not None and name not in dropped}
+        made |= {"id": self.id(row["id"]), "session_id": str(self.experiment)}
+        for name in ("created_at", "modified_at", "start_time"):
+            if made.get(name):
+                made[name] = self.time(made[name])
+        if trace_id is not None:
+            made |= {"run_id": self.id(row["run_id"]), "trace_id": self.id(trace_id)}
+        if evaluator_run(row) in self.known:
+            made["feedback_source"] = copy.deepcopy(row["feedback_source"])
+            made["feedback_source"]["metadata"]["__run"]["run_id"] = self.id(str(evaluator_run(row)))
+        return made
+
+    def feedback_operation(self, row: Mapping[str, Any], trace_id: str) -> Operation:
+        """Return the operation that creates the copy of a run's feedback."""
+        made = self.feedback(row, trace_id)
+        return "feedback", made["id"], [(f"feedback.{made['id']}", JSON, strict(made))]
+
+
+def evaluator_run(row: Mapping[str, Any]) -> str | None:
+    """Return the run of the evaluator that gave a feedback, where it says so."""
+    source = row.get("feedback_source")
+    metadata = source.get("metadata") if isinstance(source, dict) else None
+    told = metadata.get("__run") if isinstance(metadata, dict) else None
+    found = told.get("run_id") if isinstance(told, dict) else None
+    return str(found) if found else None
+
+
+def example(row: Mapping[str, Any], example_id: str, files: Files) -> dict[str, Any]:
+    """Return an example as it is created there; its time of creation keeps the dataset's order."""
+    metadata = dict(row.get("metadata") or {})
+    split = metadata.pop("dataset_split", None)
+    made = {
+        "id": example_id,
+        "inputs": row.get("inputs") or {},
+        "reference_outputs": row.get("outputs"),
+        "metadata": metadata,
+        "split": split,
+        "created_at": row.get("created_at"),
+        "attachments": dict(files) or None,
+    }
+    return {name: value for name, value in made.items() if value is not None}
+
+
+def same_example(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Tell whether two examples say the same, whatever their ids and times."""
+    names = ("inputs", "outputs", "metadata")
+    files = [sorted(row.get("attachment_urls") or {}) for row in (one, other)]
+    return files[0] == files[1] and all((one.get(name) or {}) == (other.get(name) or {}) for name in names)
+
+
+def _shareable(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the flags of the run: they name paths of this machine, for the local backend's pages."""
+    ours = metadata.get("evalrunner")
+    if not isinstance(ours, dict):
+        return metadata
+    return {**metadata, "evalrunner": {name: value for name, value in ours.items() if name != "flags"}}
+
+
+def session(source: Mapping[str, Any], to: Rewriting, version: str | None, facts: Any) -> dict[str, Any]:
+    """Return the experiment as it is created there.
+
+    Args:
+        source: the session as it is read.
+        version: of the dataset there.
+        facts: what is said of the push, for people and for a push that goes on.
+    """
+    extra = dict(source.get("extra") or {})
+    extra["metadata"] = {**_shareable(extra.get("metadata") or {}), FACTS: facts}
+    if version:
+        extra["metadata"]["dataset_version"] = version
+    body = {
+        "id": str(to.experiment),
+        "name": to.name,
+        "reference_dataset_id": str(to.dataset),
+        "extra": extra,
+        **{name: to.time(source[name]) for name in ("start_time", "end_time") if source.get(name)},
+        **{name: source.get(name) for name in _SESSION},
+    }
+    return {name: value for name, value in body.items() if value is not None}
+
+
+_SESSION = ("description", "num_examples", "num_repetitions", "evaluator_keys")

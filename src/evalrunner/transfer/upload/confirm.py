@@ -1,0 +1,116 @@
+"""Confirming an upload: every run and every score of every accepted trace is asked for by its id."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+
+import requests
+from langsmith import utils as sdk
+
+from evalrunner.clock import SYSTEM
+from evalrunner.transfer.upload.index import SOUND, Index, State, Tree
+from evalrunner.transfer.upload.plan import Plan
+from evalrunner.transfer.upload.rewrite import Placed
+from evalrunner.transfer.upload.there import Destination
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+#: Runs that are asked for together; a trace may have more.
+_TOGETHER = 1000
+
+
+class Confirmer:
+    """Asks for what was accepted, until it has come back or time is up.
+
+    Attributes:
+        missing: what has not come back, by trace: in words.
+        trouble: why the destination could not be read the last time, or "".
+    """
+
+    def __init__(self, index: Index, plan: Plan, there: Destination) -> None:
+        self._index, self._plan, self._there = index, plan, there
+        self.missing: dict[int, str] = {}
+        self.trouble = ""
+
+    def wait(self, seconds: float, tell: Callable[[], None]) -> None:
+        """Ask again and again, until nothing is missing that could still appear.
+
+        Args:
+            seconds: the longest to wait once all has been asked for.
+            tell: is called now and then.
+        """
+        pause, end = _FIRST_PAUSE, float("inf")
+        while not self.look(State.ACCEPTED, tell):
+            end = min(end, SYSTEM.monotonic() + seconds)
+            left = end - SYSTEM.monotonic()
+            if left <= 0:
+                return
+            threading.Event().wait(min(pause, left))
+            pause = min(_LONGEST_PAUSE, 2 * pause)
+
+    def look(self, state: State, tell: Callable[[], None]) -> bool:
+        """Ask once for every trace in a state, and book those that are there; return whether all are."""
+        self.missing.clear()
+        try:
+            for some in together(self._index.trees(f"{SOUND} AND state = ?", int(state))):
+                lacking = self.lacking(some)
+                self._index.book((tree.n, State.SEEN, None) for tree in some if tree.n not in lacking)
+                self.missing.update(lacking)
+                tell()
+            self.trouble = ""
+        except (sdk.LangSmithError, requests.RequestException) as error:
+            self.trouble = f"the destination cannot be read back at the moment ({type(error).__name__})"
+        return not self.missing and not self.trouble
+
+    def lacking(self, trees: list[Tree]) -> dict[int, str]:
+        """Say of each trace what the destination does not have of it; those of which it has all are not named."""
+        placed = self._plan.placed(trees)
+        there = self._there.runs([one.id for runs in placed.values() for one in runs])
+        scored = [one for runs in placed.values() for one in runs if one.row.scores]
+        known = self._there.scores(one.id for one in scored) if scored else {}
+        lacking: dict[int, str] = {}
+        for tree, runs in placed.items():
+            absent = [one for one in runs if one.id not in there]
+            unended = [
+                one
+                for one in runs
+                if one.row.finish is not None
+                and str(one.id) in there
+                and not there[str(one.id)].get("end_time")
+            ]
+            unscored = sum(score not in known for score in self._scores(runs))
+            if said := _said(len(runs), absent, unended, unscored):
+                lacking[tree] = said
+        return lacking
+
+    def _scores(self, runs: Iterable[Placed]) -> Iterator[str]:
+        for one in runs:
+            if one.row.scores:
+                yield from self._plan.score_ids(one)
+
+
+def _said(count: int, absent: list[Placed], unended: list[Placed], unscored: int) -> str:
+    told = []
+    if absent:
+        told.append(f"{len(absent)} of {count} runs do not come back, {absent[0].row.id} among them")
+    if unended:
+        told.append(
+            f"{len(unended)} of {count} runs are there without their end, {unended[0].row.id} among them"
+        )
+    if unscored:
+        told.append(f"{unscored} of its scores do not come back")
+    return "; ".join(told)
+
+
+def together(trees: Iterable[Tree]) -> Iterator[list[Tree]]:
+    """Put traces together to about as many runs as are asked for at once."""
+    some: list[Tree] = []
+    runs = 0
+    for tree in trees:
+        some.append(tree)
+        runs += tree.runs
+        if runs >= _TOGETHER:
+            yield some
+            some, runs = [], 0
+    if some:
+        yield some

@@ -1,0 +1,117 @@
+"""Sending what the destination does not have: what is there already is asked for first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from evalrunner.clock import SYSTEM
+from evalrunner.transfer.upload.confirm import Confirmer, together
+from evalrunner.transfer.upload.index import SOUND, Index, State
+from evalrunner.transfer.upload.outbox import AHEAD_BYTES, Outbox
+from evalrunner.transfer.upload.plan import Plan
+from evalrunner.transfer.upload.scan import TELL_EVERY
+
+_PENDING = f"{SOUND} AND state = {int(State.PENDING)}"
+
+
+class Dispatch:
+    """Sends the traces of an index that the destination lacks.
+
+    Attributes:
+        accepted: traces that it has accepted from this upload.
+    """
+
+    def __init__(self, index: Index, plan: Plan, confirmer: Confirmer, note: Callable[[str], None]) -> None:
+        self._index, self._plan, self._confirmer, self._note = index, plan, confirmer, note
+        self.accepted = 0
+        self._told = SYSTEM.monotonic()
+        self._began = self._told
+
+    def look_for_known(self, known: bool) -> int:
+        """Ask for what may be there already, and book it; return how many traces are.
+
+        Args:
+            known: there has been an upload into the project before.
+        """
+        fresh = self._belongs_to_another()
+        booked = self._index.count("state <> ?", int(State.PENDING))[0]
+        with self._index.db:
+            self._index.db.execute("UPDATE trees SET state = 0, reason = NULL")
+        if known:
+            # Of an upload that was cut off, what was under way lies behind what was booked.
+            self._ask(None if fresh or not booked else booked)
+        return self._index.count("state = ?", int(State.SEEN))[0]
+
+    def _belongs_to_another(self) -> bool:
+        """Note for which project this is; return whether the index knows nothing of it."""
+        project = (self._plan.project,)
+        found = self._index.db.execute("SELECT value FROM facts WHERE name = 'project'").fetchone()
+        with self._index.db:
+            self._index.db.execute("INSERT OR REPLACE INTO facts VALUES ('project', ?)", project)
+        return bool(found != project)
+
+    def _ask(self, booked: int | None) -> None:
+        """Ask for traces in the order of the input, until none of many is there where none was booked."""
+        absent = seen = 0
+        for trees in together(self._index.trees(_PENDING)):
+            lacking = self._confirmer.lacking(trees)
+            self._index.book((tree.n, State.SEEN, None) for tree in trees if tree.n not in lacking)
+            seen += len(trees)
+            absent = absent + sum(tree.size for tree in trees) if len(lacking) == len(trees) else 0
+            if booked is not None and seen >= booked and absent > 2 * AHEAD_BYTES:
+                return
+            self._tell(f"looking at what is there already: {seen:,} traces")
+
+    def send(self, outbox: Outbox) -> None:
+        """Send all that is pending, and book what becomes of it.
+
+        Raises:
+            RunBroken: a file has changed; RunFolderError: the index cannot be written.
+        """
+        self._began = SYSTEM.monotonic()
+        total, _, size = self._index.count(_PENDING)
+        built = 0
+        for trees in together(self._index.trees(_PENDING)):
+            for n, runs in self._plan.placed(trees).items():
+                outbox.put(n, self._plan.operations(runs))
+            built += sum(tree.size for tree in trees)
+            self._book(outbox)
+            self._tell_rate(total, size, built)
+        outbox.finish(lambda: self._book(outbox))
+
+    def _book(self, outbox: Outbox) -> None:
+        settled = list(outbox.settled())
+        if settled:
+            self.accepted += sum(one.refused is None for one in settled)
+            self._index.book(
+                (one.tree, State.REFUSED if one.refused else State.ACCEPTED, one.refused) for one in settled
+            )
+
+    def _tell_rate(self, total: int, size: int, built: int) -> None:
+        spent = SYSTEM.monotonic() - self._began
+        rate = built / max(spent, 0.001)
+        left = (size - built) / max(rate, 1.0)
+        self._tell(
+            f"{self.accepted:,} of {total:,} traces sent ({built / max(size, 1):.0%} built), {rate / 1e6:.1f} MB/s, "
+            f"about {_long(left)} left"
+        )
+
+    def tell_confirming(self) -> None:
+        """Say how far the reading back is."""
+        seen = self._index.count("state = ?", int(State.SEEN))[0]
+        self._tell(f"{seen:,} of {self._index.count(SOUND)[0]:,} traces read back")
+
+    def tell_comparing(self, compared: int) -> None:
+        """Say how far the comparison is."""
+        self._tell(f"{compared:,} of {self._index.count(SOUND)[0]:,} traces compared")
+
+    def _tell(self, text: str) -> None:
+        if SYSTEM.monotonic() - self._told >= TELL_EVERY:
+            self._told = SYSTEM.monotonic()
+            self._note(text)
+
+
+def _long(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

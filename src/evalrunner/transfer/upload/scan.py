@@ -1,0 +1,69 @@
+"""Reading the input once: every run into the index, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from evalrunner.clock import SYSTEM
+from evalrunner.transfer.files.broken import BrokenRun
+from evalrunner.transfer.files.element import Element
+from evalrunner.transfer.files.inputs import Inputs
+from evalrunner.transfer.files.runs import read_run
+from evalrunner.transfer.upload.forest import resolve
+from evalrunner.transfer.upload.index import SOUND, Index, Row
+from evalrunner.transfer.upload.rewrite import Unfit, check
+from evalrunner.transfer.upload.shift import Extent
+
+#: Seconds between two words about how far it is.
+TELL_EVERY = 5.0
+
+
+def scan(inputs: Inputs, path: Path, size_limit: int, note: Callable[[str], None]) -> None:
+    """Make the index of an input.
+
+    Args:
+        path: of the index, which does not exist yet.
+        size_limit: bytes that the service takes in one request.
+
+    Raises:
+        DataError: the input is of another kind.
+        RunFolderError: the index cannot be written.
+    """
+    index = Index(path, fresh=True)
+    try:
+        index.fill(_rows(inputs, note))
+        resolve(index.db, size_limit)
+    finally:
+        index.close()
+
+
+def _rows(inputs: Inputs, note: Callable[[str], None]) -> Iterator[Row]:
+    told, read = SYSTEM.monotonic(), 0
+    for n, element in enumerate(inputs.elements(), start=1):
+        yield to_row(n, element)
+        read += element.length
+        if n % 256 == 0 and SYSTEM.monotonic() - told >= TELL_EVERY:
+            told = SYSTEM.monotonic()
+            note(f"reading: {n:,} runs, {read / max(inputs.size, 1):.0%} of {inputs.size / 1e6:,.0f} MB")
+
+
+def to_row(n: int, element: Element) -> Row:
+    """Return what the index keeps of an element."""
+    place = (n, element.file, element.line, element.offset, element.length)
+    try:
+        run = read_run(element.data, element.fault)
+        check(run)
+    except BrokenRun as broken:
+        return Row(*place, broken.id, broken.trace, broken.parent, fault=broken.reason)
+    except Unfit as unfit:
+        fault = f"run {run.id!r}: {unfit}"
+        return Row(*place, run.id, run.trace, run.parent, run.start, run.end, fault=fault)
+    return Row(*place, run.id, run.trace, run.parent, run.start, run.end, run.feedback is not None)
+
+
+def extent(index: Index) -> Extent | None:
+    """Return the times of all sound traces; None if there are none."""
+    query = f"SELECT min(start), max(newest), max(start), max(newest - start) FROM trees WHERE {SOUND}"  # noqa: S608
+    found = index.db.execute(query).fetchone()
+    return None if found[0] is None else Extent(*found)
