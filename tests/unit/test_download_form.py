@@ -14,8 +14,8 @@ from evalrunner.clock import ManualClock
 from evalrunner.transfer.download.form import line, moment, one_line
 from evalrunner.transfer.download.index import in_order
 from evalrunner.transfer.download.progress import Progress
-from evalrunner.transfer.download.reads import Row, Run
 from evalrunner.transfer.download.summary import Downloaded
+from evalrunner.transfer.remote.reads import Row, Run
 
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.none() | st.integers(0, 12)), unique_by=lambda one: one[0]))

@@ -15,7 +15,7 @@ from typing import IO
 
 import msgspec
 
-from evalrunner.transfer.download.reads import Feedback, Run
+from evalrunner.transfer.remote.reads import Feedback, Run, value_of
 
 #: Bytes of an attachment that are encoded at once; three of them make four characters.
 _CHUNK = 3 << 16
@@ -90,12 +90,6 @@ def line(
     yield from _attachments(files)
     rows = list(feedback)
     yield b',"feedback":' + (b"[" + b",".join(rows) + b"]" if rows else b"null") + b"}\n"
-
-
-def value_of(run: Run, name: str) -> bytes:
-    """Return a field as it came; the newer generation has another name for one."""
-    found = bytes(getattr(run, name))
-    return bytes(run.manifest) if name == "serialized" and found == b"null" else found
 
 
 def _attachments(files: Iterable[tuple[str, str, IO[bytes]]]) -> Iterator[bytes]:

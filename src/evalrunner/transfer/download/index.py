@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from evalrunner.transfer.download.form import feedback_bytes, moment
-from evalrunner.transfer.download.reads import Feedback, Row
+from evalrunner.transfer.remote.reads import Feedback, Row
 
 _SCHEMA = """
 PRAGMA journal_mode = OFF;

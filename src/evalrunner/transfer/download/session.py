@@ -26,14 +26,14 @@ from evalrunner.service.errors import host
 from evalrunner.service.paging import PAGE, portions
 from evalrunner.service.preflight import check
 from evalrunner.shortage import shortage
-from evalrunner.transfer.download import files
-from evalrunner.transfer.download.asking import Asking, RefusedError
 from evalrunner.transfer.download.form import line
 from evalrunner.transfer.download.index import Index
 from evalrunner.transfer.download.progress import Progress
-from evalrunner.transfer.download.reads import Reads, Run
 from evalrunner.transfer.download.summary import Downloaded, DownloadOptions, remarks
 from evalrunner.transfer.download.target import Sink, opened, refuse_existing
+from evalrunner.transfer.remote import contents
+from evalrunner.transfer.remote.asking import Asking, RefusedError
+from evalrunner.transfer.remote.reads import Reads, Run
 
 #: Runs that are asked for at once: at first, and the bytes of an answer that more are worth.
 _FIRST, _BYTES = 16, 4 << 20
@@ -166,8 +166,8 @@ class _Download:
             self._done.missing.append({"kind": kind, "run": run.id, "name": name, "reason": reason})
 
         feedback = self._index.feedback(run.id)
-        apart = files.values(self._asking, run, missing)
-        attached = self._counted(files.attachments(self._asking, run, missing))
+        apart = contents.values(self._asking, run, missing)
+        attached = self._counted(contents.attachments(self._asking, run, missing))
         for piece in line(run, apart, attached, feedback):
             sink.write(piece)
             self._done.bytes += len(piece)
@@ -176,7 +176,7 @@ class _Download:
         self._done.feedback += len(feedback)
         self._done.open_runs += run.end_time is None
 
-    def _counted(self, attached: Iterator[files.Attachment]) -> Iterator[files.Attachment]:
+    def _counted(self, attached: Iterator[contents.Attachment]) -> Iterator[contents.Attachment]:
         for one in attached:
             self._done.attachments += 1
             yield one

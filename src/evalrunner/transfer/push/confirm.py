@@ -13,8 +13,9 @@ from evalrunner.clock import SYSTEM
 from evalrunner.service.pages import query_runs
 from evalrunner.service.paging import PAGE, portions
 from evalrunner.transfer.push.place import present
-from evalrunner.transfer.push.source import ASK, Index, get, rows
+from evalrunner.transfer.push.source import Index
 from evalrunner.transfer.push.transform import Rewriting
+from evalrunner.transfer.remote.calls import ASK, get, rows
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 #: Runs that have ended have another status (success, error).

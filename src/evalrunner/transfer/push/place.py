@@ -19,8 +19,9 @@ from evalrunner.errors import ServiceError
 from evalrunner.protocol.ids import pushed_id
 from evalrunner.service.errors import host
 from evalrunner.service.paging import portions
-from evalrunner.transfer.push.source import ASK, Source, examples, get, rows
+from evalrunner.transfer.push.source import Source, examples
 from evalrunner.transfer.push.transform import FACTS, example, same_example
+from evalrunner.transfer.remote.calls import ASK, get, post, rows
 
 _SCHEMAS = ("description", "data_type", "inputs_schema_definition", "outputs_schema_definition")
 
@@ -138,18 +139,3 @@ def present(client: Client, dataset: UUID, ids: list[str]) -> dict[str, dict[str
         params = {"dataset": str(dataset), "id": some, "select": ["attachment_urls"]}
         found |= {row["id"]: row for row in rows(client, "/examples", params)}
     return found
-
-
-def post(client: Client, path: str, body: Mapping[str, Any]) -> Any:
-    """Return what was made under an id of ours; ServiceError if somebody else took its name in the meantime."""
-    try:
-        return client.request_with_retries(
-            "POST", path, request_kwargs={"json": dict(body)}, stop_after_attempt=3
-        ).json()
-    except sdk.LangSmithConflictError:
-        # The SDK tries again when an answer is lost, and then its own first try is in its way.
-        with contextlib.suppress(sdk.LangSmithNotFoundError):
-            return get(client, f"{path}/{body['id']}")
-        raise ServiceError(
-            f"{body.get('name')!r} has just been made by somebody else at {host(client.api_url)}; push again"
-        ) from None

@@ -31,10 +31,11 @@ from evalrunner.service.preflight import check
 from evalrunner.transfer.push import place
 from evalrunner.transfer.push.confirm import Confirmation, open_runs
 from evalrunner.transfer.push.send import Dispatch
-from evalrunner.transfer.push.source import Index, Source, get, rows
+from evalrunner.transfer.push.source import Index, Source
 from evalrunner.transfer.push.state import Accepted, PushFolder
 from evalrunner.transfer.push.summary import Pushed, PushOptions
 from evalrunner.transfer.push.transform import FACTS, Rewriting, choose_shift, session
+from evalrunner.transfer.remote.calls import get, post, rows
 from evalrunner.transfer.window import WINDOW
 
 
@@ -155,7 +156,7 @@ class _Errand:
             "pushed_at": SYSTEM.utcnow().isoformat(),
         }
         body = session(self.session, self.to, self._snapshot.version, facts)
-        place.post(self._there, "/sessions", body)
+        post(self._there, "/sessions", body)
 
     def _warn_of_window(self) -> None:
         limit = SYSTEM.utcnow() - WINDOW
@@ -205,7 +206,7 @@ class _Errand:
             there = {row["id"] for row in rows(self._there, "/feedback", params)} if made else set()
             for one in made:
                 if one["id"] not in there:
-                    place.post(self._there, "/feedback", one)
+                    post(self._there, "/feedback", one)
                     dispatch.sent["feedback"] += 1
         except (sdk.LangSmithError, requests.RequestException) as error:
             # What has arrived of them all the same is read back, and then it is no hole.

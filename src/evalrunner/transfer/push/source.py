@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import chain
 from typing import Any, TypeVar
 from urllib.parse import urljoin
 
@@ -14,11 +13,10 @@ from langsmith import Client
 
 from evalrunner.errors import ServiceError
 from evalrunner.service.pages import older_pages
-from evalrunner.service.paging import PAGE, by_offset, portions
+from evalrunner.service.paging import PAGE, portions
 from evalrunner.transfer.push.transform import FIELDS, FIELDS_APART, Files, evaluator_run, read_time
+from evalrunner.transfer.remote.calls import ASK, get, rows
 
-#: Ids at once in the address of a GET, 40 bytes each.
-ASK = 50
 #: Traces that are read at once, and held in memory.
 _TOGETHER = 10
 _INDEX = ["id", "trace_id", "start_time", "end_time", "session_id", "reference_example_id"]
@@ -176,13 +174,3 @@ def examples(client: Client, dataset_id: str, as_of: str | None) -> Iterator[lis
             page = []
     if page:
         yield page
-
-
-def rows(client: Client, path: str, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Return the rows of a list, over all its pages."""
-    return chain.from_iterable(by_offset(client, path, params))
-
-
-def get(client: Client, path: str, params: dict[str, Any] | None = None) -> Any:
-    """Return what a GET answers."""
-    return client.request_with_retries("GET", path, params=params or {}, stop_after_attempt=3).json()

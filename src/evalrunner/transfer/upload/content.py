@@ -10,10 +10,9 @@ from typing import Any
 import msgspec
 import orjson
 
-from evalrunner.transfer.download.form import value_of
-from evalrunner.transfer.download.reads import Feedback, Run
 from evalrunner.transfer.files.runs import RecordedRun
 from evalrunner.transfer.files.times import read_moment
+from evalrunner.transfer.remote.reads import Feedback, Run, value_of
 from evalrunner.transfer.upload.rewrite import Placed, events, moment
 
 #: Values that travel as parts of their own, or of the first one (tags).

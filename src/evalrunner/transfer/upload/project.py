@@ -16,8 +16,7 @@ from langsmith import Client
 from evalrunner.clock import SYSTEM
 from evalrunner.errors import ConfigError, DataError, ServiceError
 from evalrunner.service.errors import host
-from evalrunner.transfer.push.place import post
-from evalrunner.transfer.push.source import get
+from evalrunner.transfer.remote.calls import get, post
 from evalrunner.transfer.upload.shift import ROOM, Extent, Mode, Shift, choose, read_shift, spelt
 
 #: Key of our facts in the project's metadata.

@@ -25,9 +25,9 @@ from evalrunner.service.capabilities import only_newer_reads, size_limit, takes_
 from evalrunner.service.client import make_client
 from evalrunner.service.errors import host, told
 from evalrunner.service.preflight import check
-from evalrunner.transfer.download.asking import Asking, RefusedError
-from evalrunner.transfer.download.reads import Reads
 from evalrunner.transfer.files.inputs import Inputs
+from evalrunner.transfer.remote.asking import Asking, RefusedError
+from evalrunner.transfer.remote.reads import Reads
 from evalrunner.transfer.upload import failed
 from evalrunner.transfer.upload.confirm import Confirmer
 from evalrunner.transfer.upload.dispatch import Dispatch

@@ -9,7 +9,7 @@ from langsmith import Client
 
 from evalrunner.service.pages import query_runs
 from evalrunner.service.paging import PAGE, portions
-from evalrunner.transfer.push.source import ASK, rows
+from evalrunner.transfer.remote.calls import ASK, rows
 
 
 class Destination:

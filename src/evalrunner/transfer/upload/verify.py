@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from evalrunner.service.paging import PAGE, portions
-from evalrunner.transfer.download import files
-from evalrunner.transfer.download.asking import Asking
-from evalrunner.transfer.download.reads import Feedback, Reads, Run
+from evalrunner.transfer.remote import contents
+from evalrunner.transfer.remote.asking import Asking
+from evalrunner.transfer.remote.reads import Feedback, Reads, Run
 from evalrunner.transfer.upload.confirm import together
 from evalrunner.transfer.upload.content import Difference, of_attachments, of_run, of_scores, said
 from evalrunner.transfer.upload.index import State
@@ -67,13 +67,13 @@ class Comparison:
             return
         run = self._plan.run(placed.row)
         gone: list[str] = []
-        apart = files.values(
+        apart = contents.values(
             self._asking, found, lambda kind, name, why: gone.append(f"{kind} {name}: {why}")
         )
         yield from of_run(placed, run, found, apart)
         yield from of_scores(scores(self._plan.project, placed, run), known)
         there: dict[str, bytes] = {}
-        for name, _, data in files.attachments(
+        for name, _, data in contents.attachments(
             self._asking, found, lambda kind, name, why: gone.append(f"{kind} {name}: {why}")
         ):
             with data:

@@ -14,7 +14,7 @@ import msgspec
 
 from evalrunner.clock import SYSTEM
 from evalrunner.service.paging import PAGE
-from evalrunner.transfer.download.asking import Asking
+from evalrunner.transfer.remote.asking import Asking
 
 NULL = msgspec.Raw(b"null")
 _INDEX = ("id", "trace_id", "start_time", "end_time", "status", "dotted_order")
@@ -194,3 +194,9 @@ class Reads:
             if len(page) < PAGE:
                 return
             offset += len(page)
+
+
+def value_of(run: Run, name: str) -> bytes:
+    """Return a field as it came; the newer generation has another name for one."""
+    found = bytes(getattr(run, name))
+    return bytes(run.manifest) if name == "serialized" and found == b"null" else found

@@ -7,9 +7,8 @@ from typing import IO, Any
 
 import msgspec
 
-from evalrunner.transfer.download.asking import Asking, RefusedError
-from evalrunner.transfer.download.form import text, value_of
-from evalrunner.transfer.download.reads import Run
+from evalrunner.transfer.remote.asking import Asking, RefusedError
+from evalrunner.transfer.remote.reads import Run, value_of
 
 _PREFIX = "attachment."
 _APART = ("inputs", "outputs", "error", "extra", "events", "serialized")
@@ -83,4 +82,4 @@ def _fetched(asking: Asking, url: str) -> bytes:
 def _joined(parts: Mapping[str, bytes]) -> bytes:
     if _ROOT in parts:
         return parts[_ROOT]
-    return b"{" + b",".join(text(key) + b":" + raw for key, raw in parts.items()) + b"}"
+    return b"{" + b",".join(msgspec.json.encode(key) + b":" + raw for key, raw in parts.items()) + b"}"
