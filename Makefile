@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 # Four at once on two cores: half of a test's life is waiting for a process to start or for a deadline.
 SHARED := --dist loadfile --no-loadscope-reorder
-PYTEST := $(BIN)/python -m pytest $(SHARED) -n 4
+PYTEST := $(BIN)/python -m pytest $(SHARED) -n 6
 # Without the contracts of engines, which start some hundred processes.
 QUICK := tests/unit tests/contract tests/evalbackend/unit --ignore-glob='*/test_engines*.py'
 COVERAGE := $(BIN)/python -m coverage

@@ -6,6 +6,11 @@ import os
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says what else the machine does; a hang has pytest's own limit.
+settings.register_profile("machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("machine")
 
 #: What takes longest comes first when several processes share the files, so that nobody works alone in the end.
 LONGEST_FIRST = ("smoke", "process", "e2e", "differential", "browser", "contract", "evalbackend", "unit")
