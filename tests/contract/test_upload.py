@@ -359,6 +359,17 @@ def test_a_project_that_was_there_keeps_what_it_says(desk: Desk) -> None:
     assert project.metadata["evalrunner_upload"]["shift"]["mode"] == "now"
 
 
+def test_what_is_left_out_is_said(desk: Desk) -> None:
+    file = desk.folder / "t.json"
+    trace = next(iter(Recorder(14).traces(3)))
+    trace[0]["reference_example_id"] = str(UUID(int=7))
+    file.write_text(json.dumps(trace))
+    done = desk.upload(file)
+    assert done.exit_code == ExitCode.COMPLETE
+    assert "1 runs name an example of a dataset (reference_example_id), which is left out" in done.warnings[0]
+    assert desk.runs()[trace[0]["name"]]["reference_example_id"] is None
+
+
 def test_files_are_for_nobody_else_and_no_copy_of_the_input_is_kept(desk: Desk) -> None:
     file = desk.folder / "t.json"
     write_array(file, Recorder(13).traces(40))

@@ -48,6 +48,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
         start, finish: microseconds.
         scores: whether it has feedback.
         fault: why it cannot be uploaded.
+        example: whether it names an example of a dataset.
     """
 
     n: int
@@ -62,6 +63,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     finish: int | None = None
     scores: bool = False
     fault: str | None = None
+    example: bool = False
 
 
 class Tree(msgspec.Struct, frozen=True, gc=False):
@@ -97,6 +99,7 @@ _COLUMNS = (
     "finish",
     "scores",
     "fault",
+    "example",
 )
 _ROW = ", ".join(f"runs.{name}" for name in _COLUMNS)
 _INSERT = f"INSERT INTO runs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
@@ -137,7 +140,7 @@ class Index:
         batch: list[tuple[object, ...]] = []
         try:
             for row in rows:
-                batch.append(_values(row))
+                batch.append(msgspec.structs.astuple(row))
                 if len(batch) == _BATCH:
                     self._insert(batch)
                     batch = []
@@ -212,10 +215,3 @@ class Index:
 
 #: Traces that can be uploaded.
 SOUND, BROKEN = "fault IS NULL", "fault IS NOT NULL"
-
-
-def _values(row: Row) -> tuple[object, ...]:
-    return (
-        row.n, row.file, row.line, row.offset, row.length, row.id, row.trace, row.parent, row.start, row.finish,
-        row.scores, row.fault,
-    )  # fmt: skip

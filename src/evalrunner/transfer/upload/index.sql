@@ -1,7 +1,7 @@
 CREATE TABLE IF NOT EXISTS runs (
     n INTEGER PRIMARY KEY,
     file INTEGER NOT NULL, line INTEGER, offset INTEGER NOT NULL, length INTEGER NOT NULL,
-    id TEXT, trace TEXT, parent TEXT, start INTEGER, finish INTEGER, scores INTEGER, fault TEXT,
+    id TEXT, trace TEXT, parent TEXT, start INTEGER, finish INTEGER, scores INTEGER, fault TEXT, example INTEGER,
     twin INTEGER  -- the first row of the same id, if it is another
 );
 -- Which run is of which trace, in the order in which they are sent. depth -1: of a circle, which has no top.

@@ -59,7 +59,8 @@ def to_row(n: int, element: Element) -> Row:
     except Unfit as unfit:
         fault = f"run {run.id!r}: {unfit}"
         return Row(*place, run.id, run.trace, run.parent, run.start, run.end, fault=fault)
-    return Row(*place, run.id, run.trace, run.parent, run.start, run.end, run.feedback is not None)
+    scores, example = run.feedback is not None, run.example is not None
+    return Row(*place, run.id, run.trace, run.parent, run.start, run.end, scores, None, example)
 
 
 def extent(index: Index) -> Extent | None:
@@ -67,3 +68,12 @@ def extent(index: Index) -> Extent | None:
     query = f"SELECT min(start), max(newest), max(start), max(newest - start) FROM trees WHERE {SOUND}"  # noqa: S608
     found = index.db.execute(query).fetchone()
     return None if found[0] is None else Extent(*found)
+
+
+def examples(index: Index) -> int:
+    """Return how many runs of sound traces name an example of a dataset."""
+    query = (
+        "SELECT count(*) FROM runs JOIN placed USING (n) JOIN trees ON trees.n = tree"
+        " WHERE example AND trees.fault IS NULL"
+    )
+    return int(index.db.execute(query).fetchone()[0])
