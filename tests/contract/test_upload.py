@@ -370,6 +370,16 @@ def test_what_is_left_out_is_said(desk: Desk) -> None:
     assert desk.runs()[trace[0]["name"]]["reference_example_id"] is None
 
 
+def test_a_file_that_is_cut_off_is_said_to_be(desk: Desk) -> None:
+    file = desk.folder / "t.json"
+    write_array(file, Recorder(15).traces(40))
+    file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3])
+    done = desk.upload(file, on_error="skip")
+    assert done.exit_code == ExitCode.FAILED
+    assert "the input is cut off: a trace before the cut may lack runs that stood behind it" in done.warnings
+    assert any("cut off" in hole.reason for hole in done.broken)
+
+
 def test_files_are_for_nobody_else_and_no_copy_of_the_input_is_kept(desk: Desk) -> None:
     file = desk.folder / "t.json"
     write_array(file, Recorder(13).traces(40))

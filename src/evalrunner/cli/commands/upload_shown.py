@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalrunner.cli.output import Output, shown
+from evalrunner.transfer.upload.summary import sized
 
 if TYPE_CHECKING:
     from evalrunner.transfer.replay.summary import Replayed
@@ -33,9 +34,7 @@ def show(uploaded: Uploaded, output: Output) -> None:
     if uploaded.failed:
         output.detail(f"traces that are not there, with reasons: {shown(Path(uploaded.failed))}")
     total = uploaded.total
-    output.detail(
-        f"input: {total['traces']:,} sound traces, {total['runs']:,} runs, {total['bytes'] / 1e6:,.1f} MB"
-    )
+    output.detail(f"input: {total['traces']:,} sound traces, {total['runs']:,} runs, {sized(total['bytes'])}")
     output.detail(f"times move: {uploaded.shift}")
     if not uploaded.dry_run:
         sent = uploaded.sent or {"traces": 0, "runs": 0, "feedback": 0}

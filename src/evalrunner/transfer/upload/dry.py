@@ -8,6 +8,7 @@ from evalrunner.clock import SYSTEM
 from evalrunner.delivery.spool.record import encode_parts
 from evalrunner.transfer.upload.index import SOUND
 from evalrunner.transfer.upload.plan import Plan
+from evalrunner.transfer.upload.summary import sized
 
 #: Bytes of the input that are tried.
 _SAMPLE = 32 << 20
@@ -23,9 +24,10 @@ def estimate(plan: Plan) -> list[str]:
     taken, packed, seconds = _try(plan)
     machine = seconds * size / taken
     wire = packed * size / taken
+    spent = f"about {machine:,.0f} s" if machine >= 1 else "less than a second"
     said = [
-        f"it is {size / 1e6:,.1f} MB, about {wire / 1e6:,.1f} MB of it on the wire; building and packing takes this "
-        f"machine about {machine:,.1f} s, and the network and the service come on top"
+        f"it is {sized(size)}, about {sized(wire)} of it on the wire; building and packing takes this machine "
+        f"{spent}, and the network and the service come on top"
     ]
     if size > _QUOTA[0]:
         hours = [size / quota for quota in _QUOTA]

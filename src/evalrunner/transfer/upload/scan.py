@@ -77,3 +77,11 @@ def examples(index: Index) -> int:
         " WHERE example AND trees.fault IS NULL"
     )
     return int(index.db.execute(query).fetchone()[0])
+
+
+def ends_early(index: Index) -> bool:
+    """Tell whether an input was cut off: traces before the cut may lack runs that stood behind it."""
+    query = (
+        "SELECT 1 FROM runs WHERE fault LIKE '%cut off%' OR fault LIKE '%what followed is missing%' LIMIT 1"
+    )
+    return index.db.execute(query).fetchone() is not None

@@ -37,7 +37,7 @@ from evalrunner.transfer.upload.index import BROKEN, SOUND, Index, State
 from evalrunner.transfer.upload.outbox import Outbox
 from evalrunner.transfer.upload.plan import Plan
 from evalrunner.transfer.upload.project import Project, choose_shift, early, find, make
-from evalrunner.transfer.upload.scan import examples, extent, scan
+from evalrunner.transfer.upload.scan import ends_early, examples, extent, scan
 from evalrunner.transfer.upload.shift import Shift, spelt
 from evalrunner.transfer.upload.summary import Hole, Uploaded, UploadOptions
 from evalrunner.transfer.upload.there import Destination
@@ -152,6 +152,10 @@ class _Upload:
         shift = choose_shift(project, self._options.shift, times, now)
         if warning := early(shift, times, now):
             self._warnings.append(warning)
+        if ends_early(self._index):
+            self._warnings.append(
+                "the input is cut off: a trace before the cut may lack runs that stood behind it"
+            )
         if named := examples(self._index):
             self._warnings.append(
                 f"{named:,} runs name an example of a dataset (reference_example_id), which is left out: the project "

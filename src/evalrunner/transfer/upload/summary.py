@@ -93,3 +93,8 @@ class Uploaded:
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values."""
         return {**asdict(self), "exit_code": int(self.exit_code)}
+
+
+def sized(count: float) -> str:
+    """Say how many bytes."""
+    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"
