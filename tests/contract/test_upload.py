@@ -380,6 +380,27 @@ def test_a_file_that_is_cut_off_is_said_to_be(desk: Desk) -> None:
     assert any("cut off" in hole.reason for hole in done.broken)
 
 
+def test_no_file_is_replaced_or_removed_but_one_of_failed_traces(desk: Desk) -> None:
+    file, notes, failed = (desk.folder / name for name in ("t.json", "notes.json", "failed.json"))
+    traces = list(Recorder(16).traces(30))
+    file.write_text(json.dumps(traces[0]))
+    notes.write_text('["mine"]')
+    for other, said in (
+        (file, "is one of the inputs"),
+        (notes, "holds no failed traces"),
+        (desk.folder, "holds no"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            desk.upload(file, failed=other)
+    assert (notes.read_text(), json.loads(file.read_text())) == ('["mine"]', traces[0])
+    broken = desk.folder / "broken.json"
+    broken.write_text(json.dumps([{**traces[1][0], "run_type": "agent"}]))
+    assert desk.upload(broken, failed=failed, on_error="skip").failed == str(failed)
+    assert json.loads(failed.read_text())[0]["trace_id"] == traces[1][0]["trace_id"]
+    assert desk.upload(file, failed=failed).failed is None
+    assert not failed.exists(), "what it said is not so any more"
+
+
 def test_files_are_for_nobody_else_and_no_copy_of_the_input_is_kept(desk: Desk) -> None:
     file = desk.folder / "t.json"
     write_array(file, Recorder(13).traces(40))

@@ -11,10 +11,37 @@ from typing import BinaryIO
 import msgspec
 import orjson
 
+from evalrunner.errors import ConfigError
 from evalrunner.transfer.files.inputs import Inputs
 from evalrunner.transfer.upload.index import Index, Row, Tree
 
 _json = msgspec.json.Decoder(msgspec.Raw)
+
+
+#: How a file of ours begins: only such a one is replaced, or removed when nothing failed.
+_BEGIN = b'[\n{"trace_id":'
+
+
+def refuse_foreign(path: Path, inputs: Iterable[Path | None]) -> None:
+    """See to it that no file is replaced or removed but one that an upload has written.
+
+    Raises:
+        ConfigError: it is an input, or something else.
+    """
+    if not path.exists():
+        return
+    if any(one is not None and one.exists() and one.samefile(path) for one in inputs):
+        raise ConfigError(f"--failed {path} is one of the inputs; name another file")
+    if not path.is_file() or not _is_ours(path):
+        raise ConfigError(f"--failed {path} is there already, and holds no failed traces; name another file")
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_BEGIN)) == _BEGIN
+    except OSError as error:
+        raise ConfigError(f"--failed {path} cannot be read: {error.strerror}") from None
 
 
 def write(path: Path, index: Index, inputs: Inputs, trees: Iterable[Tree]) -> int:

@@ -56,6 +56,8 @@ def upload(endpoint: Endpoint, options: UploadOptions, note: Callable[[str], Non
         UsageError: something cannot be done as it was asked for; nothing was sent.
         RunBroken: it had to end in the middle; the same command goes on.
     """
+    if options.failed is not None:
+        failed.refuse_foreign(options.failed, options.paths)
     client = make_client(endpoint)
     info = check(client).model_dump(mode="json")
     if not takes_multipart(info):
