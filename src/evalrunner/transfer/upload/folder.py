@@ -11,14 +11,19 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from evalrunner.config import Endpoint
+from evalrunner.delivery.sending.transport import is_loopback
 from evalrunner.errors import RunFolderError
 from evalrunner.shortage import shortage
+from evalrunner.transfer.upload.index import Index
 
 INDEX, FAILED = "index.sqlite", "failed_traces.json"
 
@@ -47,15 +52,34 @@ def _remove_if_left(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def kept(root: Path, key: str) -> Iterator[Path]:
-    """Yield the folder of this upload, locked.
+def opened(
+    root: Path, endpoint: Endpoint, project: str, fingerprint: str, scratch: Path
+) -> Iterator[tuple[Path, Index]]:
+    """Yield the folder of this upload, locked, and its index: the one of an earlier upload, else the fresh one.
+
+    Args:
+        fingerprint: of every byte of the input.
+        scratch: where the fresh index lies.
 
     Raises:
         RunFolderError: it cannot be written, or another upload of the same input holds it.
     """
-    path = root.absolute() / key
+    named = f"{_place(endpoint)}|{endpoint.workspace}|{project}|{fingerprint}"
+    path = root.absolute() / hashlib.sha256(named.encode()).hexdigest()[:24]
     with _locked(path):
-        yield path
+        if not (path / INDEX).exists():
+            (scratch / INDEX).replace(path / INDEX)
+        index = Index(path / INDEX)
+        try:
+            yield path, index
+        finally:
+            index.close()
+
+
+def _place(endpoint: Endpoint) -> str:
+    """Name a destination; a local backend has another port each time, and the project's id tells its stores apart."""
+    host = urlsplit(endpoint.url).hostname or ""
+    return host if is_loopback(host) else endpoint.url
 
 
 @contextlib.contextmanager

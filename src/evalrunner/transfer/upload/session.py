@@ -9,7 +9,6 @@ The same command goes on after whatever ended it, and adds nothing where all is 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +31,7 @@ from evalrunner.transfer.upload import failed
 from evalrunner.transfer.upload.confirm import Confirmer
 from evalrunner.transfer.upload.dispatch import Dispatch
 from evalrunner.transfer.upload.dry import estimate
-from evalrunner.transfer.upload.folder import FAILED, INDEX, kept, scanning
+from evalrunner.transfer.upload.folder import FAILED, INDEX, opened, scanning
 from evalrunner.transfer.upload.index import BROKEN, SOUND, Index, State
 from evalrunner.transfer.upload.outbox import Outbox
 from evalrunner.transfer.upload.plan import Plan
@@ -64,25 +63,9 @@ def upload(endpoint: Endpoint, options: UploadOptions, note: Callable[[str], Non
         raise ServiceError(f"LangSmith at {host(endpoint.url)} does not take POST /runs/multipart; update it")
     with scanning(options.root) as scratch, Inputs(options.paths, scratch) as inputs:
         scan(inputs, scratch / INDEX, size_limit(info), note)
-        with _opened(options, endpoint, inputs.fingerprint, scratch / INDEX) as (folder, index):
+        with opened(options.root, endpoint, options.project, inputs.fingerprint, scratch) as (folder, index):
             job = _Upload(client, endpoint, options, note, info, inputs, index, folder)
             return job.carry_out()
-
-
-@contextlib.contextmanager
-def _opened(
-    options: UploadOptions, endpoint: Endpoint, fingerprint: str, fresh: Path
-) -> Iterator[tuple[Path, Index]]:
-    """Open the index that an earlier upload of the same bytes has left, or the fresh one in its place."""
-    named = f"{endpoint.url}|{endpoint.workspace}|{options.project}|{fingerprint}"
-    with kept(options.root, hashlib.sha256(named.encode()).hexdigest()[:24]) as folder:
-        if not (folder / INDEX).exists():
-            fresh.replace(folder / INDEX)
-        index = Index(folder / INDEX)
-        try:
-            yield folder, index
-        finally:
-            index.close()
 
 
 class _Upload:
