@@ -411,3 +411,14 @@ def test_files_are_for_nobody_else_and_no_copy_of_the_input_is_kept(desk: Desk) 
     text = b"".join(path.read_bytes() for path in left)
     assert orjson.loads(file.read_bytes())[0]["inputs"]["messages"].encode()[:40] not in text
     assert desk.backend.token.encode() not in text
+
+
+def test_a_project_without_a_name_is_not_the_first_that_comes(desk: Desk) -> None:
+    file = desk.folder / "t.json"
+    write_array(file, Recorder(17).traces(10))
+    desk.upload(file)
+    before = desk.count()
+    for name in ("", "  "):
+        with pytest.raises(ConfigError, match="the project has no name"):
+            Desk(desk.backend, desk.folder, name).upload(file)
+    assert desk.count() == before

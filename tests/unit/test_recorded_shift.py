@@ -114,3 +114,9 @@ def test_ids_differ_in_whatever_differs() -> None:
     scores = [score_id(told[0], None, "k", 0), score_id(told[0], None, "k", 1), score_id(told[0], "k:0", "k", 0),
               score_id(told[1], None, "k", 0), score_id(told[0], None, "l", 0)]  # fmt: skip
     assert len(set(scores)) == len(scores)
+
+
+@pytest.mark.parametrize("text", ["-999999d", "9999999d", "99999999999999999d", "9" * 5000 + "d"])
+def test_an_interval_that_leads_out_of_the_calendar_is_a_mistake(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"further than time goes|where no calendar goes"):
+        choose(*read_shift(text), Extent(NOW, NOW + HOUR, NOW, HOUR), NOW)

@@ -99,12 +99,7 @@ def find_experiment(client: Client, named: str) -> TracerSession:
     Raises:
         ServiceError: it does not exist (with near names), or is no experiment.
     """
-    project: TracerSession | None = _either(
-        client,
-        named,
-        lambda: client.read_project(project_id=named),
-        lambda: client.read_project(project_name=named),
-    )
+    project = _project(client, named)
     if project is None:
         raise ServiceError(
             f"no experiment {named!r} at {host(client.api_url)}{_near_experiment(client, named)}"
@@ -117,6 +112,15 @@ def find_experiment(client: Client, named: str) -> TracerSession:
     return project
 
 
+def _project(client: Client, named: str) -> TracerSession | None:
+    return _either(
+        client,
+        named,
+        lambda: client.read_project(project_id=named),
+        lambda: client.read_project(project_name=named),
+    )
+
+
 def find_project(client: Client, named: str, *, experiment: bool = False) -> TracerSession:
     """Return a project, which may be an experiment, by id or name.
 
@@ -126,12 +130,7 @@ def find_project(client: Client, named: str, *, experiment: bool = False) -> Tra
     Raises:
         ServiceError: it does not exist (with near names), or is no experiment.
     """
-    project: TracerSession | None = _either(
-        client,
-        named,
-        lambda: client.read_project(project_id=named),
-        lambda: client.read_project(project_name=named),
-    )
+    project = _project(client, named)
     if project is None:
         with told(client):
             kind = client.list_projects(reference_free=False if experiment else None, limit=_NAMES)

@@ -74,9 +74,7 @@ class Confirmer:
             unended = [
                 one
                 for one in runs
-                if one.row.finish is not None
-                and str(one.id) in there
-                and not there[str(one.id)].get("end_time")
+                if one.row.finish is not None and one.id in there and not there[one.id].get("end_time")
             ]
             unscored = sum(score not in known for score in self._scores(runs))
             if said := _said(len(runs), absent, unended, unscored):

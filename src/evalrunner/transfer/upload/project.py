@@ -44,7 +44,7 @@ def find(client: Client, name: str) -> Project:
         ServiceError: it is an experiment, or what it says of earlier uploads cannot be read.
     """
     found = next(iter(get(client, "/sessions", {"name": name, "limit": 1})), None)
-    if found is None:
+    if found is None or found["name"] != name:
         return Project(name)
     if found.get("reference_dataset_id"):
         raise ServiceError(

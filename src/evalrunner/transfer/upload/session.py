@@ -19,7 +19,7 @@ from langsmith import Client
 from evalrunner.clock import SYSTEM
 from evalrunner.config import Endpoint
 from evalrunner.delivery.sending.transport import HttpTransport
-from evalrunner.errors import DataError, RunBroken, ServiceError
+from evalrunner.errors import ConfigError, DataError, RunBroken, ServiceError
 from evalrunner.service.capabilities import only_newer_reads, size_limit, takes_multipart, takes_zstd
 from evalrunner.service.client import make_client
 from evalrunner.service.errors import host, told
@@ -55,6 +55,8 @@ def upload(endpoint: Endpoint, options: UploadOptions, note: Callable[[str], Non
         UsageError: something cannot be done as it was asked for; nothing was sent.
         RunBroken: it had to end in the middle; the same command goes on.
     """
+    if not options.project.strip():  # a service answers for no name with whatever project comes first
+        raise ConfigError("the project has no name: where are the traces to go?")
     if options.failed is not None:
         failed.refuse_foreign(options.failed, options.paths)
     client = make_client(endpoint)
@@ -179,7 +181,8 @@ class _Upload:
                 summary.different = list(self._comparison(plan, dispatch).different())
             except (RefusedError, msgspec.MsgspecError) as error:
                 raise RunBroken(
-                    f"what is there could not be compared with the input: {error}; every trace was read back by id"
+                    f"what is there could not be compared with the input: {error}; "
+                    f"{summary.confirmed:,} of {summary.total['traces']:,} traces were read back by id"
                 ) from None
         self._account(summary, confirmer)
 

@@ -25,6 +25,8 @@ _MICRO = timedelta(microseconds=1)
 SECOND, DAY = 1_000_000, 86_400_000_000
 #: Microseconds of the past that a service takes, less what an upload may take until its last run arrives.
 ROOM = (WINDOW - RESERVE) // _MICRO
+#: What a moved time may be: an id holds its milliseconds since 1970, a datetime ends with the year 9999.
+_EARLIEST, _LATEST = 0, 253_402_300_799_999_999
 _DELTA = re.compile(r"([+-]?)(?=\d)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d{1,6})?)s)?", re.ASCII)
 
 
@@ -100,7 +102,10 @@ def read_shift(text: str) -> tuple[Mode, int]:
             f"--shift takes now, trace, none, or how far: 36h, -2d12h, +90m, 1.5s; not {text!r}"
         )
     sign, days, hours, minutes, seconds = found.groups()
-    size = timedelta(days=int(days or 0), hours=int(hours or 0), minutes=int(minutes or 0))
+    try:
+        size = timedelta(days=int(days or 0), hours=int(hours or 0), minutes=int(minutes or 0))
+    except (OverflowError, ValueError):
+        raise ConfigError(f"--shift {text[:40]} is further than time goes") from None
     whole, _, fraction = (seconds or "0").partition(".")
     micros = size // _MICRO + int(whole) * SECOND + int(fraction.ljust(6, "0") or 0)
     return "delta", -micros if sign == "-" else micros
@@ -113,11 +118,16 @@ def choose(mode: Mode, delta: int, extent: Extent, now: int) -> Shift:
         now: when it begins.
 
     Raises:
+        ConfigError: the interval leads out of the calendar.
         DataError: the traces lie further apart than a service takes.
     """
     if mode == "none":
         return Shift("none")
     if mode == "delta":
+        if not _EARLIEST <= extent.oldest + delta <= extent.newest + delta <= _LATEST:
+            raise ConfigError(
+                "--shift moves the traces to where no calendar goes: before 1970, or after 9999"
+            )
         return Shift("delta", to=delta)
     if mode == "now":
         return _to_now(extent, now)
