@@ -2,6 +2,7 @@
 
     python scripts/again.py --times 20 tests/browser
     python scripts/again.py --seeds 1-20 tests/unit tests/contract
+    python scripts/again.py --times 1 --late 3 tests/process tests/e2e
 
 Each pass is one line; the output of a pass that failed is kept, and its name is printed. Exits with 1 if one did.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import re
 import subprocess
 import sys
@@ -27,6 +29,7 @@ def main() -> int:
     seeds = range(1, asked.times + 1) if asked.seeds is None else _span(asked.seeds)
     folder = Path(tempfile.mkdtemp(prefix="evalrunner-again-"))
     spread = ["-n", str(asked.jobs), "--dist", "loadfile"] if asked.jobs > 1 else []
+    os.environ["EVALRUNNER_TESTS_LATE"] = str(asked.late)
     bad = 0
     with contextlib.nullcontext() if asked.quiet else _neighbour():
         for place, seed in enumerate(seeds, start=1):
@@ -47,6 +50,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", help="passes in the orders of these seeds of pytest-randomly, FIRST-LAST")
     parser.add_argument(
         "--jobs", type=int, default=1, help="processes of pytest, which are each other's neighbours"
+    )
+    parser.add_argument(
+        "--late", type=float, default=0.0, help="seconds that a test hears late of what it waits for"
     )
     parser.add_argument("--quiet", action="store_true", help="without a busy neighbour on the first core")
     return parser.parse_args()
