@@ -1,7 +1,7 @@
 # evalrunner: everything a clone needs, with nothing but make and a Python >= 3.10.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test coverage test-sdk test-again browser lint compile package bench-loss bench-overhead bench-memory bench-growth bench-backend bench-parse bench-upload bench-pages chaos clean
+.PHONY: help setup demo check test tests coverage test-sdk test-again browser lint style types compile package bench-loss bench-overhead bench-memory bench-growth bench-backend bench-parse bench-upload bench-pages chaos clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -25,8 +25,12 @@ check: ## for the hand on the keyboard, under two minutes: the gates, unit and q
 	@$(MAKE) --jobs=2 lint compile
 	@$(PYTEST) -n 2 -q $(QUICK)
 
-test: ## the gates, then every test
-	@$(MAKE) --jobs=2 lint compile browser
+# mypy keeps one core busy for a minute, and the tests leave a quarter of both idle.
+test: ## the gates, and every test
+	@$(MAKE) --jobs=2 style compile browser
+	@$(MAKE) --jobs=2 types tests
+
+tests: ## every test, without the gates
 	@$(PYTEST)
 
 coverage: setup ## the lines that the tests of `make check` run, with a floor; twice their processor time
@@ -44,11 +48,15 @@ test-sdk: setup ## what depends on the SDK, with another version of it: make tes
 browser: ## chromium for the tests of the pages, where it may be installed
 	@sh scripts/browser.sh
 
-lint: setup ## style, format, types, import contracts
+lint: style types ## style, format, import contracts, types
+
+style: setup ## style, format, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+
+types: setup ## mypy, strict
+	@$(BIN)/mypy
 
 # mypy has one core. Without this every process of the tests compiles for itself what it imports: when a clone is new,
 # and always where PYTHONDONTWRITEBYTECODE is set. The tests' own modules are pytest's to compile, for their asserts.
