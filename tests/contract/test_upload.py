@@ -422,3 +422,48 @@ def test_a_project_without_a_name_is_not_the_first_that_comes(desk: Desk) -> Non
         with pytest.raises(ConfigError, match="the project has no name"):
             Desk(desk.backend, desk.folder, name).upload(file)
     assert desk.count() == before
+
+
+@pytest.fixture(params=["older", "newer"])
+def reads(backend: Backend, request: pytest.FixtureRequest) -> Iterator[None]:
+    """The destination answers one generation of reads, then the other."""
+    newer = request.param == "newer"
+    backend.flags(ch_query_enabled=not newer, sdb_query_enabled=newer)
+    yield
+    backend.flags(ch_query_enabled=True, sdb_query_enabled=False)
+
+
+def open_and_ended() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """A trace as it was recorded while it ran, and as it is when it has ended; and one that has ended before."""
+    ended = corpus()
+    late = {"outputs", "error", "events", "feedback", "attachments"}
+    running = [
+        {**{name: value for name, value in run.items() if name not in late}, "end_time": None}
+        if run["name"] in ("root", "child llm")
+        else run
+        for run in ended
+    ]
+    other = {
+        "id": "other",
+        "name": "other",
+        "run_type": "chain",
+        "start_time": 1714557600,
+        "end_time": 1714557601,
+    }
+    return [*running, other], [*ended, other]
+
+
+@pytest.mark.usefixtures("reads")
+def test_the_end_of_what_was_uploaded_open_follows_once(desk: Desk) -> None:
+    running, ended = open_and_ended()
+    file = desk.folder / "t.json"
+    file.write_text(json.dumps(running))
+    assert desk.upload(file).exit_code == ExitCode.COMPLETE
+    file.write_text(json.dumps(ended))
+    done = desk.upload(file)
+    assert done.exit_code == ExitCode.COMPLETE, (done.not_visible, done.different)
+    opened = sum(run["end_time"] is None for run in running) - sum(run["end_time"] is None for run in ended)
+    assert (done.already, done.sent["traces"], done.sent["runs"], done.sent["feedback"]) == (1, 1, opened, 3)
+    assert desk.count() == len(ended)
+    again = desk.upload(file)
+    assert (again.exit_code, again.already, again.sent["runs"]) == (ExitCode.COMPLETE, 2, 0)

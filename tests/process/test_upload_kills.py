@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -101,3 +102,33 @@ def test_two_at_once_from_one_folder_are_told_apart(
         os.killpg(first.pid, signal.SIGCONT)
     assert (second.code, first.finish().code) == (2, 0)
     assert "another upload of this input into this project is running" in second.err
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_the_end_of_what_was_uploaded_open_follows_once_through_kills(
+    backend: Backend, tmp_path: Path, newer: bool
+) -> None:
+    path, project = tmp_path / "t.json", f"ends, {newer}"
+    traces = list(Recorder(2, size=40_000).traces(1000))
+    runs = sum(map(len, traces))
+    opened = [{**trace[0], "end_time": None, "outputs": None, "error": None} for trace in traces[::2]]
+    backend.flags(ch_query_enabled=not newer, sdb_query_enabled=newer)
+    words = ["upload", str(path), "--project", project, "--json"]
+    try:
+        # Half of the traces as they were while they ran: their roots alone, without an end.
+        path.write_text(json.dumps(opened))
+        assert evalrunner(*words, cwd=tmp_path, env=backend.environment()).code == 0
+        path.write_text(json.dumps([run for trace in traces for run in trace]))
+        for _ in range(2):
+            backend.faults({"match": RUNS, "action": "delay", "seconds": UNANSWERED})
+            command = Command(words, cwd=tmp_path, env=backend.environment())
+            wait_until(lambda: backend.fault_report()["rules"][0]["fired"], 120, "a request")
+            os.killpg(command.pid, signal.SIGKILL)
+            command.finish()
+            backend.faults()
+        done = evalrunner(*words, "--verify", "content", cwd=tmp_path, env=backend.environment())
+        assert (done.code, there(backend, project)) == (0, runs), done.err
+        again = evalrunner(*words, cwd=tmp_path, env=backend.environment())
+        assert (again.receipt["already"], again.receipt["sent"]["runs"]) == (len(traces), 0)
+    finally:
+        backend.flags(ch_query_enabled=True, sdb_query_enabled=False)

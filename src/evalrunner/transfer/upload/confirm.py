@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import requests
 from langsmith import utils as sdk
@@ -12,11 +13,51 @@ from evalrunner.clock import SYSTEM
 from evalrunner.transfer.upload.index import SOUND, Index, State, Tree
 from evalrunner.transfer.upload.plan import Plan
 from evalrunner.transfer.upload.rewrite import Placed
-from evalrunner.transfer.upload.there import Destination
+from evalrunner.transfer.upload.there import Destination, Known
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 #: Runs that are asked for together; a trace may have more.
 _TOGETHER = 1000
+
+
+@dataclass(frozen=True)
+class Lack:
+    """What the destination does not have of a trace of so many runs.
+
+    Attributes:
+        absent, unended: runs that are not there, or there without the end that they have.
+        unscored: ids of feedback.
+    """
+
+    count: int
+    absent: Sequence[Placed]
+    unended: Sequence[Placed]
+    unscored: Sequence[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.absent or self.unended or self.unscored)
+
+    @property
+    def partly(self) -> bool:
+        """Some of its runs are there."""
+        return len(self.absent) < self.count
+
+    @property
+    def said(self) -> str:
+        """In words."""
+        told, count = [], self.count
+        if self.absent:
+            told.append(
+                f"{len(self.absent)} of {count} runs do not come back, {self.absent[0].row.id} among them"
+            )
+        if self.unended:
+            first = self.unended[0].row.id
+            told.append(
+                f"{len(self.unended)} of {count} runs are there without their end, {first} among them"
+            )
+        if self.unscored:
+            told.append(f"{len(self.unscored)} of its scores do not come back")
+        return "; ".join(told)
 
 
 class Confirmer:
@@ -55,49 +96,34 @@ class Confirmer:
             for some in together(self._index.trees(f"{SOUND} AND state = ?", int(state))):
                 lacking = self.lacking(some)
                 self._index.book((tree.n, State.SEEN, None) for tree in some if tree.n not in lacking)
-                self.missing.update(lacking)
+                self.missing.update((n, lack.said) for n, lack in lacking.items())
                 tell()
             self.trouble = ""
         except (sdk.LangSmithError, requests.RequestException) as error:
             self.trouble = f"the destination cannot be read back at the moment ({type(error).__name__})"
         return not self.missing and not self.trouble
 
-    def lacking(self, trees: list[Tree]) -> dict[int, str]:
-        """Say of each trace what the destination does not have of it; those of which it has all are not named."""
+    def lacking(self, trees: list[Tree]) -> dict[int, Lack]:
+        """Return of each trace what the destination does not have of it; those of which it has all are not named."""
         placed = self._plan.placed(trees)
-        there = self._there.runs([one.id for runs in placed.values() for one in runs])
-        scored = [one for runs in placed.values() for one in runs if one.row.scores]
-        known = self._there.scores(one.id for one in scored) if scored else {}
-        lacking: dict[int, str] = {}
-        for tree, runs in placed.items():
-            absent = [one for one in runs if one.id not in there]
-            unended = [
-                one
-                for one in runs
-                if one.row.finish is not None and one.id in there and not there[one.id].get("end_time")
-            ]
-            unscored = sum(score not in known for score in self._scores(runs))
-            if said := _said(len(runs), absent, unended, unscored):
-                lacking[tree] = said
-        return lacking
+        known = self.known(placed)
+        lacks = ((n, self._lack(runs, known)) for n, runs in placed.items())
+        return {n: lack for n, lack in lacks if lack}
+
+    def known(self, placed: Mapping[int, Sequence[Placed]]) -> Known:
+        """Ask what there is of some traces."""
+        runs = [one for some in placed.values() for one in some]
+        return self._there.known([one.id for one in runs], [one.id for one in runs if one.row.scores])
+
+    def _lack(self, runs: Sequence[Placed], known: Known) -> Lack:
+        absent = [one for one in runs if one.id not in known.ids]
+        unended = [one for one in runs if one.row.finish is not None and one.id in known.open]
+        return Lack(len(runs), absent, unended, [one for one in self._scores(runs) if one not in known.ids])
 
     def _scores(self, runs: Iterable[Placed]) -> Iterator[str]:
         for one in runs:
             if one.row.scores:
                 yield from self._plan.score_ids(one)
-
-
-def _said(count: int, absent: list[Placed], unended: list[Placed], unscored: int) -> str:
-    told = []
-    if absent:
-        told.append(f"{len(absent)} of {count} runs do not come back, {absent[0].row.id} among them")
-    if unended:
-        told.append(
-            f"{len(unended)} of {count} runs are there without their end, {unended[0].row.id} among them"
-        )
-    if unscored:
-        told.append(f"{unscored} of its scores do not come back")
-    return "; ".join(told)
 
 
 def together(trees: Iterable[Tree]) -> Iterator[list[Tree]]:

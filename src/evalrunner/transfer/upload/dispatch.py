@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+
+import requests
+from langsmith import utils as sdk
 
 from evalrunner.clock import SYSTEM
+from evalrunner.errors import RunBroken
 from evalrunner.transfer.upload.confirm import Confirmer, together
-from evalrunner.transfer.upload.index import SOUND, Index, State
+from evalrunner.transfer.upload.index import SOUND, UNSENT, Index, State, Tree
 from evalrunner.transfer.upload.outbox import AHEAD_BYTES, Outbox
 from evalrunner.transfer.upload.plan import Plan
+from evalrunner.transfer.upload.rewrite import Placed
 from evalrunner.transfer.upload.scan import TELL_EVERY
-
-_PENDING = f"{SOUND} AND state = {int(State.PENDING)}"
+from evalrunner.transfer.upload.there import NOTHING, Known
 
 
 class Dispatch:
@@ -33,51 +37,65 @@ class Dispatch:
         Args:
             known: there has been an upload into the project before.
         """
-        fresh = self._belongs_to_another()
-        booked = self._index.count("state <> ?", int(State.PENDING))[0]
+        project = (self._plan.project,)
+        found = self._index.db.execute("SELECT value FROM facts WHERE name = 'project'").fetchone()
+        fresh = found != project
+        booked = self._index.count(f"{SOUND} AND NOT ({UNSENT})")[0]
+        # Of which traces a part was there stays: they may lie behind where the asking ends.
+        kept = int(State.PENDING if fresh else State.PARTLY)
         with self._index.db:
-            self._index.db.execute("UPDATE trees SET state = 0, reason = NULL")
+            self._index.db.execute("UPDATE trees SET state = 0, reason = NULL WHERE state <> ?", (kept,))
         if known:
             # Of an upload that was cut off, what was under way lies behind what was booked.
             self._ask(None if fresh or not booked else booked)
-        return self._index.count("state = ?", int(State.SEEN))[0]
-
-    def _belongs_to_another(self) -> bool:
-        """Note for which project this is; return whether the index knows nothing of it."""
-        project = (self._plan.project,)
-        found = self._index.db.execute("SELECT value FROM facts WHERE name = 'project'").fetchone()
-        with self._index.db:
+        with self._index.db:  # not before all was asked for: who is killed while asking asks for all again
             self._index.db.execute("INSERT OR REPLACE INTO facts VALUES ('project', ?)", project)
-        return bool(found != project)
+        return self._index.count("state = ?", int(State.SEEN))[0]
 
     def _ask(self, booked: int | None) -> None:
         """Ask for traces in the order of the input, until none of many is there where none was booked."""
         absent = seen = 0
-        for trees in together(self._index.trees(_PENDING)):
+        for trees in together(self._index.trees(UNSENT)):
             lacking = self._confirmer.lacking(trees)
+            partly = [n for n, lack in lacking.items() if lack.partly]
             self._index.book((tree.n, State.SEEN, None) for tree in trees if tree.n not in lacking)
+            self._index.book((n, State.PARTLY, None) for n in partly)
             seen += len(trees)
-            absent = absent + sum(tree.size for tree in trees) if len(lacking) == len(trees) else 0
+            none = len(lacking) == len(trees) and not partly
+            absent = absent + sum(tree.size for tree in trees) if none else 0
             if booked is not None and seen >= booked and absent > 2 * AHEAD_BYTES:
                 return
             self._tell(f"looking at what is there already: {seen:,} traces")
 
     def send(self, outbox: Outbox) -> None:
-        """Send all that is pending, and book what becomes of it.
+        """Send all that is to be sent, and book what becomes of it.
 
         Raises:
-            RunBroken: a file has changed; RunFolderError: the index cannot be written.
+            RunBroken: a file has changed, or what is there cannot be read.
+            RunFolderError: the index cannot be written.
         """
         self._began = SYSTEM.monotonic()
-        total, _, size = self._index.count(_PENDING)
+        total, _, size = self._index.count(UNSENT)
         built = 0
-        for trees in together(self._index.trees(_PENDING)):
-            for n, runs in self._plan.placed(trees).items():
-                outbox.put(n, self._plan.operations(runs))
+        for trees in together(self._index.trees(UNSENT)):
+            placed = self._plan.placed(trees)
+            known = self._known(trees, placed)
+            for n, runs in placed.items():
+                outbox.put(n, self._plan.operations(runs, known))
             built += sum(tree.size for tree in trees)
             self._book(outbox)
             self._tell_rate(total, size, built)
         outbox.finish(lambda: self._book(outbox))
+
+    def _known(self, trees: Sequence[Tree], placed: Mapping[int, Sequence[Placed]]) -> Known:
+        """Ask what there is of those traces that are there in part: of these only the rest is sent."""
+        partly = {tree.n: placed[tree.n] for tree in trees if tree.state is State.PARTLY}
+        try:
+            return self._confirmer.known(partly) if partly else NOTHING
+        except (sdk.LangSmithError, requests.RequestException) as error:
+            raise RunBroken(
+                f"what is there already cannot be read ({type(error).__name__}); the same command goes on"
+            ) from None
 
     def _book(self, outbox: Outbox) -> None:
         settled = list(outbox.settled())

@@ -30,12 +30,13 @@ _KEPT = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL")
 
 
 class State(IntEnum):
-    """How far a trace is. A broken one stays PENDING: it has a fault."""
+    """How far a trace is. A broken one stays PENDING: it has a fault. Of a PARTLY one some runs are there."""
 
     PENDING = 0
     ACCEPTED = 1
     SEEN = 2
     REFUSED = 3
+    PARTLY = 4
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -213,5 +214,6 @@ class Index:
         self.db.close()
 
 
-#: Traces that can be uploaded.
+#: Traces that can be uploaded, those that cannot; and of the former those that are still to be sent.
 SOUND, BROKEN = "fault IS NULL", "fault IS NOT NULL"
+UNSENT = f"{SOUND} AND state IN ({int(State.PENDING)}, {int(State.PARTLY)})"

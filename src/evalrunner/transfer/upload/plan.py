@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -15,6 +15,7 @@ from evalrunner.transfer.upload.again import again
 from evalrunner.transfer.upload.index import Index, Row, Tree
 from evalrunner.transfer.upload.rewrite import Placed, operations, place, scores
 from evalrunner.transfer.upload.shift import Shift
+from evalrunner.transfer.upload.there import NOTHING, Known
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,12 @@ class Plan:
         """Read a run again, from where it lies."""
         return again(row, self.inputs.read(row.file, row.offset, row.length))
 
-    def operations(self, runs: Sequence[Placed], known: Container[str] = ()) -> Iterator[Operation]:
-        """Build what creates a trace, run by run.
+    def operations(self, runs: Sequence[Placed], known: Known = NOTHING) -> Iterator[Operation]:
+        """Build what creates a trace, or what it lacks there, run by run.
 
         Args:
             runs: as `placed` returns them.
-            known: ids of runs that are there already; their scores may not be.
+            known: what is there of them; a run that has ended since is sent its end.
 
         Raises:
             RunBroken: a file has changed since it was read.
@@ -55,8 +56,9 @@ class Plan:
                 raise RunBroken(
                     _begins_anew(f"{self.inputs.names[placed.row.file]} has changed since it was read")
                 )
-            for kind, one, parts in operations(self.project, name, placed, run):
-                if kind != "post" or one not in known:
+            ended = run.end is not None and placed.id in known.open
+            for kind, one, parts in operations(self.project, name, placed, run, "patch" if ended else "post"):
+                if kind == "patch" or one not in known.ids:
                     yield kind, one, parts
 
     def score_ids(self, placed: Placed) -> list[str]:

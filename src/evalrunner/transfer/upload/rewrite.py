@@ -11,6 +11,7 @@ import binascii
 import functools
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from typing import Literal
 
 import msgspec
 import orjson
@@ -113,27 +114,30 @@ def place(project: str, shift: Shift, tree: Tree, rows: Iterable[Row]) -> list[P
     return list(placed.values())
 
 
-def operations(project: str, name: bytes, placed: Placed, run: RecordedRun) -> Iterator[Operation]:
+def operations(
+    project: str, name: bytes, placed: Placed, run: RecordedRun, kind: Literal["post", "patch"] = "post"
+) -> Iterator[Operation]:
     """Return what creates a run and its feedback.
 
     Args:
         project, name: of the project there; the name as JSON.
         placed: where it goes.
         run: as the file has it.
+        kind: "patch" if it is there already, without its end.
 
     Raises:
         Unfit: attachments or feedback are malformed.
     """
     text = placed.id
-    parts: list[Part] = [(f"post.{text}", JSON, _main(project, name, placed, run))]
+    parts: list[Part] = [(f"{kind}.{text}", JSON, _main(project, name, placed, run))]
     for field in APART:
         data: bytes | None = getattr(run, field)
         if data is not None:
             parts.append(
-                (f"post.{text}.{field}", JSON, events(data, placed.moved) if field == "events" else data)
+                (f"{kind}.{text}.{field}", JSON, events(data, placed.moved) if field == "events" else data)
             )
     parts += [(f"attachment.{text}.{one}", mime, data) for one, mime, data in attachments(run)]
-    yield "post", text, parts
+    yield kind, text, parts
     for score, body in scores(project, placed, run):
         yield "feedback", score, [(f"feedback.{score}", JSON, body)]
 

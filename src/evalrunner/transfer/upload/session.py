@@ -32,7 +32,7 @@ from evalrunner.transfer.upload.confirm import Confirmer
 from evalrunner.transfer.upload.dispatch import Dispatch
 from evalrunner.transfer.upload.dry import estimate
 from evalrunner.transfer.upload.folder import FAILED, INDEX, opened, scanning
-from evalrunner.transfer.upload.index import BROKEN, SOUND, Index, State
+from evalrunner.transfer.upload.index import BROKEN, SOUND, UNSENT, Index, State
 from evalrunner.transfer.upload.outbox import Outbox
 from evalrunner.transfer.upload.plan import Plan
 from evalrunner.transfer.upload.project import Project, choose_shift, early, find, make
@@ -203,7 +203,7 @@ class _Upload:
         )
 
     def _account(self, summary: Uploaded, confirmer: Confirmer) -> None:
-        summary.not_delivered = list(self._holes(f"{SOUND} AND state IN (0, {int(State.REFUSED)})"))
+        summary.not_delivered = list(self._holes(f"({UNSENT}) OR state = {int(State.REFUSED)}"))
         if self._options.verify != "none":
             summary.not_visible = [
                 replace(hole, reason=confirmer.missing.get(n) or confirmer.trouble or hole.reason)

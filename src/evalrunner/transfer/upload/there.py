@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from langsmith import Client
@@ -10,6 +11,18 @@ from langsmith import Client
 from evalrunner.service.pages import query_runs
 from evalrunner.service.paging import PAGE, portions
 from evalrunner.transfer.remote.calls import ASK, rows
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the destination has of some traces: ids of runs and scores, and of those runs that have no end there."""
+
+    ids: frozenset[str] = frozenset()
+    open: frozenset[str] = frozenset()
+
+
+#: Nothing of them is there.
+NOTHING = Known()
 
 
 class Destination:
@@ -37,3 +50,9 @@ class Destination:
             for some in portions(list(runs), ASK)
             for row in rows(self._client, "/feedback", {"run": list(some)})
         }
+
+    def known(self, runs: Sequence[str], scored: Iterable[str]) -> Known:
+        """Return what is there of runs, and the feedback of those of them that have some."""
+        found = self.runs(runs)
+        unended = (one for one, run in found.items() if not run.get("end_time"))
+        return Known(frozenset(found).union(self.scores(scored)), frozenset(unended))
