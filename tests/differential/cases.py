@@ -87,6 +87,7 @@ _AWAITED = [
     "lambda_of_async",
 ]
 _AWAITED += ["lambda_of_promise", "lambda_of_twice", "gives_a_coroutine"]
+_AWAITED += ["wrapped_async_traced", "generator_based"]
 _GENERATORS = [
     "generator",
     "generator_with_a_return",
@@ -100,8 +101,9 @@ _ASYNC_GENERATORS += ["reduced_async_generator", "reduced_async_stream"]
 _SIMPLE = """
     plain agent partial async_partial partial_of_partial wrapped bound async_bound of_class static called named_invoke
     a_lambda traced_method async_traced_method runnable async_runnable chain configured from_traceable traced
-    async_traced processed processed_badly partial_of_traced handled other_name with_metadata metadata_first
-    with_defaults metadata_by_default positional with_more with_run_tree async_with_run_tree with_config
+    async_traced wrapped_traced processed processed_badly partial_of_traced handled other_name with_metadata
+    metadata_first with_defaults metadata_by_default positional with_more with_run_tree
+    async_with_run_tree with_config
 """.split()  # noqa: SIM905 - read as words
 _MEANT = {
     "runs_a_loop": ("meant_by_runs_a_loop", None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
@@ -172,6 +173,12 @@ async def gives_a_coroutine(inputs: JSON) -> Any:
     return agent(inputs)
 
 
+@types.coroutine
+def generator_based(inputs: JSON) -> Any:
+    answer = yield from agent(inputs).__await__()
+    return answer
+
+
 @traceable(name="looks sync", tags=["t"], metadata={"m": 1})
 def traced_later(inputs: JSON) -> Any:
     return agent(inputs)
@@ -214,6 +221,9 @@ def traced(inputs: JSON) -> JSON:
 @traceable(name="async named", tags=["a"], metadata={"k": "v"}, run_type="llm")
 async def async_traced(inputs: JSON) -> JSON:
     return {**(await agent(inputs)), "usage_metadata": {"input_tokens": 1, "output_tokens": 2}}
+
+
+wrapped_traced, wrapped_async_traced = logged(traced), logged(async_traced)
 
 
 @traceable(

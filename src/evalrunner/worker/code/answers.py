@@ -23,9 +23,14 @@ def is_pending(answer: Any) -> bool:
     )
 
 
+def is_generator(answer: Any) -> bool:
+    """Tell whether it is to be consumed, and not awaited: what `types.coroutine` makes is a generator by its type."""
+    return inspect.isgenerator(answer) and not inspect.isawaitable(answer)
+
+
 def is_stream(answer: Any) -> bool:
     """Tell whether its run ends when it has been consumed: a traced generator, or the SDK's traced stream."""
-    return inspect.isgenerator(answer) or inspect.isasyncgen(answer) or hasattr(answer, "__ls_stream__")
+    return is_generator(answer) or inspect.isasyncgen(answer) or hasattr(answer, "__ls_stream__")
 
 
 def consume(generator: Iterator[Any], items: list[Any]) -> Any:
@@ -46,7 +51,7 @@ async def settle(answer: Any, items: list[Any]) -> Any:
             async for item in answer:
                 items.append(item)
             answer = items or None
-        elif inspect.isgenerator(answer):
+        elif is_generator(answer):
             answer = consume(answer, items)
         else:
             answer = await answer

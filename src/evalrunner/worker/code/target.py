@@ -23,7 +23,7 @@ from langsmith.run_trees import RunTree
 from evalrunner.delivery.capture.root import RootRun
 from evalrunner.delivery.capture.sdk import check_signature, is_runnable
 from evalrunner.errors import TargetError
-from evalrunner.worker.code.answers import consume, is_pending, is_stream, run_in, settle
+from evalrunner.worker.code.answers import consume, is_generator, is_pending, is_stream, run_in, settle
 from evalrunner.worker.code.containing import call_contained, end_copy, ordinary, users_part
 from evalrunner.worker.code.home import Home
 
@@ -122,7 +122,7 @@ class Target:
         items: list[Any] = []
         with _Ending(root, items):
             answer = self._start(root, args)
-            if inspect.isgenerator(answer):
+            if is_generator(answer):
                 answer = root.context.run(consume, answer, items)
         if is_pending(answer):
             return root, answer
@@ -156,6 +156,9 @@ class Target:
             answer = await run_in(contextvars.copy_context(), _call(call))
         else:
             answer = await self._off_loop(_call_through, call, ended)
+        while not ended and inspect.isawaitable(answer):
+            # A decorator is as `@traceable` in the SDK's eyes as what it wraps (functools.wraps), and looks sync.
+            answer = await run_in(contextvars.copy_context(), answer)
         if not ended and is_stream(answer):
             await run_in(contextvars.copy_context(), _stream(answer, ended, on_end))
         elif ended and is_pending(answer):
