@@ -43,7 +43,7 @@ def environment(folder: Path) -> dict[str, str]:
 def shell(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
     """Type a command, as it was printed."""
     return subprocess.run(
-        ["sh", "-c", command], cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=100,
+        ["sh", "-c", command], cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=280,
         check=False,
     )  # fmt: skip
 

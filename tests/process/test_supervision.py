@@ -110,7 +110,7 @@ def test_daemons_of_targets_do_not_outlive_the_run(
         assert done.code == 0, done.err
         assert len(children) == 3
         found = children if method == "forkserver" else [children[0], children[2]]
-        wait_until(lambda: not any(map(alive, found)), timeout=5, what="the end of every daemon")
+        wait_until(lambda: not any(map(alive, found)), timeout=60, what="the end of every daemon")
         warnings = " ".join(done.receipt["warnings"])
         assert all(f"(pid {pid})" in warnings for pid in found), warnings
         assert "Traceback" not in done.err

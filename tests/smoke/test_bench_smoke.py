@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts" / "bench"
 
 
-def bench(name: str, folder: Path, *arguments: str, limit: float = 100) -> tuple[str, dict[str, Any]]:
+def bench(name: str, folder: Path, *arguments: str, limit: float = 280) -> tuple[str, dict[str, Any]]:
     """Run a bench; return what it printed and the document it wrote."""
     path = folder / "figures.json"
     done = subprocess.run(

@@ -190,7 +190,7 @@ class Backend:
 
     def _ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         headers = {"x-admin-token": self._admin}
-        answer = requests.request(method, self.url + path, json=body, headers=headers, timeout=10)
+        answer = requests.request(method, self.url + path, json=body, headers=headers, timeout=60)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 

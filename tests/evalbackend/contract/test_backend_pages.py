@@ -352,7 +352,7 @@ def test_rows_are_the_keys_that_evaluators_gave(backend: Backend, visitor: reque
     page = made.page(visitor)
     assert "answer_quality" in page
     assert "judge_guess" not in page
-    told = visitor.get(f"{backend.url}/ui/runs/{runs[0]}", timeout=10)
+    told = visitor.get(f"{backend.url}/ui/runs/{runs[0]}", timeout=60)
     assert "judge quota exceeded" in told.text
 
 
