@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from evalrunner.transfer.files.plain import Told
+
 
 class Element(msgspec.Struct, frozen=True, gc=False):
     """One value of a file.
@@ -15,6 +17,7 @@ class Element(msgspec.Struct, frozen=True, gc=False):
         offset, length: its bytes in the readable file (the copy, if one was made).
         data: exactly those bytes.
         fault: why it is no JSON value that can be read; None if it is sound.
+        told: what it tells as a run, where that was wanted and it is nothing special; then `data` is empty.
     """
 
     file: int
@@ -24,3 +27,4 @@ class Element(msgspec.Struct, frozen=True, gc=False):
     length: int
     data: bytes
     fault: str | None
+    told: Told | None = None

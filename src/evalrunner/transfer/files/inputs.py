@@ -77,18 +77,23 @@ class Inputs:
         """The hash of all bytes that were read; of everything once `elements` has come to its end."""
         return self._hash.hexdigest()
 
-    def elements(self) -> Iterator[Element]:
-        """Return what is in the files, in order, in bounded memory."""
+    def elements(self, part: int = 0) -> Iterator[Element]:
+        """Return what is in the files, in order, in bounded memory.
+
+        Args:
+            part: of how many bytes at once runs that are nothing special are told, without their bytes; 0: of none.
+        """
         self._hash = hashlib.sha256()
         for number, file in enumerate(self._files):
-            for ordinal, piece in enumerate(self._values(file, self._hash.update), start=1):
+            for ordinal, piece in enumerate(self._values(file, self._hash.update, part), start=1):
+                length = piece.size or len(piece.data)
                 yield Element(
-                    number, piece.line, ordinal, piece.offset, len(piece.data), piece.data, piece.fault
+                    number, piece.line, ordinal, piece.offset, length, piece.data, piece.fault, piece.told
                 )
 
-    def _values(self, file: Readable, seen: Callable[[bytes], object]) -> Iterator[Piece]:
+    def _values(self, file: Readable, seen: Callable[[bytes], object], part: int = 0) -> Iterator[Piece]:
         window = Window(file.read, seen, self._span)
-        yield from Values(window)
+        yield from Values(window, part=part)
         window.drain()
         if file.missing:
             yield Piece(file.end - file.begin, b"", None, f"{file.missing}: what followed is missing")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import msgspec
 from msgspec import Raw
 
@@ -10,7 +12,8 @@ from evalrunner.transfer.files.fields import ABSENT, FieldError, kind_of, moment
 from evalrunner.transfer.files.parts import attachments, extra_of, feedback, inputs_or_outputs
 
 #: The service's types of runs.
-RUN_TYPES = frozenset({"tool", "chain", "llm", "retriever", "embedding", "prompt", "parser"})
+RunType = Literal["tool", "chain", "llm", "retriever", "embedding", "prompt", "parser"]
+RUN_TYPES = frozenset(get_args(RunType))
 #: The SDK's name for a run that has none (langsmith/run_trees.py, `RunTree.infer_defaults`).
 UNNAMED = "Unnamed"
 

@@ -12,10 +12,10 @@ from evalrunner.protocol.values import NESTING
 
 decode = msgspec.json.Decoder(msgspec.Raw).decode
 
-#: All digits alike, and no plus: an exponent of three digits is one sequence.
-_DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
-_HUGE = b"e000"
-_ZERO, _IN_FRONT = ord("0"), (b"", b":", b",", b"[", b" ", b"\t", b"\n", b"\r")
+#: All digits alike, and a plus one of them: an exponent of three digits is one sequence. Brackets too, to be counted.
+_ALIKE = bytes.maketrans(b"123456789E+{", b"000000000e0[")
+_HUGE = b"0e000"
+_IN_FRONT = (b"", b":", b",", b"[", b" ", b"\t", b"\n", b"\r")
 #: Bytes in front of an exponent that are looked at. With an exponent of two digits at most, a number beyond 10^308
 #: has more digits than in `_LONG` before its point. (CPython's way to look for 100 bytes or more takes its time.)
 _BEFORE, _LONG = 400, b"0" * 90
@@ -69,6 +69,26 @@ def odd(data: bytes) -> str | None:
     return _encoding(data) or _numbers(data) or _depth(data)
 
 
+def alike(data: bytes) -> bytes:
+    """Return data with its digits alike and its brackets: for `may_be_huge` and `may_be_deep`."""
+    return data.translate(_ALIKE)
+
+
+def encoded(data: bytes) -> bool:
+    """Tell whether data is UTF-8."""
+    return _encoding(data) is None
+
+
+def may_be_huge(same: bytes) -> bool:
+    """Tell whether there may be a number beyond all bounds; ids in hexadecimal hardly look so."""
+    return _exponent(same) or _LONG in same
+
+
+def may_be_deep(same: bytes, begin: int, end: int) -> bool:
+    """Tell whether a value may be nested too deep: it has enough brackets."""
+    return same.count(b"[", begin, end) > _LEVELS
+
+
 def _encoding(data: bytes) -> str | None:
     if data.isascii():
         return None
@@ -80,8 +100,7 @@ def _encoding(data: bytes) -> str | None:
 
 
 def _numbers(data: bytes) -> str | None:
-    alike = data.translate(_DIGITS, b"+")
-    if not _exponent(alike) and _LONG not in alike:
+    if not may_be_huge(alike(data)):
         return None
     try:
         json.loads(data, parse_float=_finite, parse_int=str, parse_constant=str)
@@ -92,15 +111,14 @@ def _numbers(data: bytes) -> str | None:
     return None
 
 
-def _exponent(alike: bytes) -> bool:
-    """Tell whether there may be a number with an exponent of three digits; ids in hexadecimal look so."""
-    at = alike.find(_HUGE)
+def _exponent(same: bytes) -> bool:
+    """Tell whether there may be a number with an exponent of three digits."""
+    at = same.find(_HUGE)
     while at >= 0:
-        if alike[at - 1] == _ZERO:
-            before = alike[max(0, at - _BEFORE) : at].rstrip(b"0.").removesuffix(b"-")
-            if before[-1:] in _IN_FRONT:
-                return True
-        at = alike.find(_HUGE, at + 1)
+        before = same[max(0, at - _BEFORE) : at].rstrip(b"0.").removesuffix(b"-")
+        if before[-1:] in _IN_FRONT:
+            return True
+        at = same.find(_HUGE, at + 1)
     return False
 
 

@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from evalrunner.transfer.files import quick
 from evalrunner.transfer.files.envelope import list_of_runs
+from evalrunner.transfer.files.plain import Told
 from evalrunner.transfer.files.scanner import Scanner
 from evalrunner.transfer.files.sound import MORE, end_of, fault_of, odd
 from evalrunner.transfer.files.window import Window
@@ -30,19 +32,33 @@ _UNCLOSED = "the file ends here, and a list in it is not closed: what followed i
 
 
 class Piece(msgspec.Struct, frozen=True, gc=False):
-    """A value: where it begins, its bytes, its line if the file has lines, and what is wrong with it."""
+    """A value: where it begins, its bytes, its line if the file has lines, and what is wrong with it.
+
+    Attributes:
+        told: what it tells as a run; then its bytes are not here, and `size` says how many they are.
+    """
 
     offset: int
     data: bytes
     line: int | None
     fault: str | None
+    told: Told | None = None
+    size: int = 0
 
 
 class Values:
-    """The values of one file, in one pass."""
+    """The values of one file, in one pass.
 
-    def __init__(self, window: Window, largest: int = LARGEST) -> None:
-        self._window, self._largest = window, largest
+    Args:
+        largest: bytes of a value that is held.
+        part: bytes that are looked at at once for many runs that are nothing special; 0: every value by itself.
+    """
+
+    def __init__(self, window: Window, largest: int = LARGEST, part: int = 0) -> None:
+        self._window, self._largest, self._part = window, largest, part
+        #: Up to where lines, and items of lists, are read one by one.
+        self._slow = [0, 0]
+        self._border: bytes | None = None
         self._at = 0
         self._line: int | None = None
         self._inside = 0
@@ -95,7 +111,10 @@ class Values:
         self._inside -= 1
 
     def _value(self) -> Iterator[Piece]:
-        """Yield a value, or what is in it if it is a list of runs."""
+        """Yield a value, or what is in it if it is a list of runs; or many, where they are nothing special."""
+        if self._part and (found := self._many()):
+            yield from self._told(found)
+            return
         end = self._end()
         if self._enter(end):
             yield from self._array()
@@ -106,6 +125,34 @@ class Values:
             yield self._passed_over()
         else:
             yield self._broken()
+
+    def _many(self) -> list[quick.Found]:
+        """Return the values that can be taken together from here on."""
+        window, inside = self._window, self._inside > 0
+        if window.at + self._at < self._slow[inside] or (self._border if inside else self._line) is None:
+            return []
+        if len(window.data) - self._at < self._part and not window.ended:
+            self._more()
+        if inside:
+            found = quick.items(window.data, self._at, self._part, self._border or b"")
+        else:
+            found = quick.lines(window.data, self._at, self._part)
+        if not found:
+            self._slow[inside] = window.at + self._at + self._part
+        return found
+
+    def _told(self, found: list[quick.Found]) -> Iterator[Piece]:
+        data, base, line = self._window.data, self._window.at, self._line
+        for begin, length, run in found:
+            if line is not None:
+                line += data.count(b"\n", self._at, begin)
+                self._line = line + data.count(b"\n", begin, begin + length)
+            self._at = begin + length
+            if isinstance(run, bytes):
+                yield Piece(base + begin, run, line, None)
+            else:
+                yield Piece(base + begin, b"", line, None, run, length)
+            line = self._line
 
     def _end(self) -> int:
         """Return the length of the value that begins here, or why there is none to be told."""
@@ -152,6 +199,8 @@ class Values:
         if self._line is not None:
             self._line += data.count(b"\n")
         self._at = start + len(data)
+        if self._part and self._inside:
+            self._border = quick.border_at(self._window.data, self._at) or self._border
         return piece
 
     def _missing(self) -> Iterator[Piece]:

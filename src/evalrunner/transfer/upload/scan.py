@@ -9,6 +9,7 @@ from evalrunner.clock import SYSTEM
 from evalrunner.transfer.files.broken import BrokenRun
 from evalrunner.transfer.files.element import Element
 from evalrunner.transfer.files.inputs import Inputs
+from evalrunner.transfer.files.quick import PART
 from evalrunner.transfer.files.runs import read_run
 from evalrunner.transfer.upload.forest import resolve
 from evalrunner.transfer.upload.index import SOUND, Index, Row
@@ -40,7 +41,7 @@ def scan(inputs: Inputs, path: Path, size_limit: int, note: Callable[[str], None
 
 def _rows(inputs: Inputs, note: Callable[[str], None]) -> Iterator[Row]:
     told, read = SYSTEM.monotonic(), 0
-    for n, element in enumerate(inputs.elements(), start=1):
+    for n, element in enumerate(inputs.elements(PART), start=1):
         yield to_row(n, element)
         read += element.length
         if n % 256 == 0 and SYSTEM.monotonic() - told >= TELL_EVERY:
@@ -51,6 +52,8 @@ def _rows(inputs: Inputs, note: Callable[[str], None]) -> Iterator[Row]:
 def to_row(n: int, element: Element) -> Row:
     """Return what the index keeps of an element."""
     place = (n, element.file, element.line, element.offset, element.length)
+    if (told := element.told) is not None:
+        return Row(*place, told.id, told.trace, told.parent, told.start, told.end, False, None, told.example)
     try:
         run = read_run(element.data, element.fault)
         check(run)
