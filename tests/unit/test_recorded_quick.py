@@ -78,6 +78,7 @@ DUMPS: list[Callable[[list[Any]], str]] = [
     lambda runs: "\n".join(map(json.dumps, runs)),
     lambda runs: "".join(json.dumps(run) + "\r\n" for run in runs),
     lambda runs: "".join(json.dumps(run) + "\n\n" for run in runs),
+    lambda runs: "".join(json.dumps(run, indent=n % 3 or None) + "\n" for n, run in enumerate(runs)),
     lambda runs: "".join(json.dumps({"runs": [run]}) + "\n" for run in runs),
 ]
 #: What is put somewhere, in place of so many bytes.
@@ -143,8 +144,10 @@ def test_runs_that_are_nothing_special_are_told() -> None:
         a_run(id=str(n), end_time="2025-03-01T09:00:01.5+00:00", tags=["t"], error="no") for n in range(50)
     ]
     for dump in DUMPS:
-        found, told = rows(dump(runs).encode(), 1 << 20, 1 << 17)
+        data = dump(runs).encode()
+        found, told = rows(data, 1 << 20, 1 << 17)
         assert len(found) == 50
+        assert all(row.line in (None, data[: row.offset].count(b"\n") + 1) for row in found)
         # The first of an array shows what stands between two, and nothing stands behind the last.
         assert told >= 48 or dump is DUMPS[-1]
 
