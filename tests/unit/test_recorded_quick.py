@@ -181,6 +181,13 @@ def test_a_number_or_a_byte_that_nobody_reads_is_named_at_its_run() -> None:
         assert why in str(found[7].fault)
 
 
+@pytest.mark.parametrize("harm", [b"\x00", b"\x00\x00\x00", b"{\x00", b"{\x00\x00\x00}"])
+def test_zeros_do_not_make_another_encoding_of_it(harm: bytes) -> None:
+    whole = json.dumps([a_run(id="a"), a_run(id="b")]).encode()
+    found, _ = rows(whole.replace(b", {", b", " + harm + b", {"), 1 << 20, 1 << 17)
+    assert any("not JSON" in (row.fault or "") for row in found)
+
+
 def test_what_is_told_holds_no_bytes() -> None:
     assert msgspec.structs.fields(Told)
     assert all("bytes" not in str(field.type) for field in msgspec.structs.fields(Told))

@@ -153,7 +153,8 @@ def _refused(data: bytes, words: str) -> str:
     if encoding:
         return encoding
     try:
-        value = json.loads(data, parse_constant=_constant)
+        # Not the bytes themselves: with a zero among the first four, json takes them for UTF-16 or UTF-32.
+        value = json.loads(data.decode("utf-8-sig"), parse_constant=_constant)
     except _Constant as why:
         return f"{why} is not JSON"
     except RecursionError:
