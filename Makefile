@@ -1,7 +1,7 @@
 # evalrunner: everything a clone needs, with nothing but make and a Python >= 3.10.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test tests coverage test-sdk test-again browser lint style types compile package bench-loss bench-overhead bench-memory bench-growth bench-backend bench-parse bench-upload bench-pages chaos clean
+.PHONY: help setup demo check test tests coverage test-sdk test-again browser lint style types compile package bench-loss bench-overhead bench-memory bench-growth bench-backend bench-parse bench-upload bench-push bench-pages chaos clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -88,6 +88,9 @@ bench-parse: setup ## how fast files of recorded runs are read, and in how much 
 bench-upload: setup ## what `evalrunner upload` takes, beside the usual script and beside the bytes alone
 	@$(BIN)/python scripts/bench/upload.py --runs 20000 --sizes 2400
 	@$(BIN)/python scripts/bench/upload.py --runs 6000 --sizes 24000 --serve
+
+bench-push: setup ## memory of `evalrunner push` with 10,000 and with 100,000 runs
+	@$(BIN)/python scripts/bench/push.py
 
 bench-pages: setup ## the pages over 10,000 examples: cold, after a write, again
 	@$(BIN)/python scripts/bench/pages.py

@@ -444,13 +444,16 @@ def test_an_answer_that_is_lost_is_no_conflict(here: Here, there: Backend, match
     assert_equal(here, there, name)
 
 
-def test_a_full_disk_ends_it_and_it_goes_on(there: Backend, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [50_000, 80_000])
+def test_a_full_disk_ends_it_before_anything_is_sent(there: Backend, tmp_path: Path, size: int) -> None:
     with filled(tmp_path, examples=20) as here:
         command = here.start(there)
-        resource.prlimit(command.pid, resource.RLIMIT_FSIZE, (50_000, 50_000))
+        resource.prlimit(command.pid, resource.RLIMIT_FSIZE, (size, size))
         done = command.finish()
-        assert (done.code, done.receipt["exit_code"]) == (3, 3)
-        assert "free some space and push again" in done.receipt["error"]
+        assert (done.code, done.receipt["exit_code"]) == (2, 2)
+        assert "index.sqlite cannot be written: " in done.receipt["error"]
+        assert "raise `ulimit -f`" in done.receipt["error"]
+        assert not there.client.has_project(str(here.project.name))
         assert here.push(there).code == 0
         assert_equal(here, there, str(here.project.name))
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
 from uuid import UUID, uuid4
 
 import pytest
 
+from evalrunner.transfer.files.times import read_moment
 from evalrunner.transfer.push.transform import (
     FACTS,
     Rewriting,
@@ -15,30 +15,35 @@ from evalrunner.transfer.push.transform import (
     same_example,
     session,
 )
-from evalrunner.transfer.window import WINDOW
+from evalrunner.transfer.upload.shift import DAY, Extent
 
-NOW = datetime(2026, 5, 1, 12, 0, tzinfo=timezone.utc)
-HOUR = timedelta(hours=1)
-SHIFT = timedelta(hours=30)
+NOW = read_moment("2026-05-01T12:00:00Z")
+HOUR = DAY // 24
+SHIFT = 30 * HOUR
 
 
 def rewriting(*known: str) -> Rewriting:
     return Rewriting(UUID(int=1), "copy", UUID(int=2), SHIFT, frozenset(known))
 
 
-@pytest.mark.parametrize(("oldest", "newest"), [(22 * HOUR, HOUR), (HOUR, 0 * HOUR)])
-def test_what_lies_in_the_window_stays(oldest: timedelta, newest: timedelta) -> None:
-    assert choose_shift(NOW - oldest, NOW - newest, NOW) == timedelta()
+def extent(oldest: int, newest: int) -> Extent:
+    """What began and ended so long before now."""
+    return Extent(NOW - oldest, NOW - newest, NOW - newest, 0)
+
+
+@pytest.mark.parametrize(("oldest", "newest"), [(22 * HOUR, HOUR), (HOUR, 0)])
+def test_what_lies_in_the_window_stays(oldest: int, newest: int) -> None:
+    assert choose_shift(extent(oldest, newest), NOW) == 0
 
 
 @pytest.mark.parametrize(
     ("oldest", "newest"), [(500 * HOUR, 499 * HOUR), (30 * HOUR, HOUR), (HOUR, -5 * HOUR)]
 )
-def test_what_does_not_moves_so_that_its_newest_is_now(oldest: timedelta, newest: timedelta) -> None:
-    shift = choose_shift(NOW - oldest, NOW - newest, NOW)
-    assert timedelta() < NOW - (NOW - newest + shift) < timedelta(minutes=2)
-    fits = oldest - newest < WINDOW - HOUR
-    assert (NOW - oldest + shift > NOW - WINDOW) is fits
+def test_what_does_not_moves_so_that_its_newest_is_now(oldest: int, newest: int) -> None:
+    shift = choose_shift(extent(oldest, newest), NOW)
+    assert 0 < newest - shift < HOUR // 30
+    fits = oldest - newest < DAY - HOUR
+    assert (oldest - shift < DAY) is fits
 
 
 def test_a_dotted_order_is_rewritten_segment_by_segment() -> None:

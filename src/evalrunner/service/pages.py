@@ -22,7 +22,7 @@ _BEGINNING, _AHEAD = "2000-01-01T00:00:00+00:00", timedelta(days=1)
 
 def query_runs(
     client: Client,
-    session: str,
+    session: str | Sequence[str],
     select: Sequence[str],
     *,
     newer: bool,
@@ -34,6 +34,7 @@ def query_runs(
     """Return runs of a project, latest start first.
 
     Args:
+        session: its id, or those of several.
         select: fields that both generations have under the same name.
         newer: ask `/api/v2`.
         is_root: only root runs, or only others.
@@ -50,10 +51,11 @@ def query_runs(
         "filter": matching,
     }
     body = {name: value for name, value in narrowed.items() if value is not None}
+    sessions = [session] if isinstance(session, str) else list(session)
     if newer:
         selects = [one.upper() for one in select]
-        return _newer(client, {**body, "project_ids": [session], "selects": selects}, attempts)
-    return older_pages(client, {**body, "session": [session], "select": list(select)}, attempts)
+        return _newer(client, {**body, "project_ids": sessions, "selects": selects}, attempts)
+    return older_pages(client, {**body, "session": sessions, "select": list(select)}, attempts)
 
 
 def older_pages(client: Client, body: dict[str, Any], attempts: int = ATTEMPTS) -> Iterator[dict[str, Any]]:

@@ -1,143 +1,133 @@
-"""Reading the copy back, by id: which runs, scores and examples of it the destination shows."""
+"""Reading the copy back, by id: what is asked for beside its traces, and what they lack, run by run."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Container, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID
 
 import requests
 from langsmith import Client
 from langsmith import utils as sdk
 
-from evalrunner.clock import SYSTEM
-from evalrunner.service.pages import query_runs
-from evalrunner.service.paging import PAGE, portions
 from evalrunner.transfer.push.place import present
-from evalrunner.transfer.push.source import Index
-from evalrunner.transfer.push.transform import Rewriting
+from evalrunner.transfer.push.plan import Plan
 from evalrunner.transfer.remote.calls import ASK, get, rows
+from evalrunner.transfer.upload.confirm import Confirmer, Lack, together, unread
+from evalrunner.transfer.upload.index import Index, State, Tree
+from evalrunner.transfer.upload.there import Destination
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
-#: Runs that have ended have another status (success, error).
-_PENDING = 'eq(status, "pending")'
-
-
-def open_runs(client: Client, to: Rewriting, index: Index, newer: bool) -> set[str]:
-    """Return the runs that the projects of the copy show without an end, others' runs among them."""
-    sessions = [str(to.experiment)]
-    for name in dict.fromkeys(index.projects.values()):
-        sessions += [row["id"] for row in get(client, "/sessions", {"name": name, "limit": 1})]
-    return {
-        run["id"]
-        for one in sessions
-        for run in query_runs(client, one, ["id"], newer=newer, matching=_PENDING)
-    }
+_UNSEEN = f"SELECT id, source FROM examples WHERE id > ? AND NOT seen ORDER BY id LIMIT {ASK}"  # noqa: S608
+#: Why something that was accepted is a hole.
+_SILENT, _HALF = "accepted, but it does not come back", "it is there, but without its end"
+Hole = dict[str, str]
+"""Kind, id, source_id and reason."""
 
 
-class Confirmation:
-    """Asks for the copy's ids until all have come back, or time is up.
+class Copy(Destination):
+    """The copy's projects: the experiment, and those of the evaluators' traces, which may not exist yet.
+
+    Args:
+        names: of the latter.
+    """
+
+    def __init__(self, client: Client, experiment: str, names: Sequence[str], *, newer: bool) -> None:
+        super().__init__(client, experiment, newer=newer)
+        self._found = [experiment]
+        self._names = list(names)
+
+    def projects(self) -> list[str]:
+        """Return the ids of those that are there."""
+        for name in list(self._names):
+            found = get(self._client, "/sessions", {"name": name, "limit": 1})
+            if found:
+                self._found.append(found[0]["id"])
+                self._names.remove(name)
+        return self._found
+
+
+class Beside:
+    """What belongs to a copy beside its traces: the dataset's examples, and the experiment's own feedback.
 
     Attributes:
-        runs: ids that have not come back yet, with the original's id.
-        feedback: likewise.
-        examples: ids that have not come back yet.
-        unended: of `runs`, those that are there without the end that the original has.
+        feedback: ids of the latter that are not there, with those of the originals.
+        refused: of these, what the destination said when it did not take them.
         trouble: why the destination could not be read the last time, or "".
     """
 
-    def __init__(self, client: Client, index: Index, to: Rewriting, examples: list[str], newer: bool) -> None:
-        self._client, self._to, self._newer = client, to, newer
-        self._projects: dict[str, str] = {}
-        self._asked: dict[str, tuple[str | None, str]] = {}
-        self._rated: dict[str, list[str]] = {}
+    def __init__(
+        self, client: Client, index: Index, dataset: UUID, experiment: str, feedback: dict[str, str]
+    ) -> None:
+        self._client, self._index, self._dataset, self._experiment = client, index, dataset, experiment
+        self.feedback = feedback
+        self.refused: dict[str, str] = {}
         self.trouble = ""
-        self.unended: set[str] = set()
-        self._open = index.open
-        self.examples = dict.fromkeys(examples)
-        self.runs: dict[str, str] = {}
-        self.feedback = {to.id(row["id"]): row["id"] for row in index.session_feedback}
-        for trace, runs in index.traces.items():
-            self._want(index, trace, runs)
 
-    def _want(self, index: Index, trace: str, runs: list[str]) -> None:
-        for run in runs:
-            self.runs[self._to.id(run)] = run
-            self._asked[self._to.id(run)] = (index.projects.get(trace), trace)
-        scores = index.feedback.get(trace, [])
-        self.feedback.update((self._to.id(score), score) for score in scores)
-        if scores:
-            self._rated[trace] = [self._to.id(run) for run in runs]
+    def own_feedback(self) -> Iterator[dict[str, Any]]:
+        """Return the feedback that the experiment itself has there."""
+        params = {"session": [self._experiment], "level": "session"}
+        return rows(self._client, "/feedback", params)
 
-    def wait(self, seconds: float, refused: Container[str]) -> None:
-        """Ask again and again, until nothing is missing that could still appear.
-
-        Args:
-            seconds: the longest to wait.
-            refused: ids that the destination did not take: asked for (an answer may have been lost), not waited for.
-        """
-        end, pause = SYSTEM.monotonic() + seconds, _FIRST_PAUSE
-        while not self._pass(refused) and (left := end - SYSTEM.monotonic()) > 0:
-            threading.Event().wait(min(pause, left))
-            pause = min(_LONGEST_PAUSE, 2 * pause)
-
-    def _pass(self, refused: Container[str]) -> bool:
-        """Ask once; True if there is nothing to wait for. An outage is no answer: the next pass asks again."""
+    def look(self) -> bool:
+        """Ask once; True if there is nothing to wait for. An outage is no answer."""
         try:
-            self._ask_runs()
-            self._ask_feedback()
-            for found in present(self._client, self._to.dataset, list(self.examples)):
-                self.examples.pop(found, None)
+            for some in self._unseen():
+                found = present(self._client, self._dataset, [one for one, _ in some])
+                with self._index.db:
+                    self._index.db.executemany(
+                        "UPDATE examples SET seen = 1 WHERE id = ?", [(one,) for one in found]
+                    )
+            for row in self.own_feedback() if self.feedback else ():
+                self.feedback.pop(row["id"], None)
             self.trouble = ""
         except (sdk.LangSmithError, requests.RequestException) as error:
-            self.trouble = f"the destination cannot be read back at the moment ({type(error).__name__})"
-        awaited = (one for one in (*self.runs, *self.feedback, *self.examples) if one not in refused)
-        return not self.trouble and next(awaited, None) is None
+            self.trouble = unread(error)
+        waits = next(self._unseen(), None) is not None or self.feedback.keys() - self.refused.keys()
+        return not self.trouble and not waits
 
-    def _ask_runs(self) -> None:
-        projects: dict[str | None, list[str]] = {}
-        for run in self.runs:
-            projects.setdefault(self._asked[run][0], []).append(run)
-        for project, runs in projects.items():
-            session = self._session(project)
-            if session is not None:
-                self._find_runs(session, runs)
+    def _unseen(self) -> Iterator[list[tuple[str, str]]]:
+        page = [("", "")]
+        while page := self._index.db.execute(_UNSEEN, (page[-1][0],)).fetchall():
+            yield page
 
-    def _find_runs(self, session: str, runs: Sequence[str]) -> None:
-        for some in portions(runs, PAGE):
-            wanted = ["id", "end_time"]
-            for found in query_runs(self._client, session, wanted, newer=self._newer, ids=some):
-                self._found(found["id"], bool(found.get("end_time")))
+    def missing(self) -> Iterator[Hole]:
+        """Return what is not there."""
+        for some in self._unseen():
+            for one, source in some:
+                yield {"kind": "example", "id": one, "source_id": source, "reason": self._reason(one)}
+        for one, source in self.feedback.items():
+            yield {"kind": "feedback", "id": one, "source_id": source, "reason": self._reason(one)}
 
-    def _found(self, run: str, ended: bool) -> None:
-        if ended or self.runs.get(run) in self._open:
-            self.runs.pop(run, None)
-            self.unended.discard(run)
-        else:
-            self.unended.add(run)
+    def _reason(self, one: str) -> str:
+        return self.refused.get(one) or self.trouble or _SILENT
 
-    def _session(self, project: str | None) -> str | None:
-        """Return the id of a project there; None while there is none of this name."""
-        if project is None:
-            return str(self._to.experiment)
-        if project not in self._projects:
-            found = get(self._client, "/sessions", {"name": project, "limit": 1})
-            if not found:
-                return None
-            self._projects[project] = found[0]["id"]
-        return self._projects[project]
 
-    def _ask_feedback(self) -> None:
-        if not self.feedback:
-            return
-        # Scores are nearly always the root's; of other runs they are asked for only where some are missing.
-        self._find_feedback([runs[0] for runs in self._rated.values()])
-        if self.feedback:
-            self._find_feedback([run for runs in self._rated.values() for run in runs[1:]])
-        params = {"session": [str(self._to.experiment)], "level": "session"}
-        for row in rows(self._client, "/feedback", params) if self.feedback else ():
-            self.feedback.pop(row["id"], None)
+def holes(plan: Plan, confirmer: Confirmer, state: State) -> Iterator[Hole]:
+    """Return what is not there of the traces in a state."""
+    for some in together(plan.index.trees("state = ?", int(state))):
+        trouble, lacking = confirmer.trouble, dict[int, Lack]()
+        if not trouble:
+            try:
+                lacking = confirmer.lacking(some)
+            except (sdk.LangSmithError, requests.RequestException) as error:
+                trouble = unread(error)
+        for tree in some:
+            if lack := _all_of(plan, tree) if trouble else lacking.get(tree.n):
+                yield from _of(plan, tree, lack, trouble)
 
-    def _find_feedback(self, runs: Sequence[str]) -> None:
-        for some in portions(runs, ASK):
-            for row in rows(self._client, "/feedback", {"run": some}):
-                self.feedback.pop(row["id"], None)
+
+def _all_of(plan: Plan, tree: Tree) -> Lack:
+    runs = plan.placed([tree])[tree.n]
+    return Lack(len(runs), runs, (), [score for one in runs for score in plan.score_ids(one)])
+
+
+def _of(plan: Plan, tree: Tree, lack: Lack, trouble: str) -> Iterator[Hole]:
+    silent, half = tree.reason or trouble or _SILENT, tree.reason or _HALF
+    sources = {
+        score: source for one in plan.placed([tree])[tree.n] for score, source in plan.rated(one).items()
+    }
+    for reason, runs in ((silent, lack.absent), (half, lack.unended)):
+        for one in runs:
+            yield {"kind": "run", "id": one.id, "source_id": str(one.row.id), "reason": reason}
+    for score in lack.unscored:
+        yield {"kind": "feedback", "id": score, "source_id": sources[score], "reason": silent}

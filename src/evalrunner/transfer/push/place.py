@@ -22,16 +22,17 @@ from evalrunner.service.paging import portions
 from evalrunner.transfer.push.source import Source, examples
 from evalrunner.transfer.push.transform import FACTS, example, same_example
 from evalrunner.transfer.remote.calls import ASK, get, post, rows
+from evalrunner.transfer.upload.index import Index
 
 _SCHEMAS = ("description", "data_type", "inputs_schema_definition", "outputs_schema_definition")
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The dataset there.
+    """The dataset there; its examples stand in the index.
 
     Attributes:
-        ids: of the examples, there.
+        total: of the examples of the version.
         added: how many of them this push added.
         version: of the newest of them.
         further: how many more examples there are.
@@ -39,7 +40,7 @@ class Snapshot:
 
     id: UUID
     name: str
-    ids: list[str]
+    total: int
     added: int
     version: str | None
     further: int
@@ -87,9 +88,14 @@ def make_dataset(client: Client, source: Mapping[str, Any], name: str) -> UUID:
 
 
 def copy_examples(
-    client: Client, source: Source, origin: tuple[Client, str, str | None], dataset: UUID, name: str
+    client: Client,
+    source: Source,
+    origin: tuple[Client, str, str | None],
+    dataset: UUID,
+    name: str,
+    index: Index,
 ) -> Snapshot:
-    """Add what the copy lacks of the dataset's version, and read its ids back.
+    """Add what the copy lacks of the dataset's version, and note in the index which of its examples are there.
 
     Args:
         client: of the destination.
@@ -100,8 +106,7 @@ def copy_examples(
     Raises:
         ServiceError: an example there differs from this version's.
     """
-    ids: list[str] = []
-    added, version = 0, ""
+    total, added, version = 0, 0, ""
     for page in examples(*origin):
         wanted = {str(pushed_id(dataset, row["id"])): row for row in page}
         there = present(client, dataset, list(wanted))
@@ -110,10 +115,14 @@ def copy_examples(
             _add(client, source, dataset, lacking)
             there |= present(client, dataset, list(lacking))
         added += len(lacking)
-        ids += wanted
+        total += len(wanted)
+        index.db.executemany(
+            "INSERT OR REPLACE INTO examples VALUES (?, ?, ?)",
+            [(key, row["id"], key in there) for key, row in wanted.items()],
+        )
         version = max([version, *(row["modified_at"] for row in there.values() if row.get("modified_at"))])
-    total = get(client, f"/datasets/{dataset}").get("example_count") or 0
-    return Snapshot(dataset, name, ids, added, version or None, max(0, total - len(ids)))
+    all_there = get(client, f"/datasets/{dataset}").get("example_count") or 0
+    return Snapshot(dataset, name, total, added, version or None, max(0, all_there - total))
 
 
 def _add(client: Client, source: Source, dataset: UUID, lacking: dict[str, dict[str, Any]]) -> None:

@@ -1,18 +1,15 @@
-"""Pushing an experiment to another LangSmith: read here, rewritten, sent by our sender, read back there.
+"""Pushing an experiment to another LangSmith: read here, rewritten, sent as an upload is, read back there.
 
-    source ── index (ids, times) ──> shift, ids ──> dataset and experiment there
-           ── whole traces ────────> spool ──> sender ──> read back by id ──> summary
+    source ── survey ──> index (runs, traces) ── shift ──> dataset and experiment there
+    index ── plan ──> operations, built from the source again ── outbox ──> read back ──> summary
 
-Running it again sends only what has not been accepted. What was accepted and did not come back is sent once
-more, under the same ids: the service answers 409 to what it has.
+The same command goes on after whatever ended it: what is there already is asked for by id, and only the rest is sent.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from datetime import timedelta
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -29,14 +26,23 @@ from evalrunner.service.client import find_experiment, make_client
 from evalrunner.service.errors import host, told
 from evalrunner.service.preflight import check
 from evalrunner.transfer.push import place
-from evalrunner.transfer.push.confirm import Confirmation, open_runs
-from evalrunner.transfer.push.send import Dispatch
-from evalrunner.transfer.push.source import Index, Source
-from evalrunner.transfer.push.state import Accepted, PushFolder
+from evalrunner.transfer.push.confirm import Beside, Copy, holes
+from evalrunner.transfer.push.plan import Plan, Runs
+from evalrunner.transfer.push.source import Source
+from evalrunner.transfer.push.state import opened
 from evalrunner.transfer.push.summary import Pushed, PushOptions
+from evalrunner.transfer.push.survey import Survey
 from evalrunner.transfer.push.transform import FACTS, Rewriting, choose_shift, session
-from evalrunner.transfer.remote.calls import get, post, rows
-from evalrunner.transfer.window import WINDOW
+from evalrunner.transfer.remote.calls import get, post
+from evalrunner.transfer.upload.confirm import Confirmer, patiently
+from evalrunner.transfer.upload.dispatch import Dispatch
+from evalrunner.transfer.upload.index import Index, State, writing
+from evalrunner.transfer.upload.outbox import Outbox
+from evalrunner.transfer.upload.scan import extent
+from evalrunner.transfer.upload.shift import DAY, SECOND
+
+#: What is named of many.
+_NAMED = 3
 
 
 def push(origin: Endpoint, to: Endpoint, options: PushOptions, note: Callable[[str], None]) -> Pushed:
@@ -54,33 +60,15 @@ def push(origin: Endpoint, to: Endpoint, options: PushOptions, note: Callable[[s
         raise ServiceError(f"LangSmith at {host(to.url)} does not take POST /runs/multipart; update it")
     with told(here):
         source = Source(here, str(find_experiment(here, options.experiment).id))
-        errand = _Errand(here, there, source, options, source.session())
-        errand.newer = only_newer_reads(info)
-    with told(there):
-        errand.prepare()
-    with _opened(options.root, errand, to, info, note) as (accepted, dispatch, folder):
-        return errand.carry_out(accepted, dispatch, folder)
-
-
-@contextlib.contextmanager
-def _opened(
-    root: Path, errand: _Errand, to: Endpoint, info: dict[str, Any], note: Callable[[str], None]
-) -> Iterator[tuple[Accepted, Dispatch, PushFolder]]:
-    with contextlib.ExitStack() as stack:
-        folder = PushFolder(root, errand.session["id"], str(errand.to.experiment))
-        stack.callback(folder.close)
-        accepted = Accepted(folder.path)
-        stack.callback(accepted.close)
-        dispatch = Dispatch(
-            folder,
-            accepted,
-            lambda: HttpTransport(to.url, to.key, workspace=to.workspace),
-            compress=takes_zstd(info),
-            deadline=errand.options.delivery_deadline,
-            note=note,
-        )
-        stack.callback(dispatch.close)
-        yield accepted, dispatch, folder
+        found = source.session()
+    with opened(options.root, found["id"], to, options.experiment_name or found["name"]) as index:
+        errand = _Errand(here, there, source, options, found, index)
+        with told(here):
+            errand.survey()
+        with writing(index.path, begun=True):
+            with told(there):
+                errand.prepare()
+            return errand.carry_out(to, info, note)
 
 
 class _Errand:
@@ -88,18 +76,26 @@ class _Errand:
 
     to: Rewriting
     _known = False  # an earlier push has made the experiment there
-    newer = False  # the destination answers the newer generation of reads only
-    _index: Index
     _snapshot: place.Snapshot
 
     def __init__(
-        self, here: Client, there: Client, source: Source, options: PushOptions, found: dict[str, Any]
+        self,
+        here: Client,
+        there: Client,
+        source: Source,
+        options: PushOptions,
+        found: dict[str, Any],
+        index: Index,
     ) -> None:
         self._here, self._there, self._source, self.options = here, there, source, options
-        self.session = found
-        self._dataset = get(here, f"/datasets/{found['reference_dataset_id']}")
-        self._index = source.index()
+        self.session, self._index = found, index
+        self._own: list[dict[str, Any]] = []
         self._warnings: list[str] = []
+
+    def survey(self) -> None:
+        """Look at what there is here."""
+        self._dataset = get(self._here, f"/datasets/{self.session['reference_dataset_id']}")
+        self._own = Survey(self._here, self.session["id"], self._index).carry_out()
 
     def prepare(self) -> None:
         """Find or make dataset and experiment there.
@@ -113,9 +109,9 @@ class _Errand:
         self._snapshot = self._copy_dataset()
         experiment = UUID(known["id"]) if known else uuid4()
         facts = known["extra"]["metadata"][FACTS] if known else {}
-        shift = timedelta(seconds=facts["time_shift_seconds"]) if known else self._shift()
+        shift = facts["time_shift_seconds"] * SECOND if known else self._shift()
         self._known = known is not None
-        self.to = Rewriting(experiment, name, self._snapshot.id, shift, self._index.runs)
+        self.to = Rewriting(experiment, name, self._snapshot.id, shift, Runs(self._index))
         if known is None:
             self._make_session()
         self._warn_of_window()
@@ -135,7 +131,7 @@ class _Errand:
         dataset = dataset or place.make_dataset(self._there, self._dataset, name)
         version = ((self.session.get("extra") or {}).get("metadata") or {}).get("dataset_version")
         origin = (self._here, self._dataset["id"], version)
-        snapshot = place.copy_examples(self._there, self._source, origin, dataset, name)
+        snapshot = place.copy_examples(self._there, self._source, origin, dataset, name, self._index)
         if snapshot.further:
             self._warnings.append(
                 f"the dataset {name!r} there has {snapshot.further} further example(s), "
@@ -143,104 +139,124 @@ class _Errand:
             )
         return snapshot
 
-    def _shift(self) -> timedelta:
-        if not self.options.time_shift or self._index.newest is None:
-            return timedelta()
-        return choose_shift(min(self._index.starts.values()), self._index.newest, SYSTEM.utcnow())
+    def _shift(self) -> int:
+        times = extent(self._index)
+        return choose_shift(times, _now()) if self.options.time_shift and times else 0
 
     def _make_session(self) -> None:
         facts = {
             "source_id": self.session["id"],
             "source_name": self.session["name"],
-            "time_shift_seconds": int(self.to.shift.total_seconds()),
+            "time_shift_seconds": self.to.shift // SECOND,
             "pushed_at": SYSTEM.utcnow().isoformat(),
         }
         body = session(self.session, self.to, self._snapshot.version, facts)
         post(self._there, "/sessions", body)
 
     def _warn_of_window(self) -> None:
-        limit = SYSTEM.utcnow() - WINDOW
-        early = [trace for trace, start in self._index.starts.items() if start + self.to.shift < limit]
-        if early:
+        limit = _now() - DAY - self.to.shift
+        if early := self._index.count("start < ?", limit)[0]:
+            named = self._first("SELECT key FROM trees WHERE start < ? ORDER BY n", limit)
             self._warnings.append(
-                f"{len(early)} of {len(self._index.traces)} traces begin more than 24 h ago, and a service may "
-                f"refuse them: {', '.join(self.to.id(trace) for trace in early[:3])}"
+                f"{early} of {self._index.count('1')[0]} traces begin more than 24 h ago, and a service may "
+                f"refuse them: {', '.join(self.to.id(trace) for trace in named)}"
             )
 
     def _warn_of_gaps(self) -> None:
-        index, there = self._index, set(self._snapshot.ids)
-        if index.open:
+        opened = self._count("runs WHERE finish IS NULL")
+        if opened:
             self._warnings.append(
-                f"{len(index.open)} of {len(index.runs)} runs have not ended here; push again when they have"
+                f"{opened} of {self._count('runs')} runs have not ended here; push again when they have"
             )
-        absent = [one for one in sorted(index.examples) if self.to.example_id(one) not in there]
-        if absent:
+        absent = "used WHERE example NOT IN (SELECT source FROM examples)"
+        if missing := self._count(absent):
+            named = self._first(f"SELECT example FROM {absent} ORDER BY example")  # noqa: S608 - constants
             self._warnings.append(
-                f"there are runs of {len(absent)} example(s) that this version of the dataset does not have, "
-                f"and they are pushed without: {', '.join(absent[:3])}"
+                f"there are runs of {missing} example(s) that this version of the dataset does not have, "
+                f"and they are pushed without: {', '.join(named)}"
             )
 
-    def carry_out(self, accepted: Accepted, dispatch: Dispatch, folder: PushFolder) -> Pushed:
+    def _count(self, what: str) -> int:
+        return int(self._index.db.execute(f"SELECT count(*) FROM {what}").fetchone()[0])  # noqa: S608 - constants
+
+    def _first(self, query: str, *values: object) -> list[str]:
+        return [row[0] for row in self._index.db.execute(f"{query} LIMIT {_NAMED}", values)]
+
+    def carry_out(self, to: Endpoint, info: dict[str, Any], note: Callable[[str], None]) -> Pushed:
         """Send, read back, account."""
+        plan = Plan(self._here, self._source, self._index, self.to)
+        names = [row[0] for row in self._index.db.execute("SELECT DISTINCT project FROM elsewhere")]
+        there = Copy(self._there, plan.project, names, newer=only_newer_reads(info))
+        confirmer = Confirmer(self._index, plan, there)
+        dispatch = Dispatch(self._index, plan, confirmer, note)
         with told(self._there):
-            open_there = open_runs(self._there, self.to, self._index, self.newer) if self._known else set()
-        dispatch.resume()
-        with told(self._here):
-            dispatch.build(self._source, self._index, self.to, open_there)
-        dispatch.finish()
-        self._send_session_feedback(dispatch)
-        confirmation = Confirmation(self._there, self._index, self.to, self._snapshot.ids, self.newer)
-        confirmation.wait(self.options.visible_deadline, dispatch.refusals)
-        if not confirmation.trouble:
-            accepted.take_back([*confirmation.runs, *confirmation.feedback])
-        pushed = self._account(confirmation, dispatch)
-        if pushed.complete:
-            folder.forget_spools()
+            dispatch.look_for_known(self._known)
+        outbox = Outbox(
+            lambda: HttpTransport(to.url, to.key, workspace=to.workspace),
+            compress=takes_zstd(info),
+            deadline=self.options.delivery_deadline,
+            note=note,
+        )
+        with contextlib.closing(outbox):
+            dispatch.send(outbox)
+        beside, posted = self._send_beside()
+
+        def look() -> bool:
+            traces = confirmer.look(State.ACCEPTED, dispatch.tell_confirming)
+            return beside.look() and traces
+
+        patiently(look, self.options.visible_deadline)
+        pushed = self._summary({"traces": dispatch.accepted, **outbox.sent}, posted, plan.foreign)
+        self._account(pushed, plan, confirmer, beside)
         return pushed
 
-    def _send_session_feedback(self, dispatch: Dispatch) -> None:
-        """Send what the destination does not show yet of the experiment's own scores."""
-        made = [self.to.feedback(row, None) for row in self._index.session_feedback]
+    def _send_beside(self) -> tuple[Beside, int]:
+        """Send what the destination does not show yet of the experiment's own scores; return how many."""
+        made = {one["id"]: one for one in (self.to.feedback(row, None) for row in self._own)}
+        sources = {self.to.id(row["id"]): str(row["id"]) for row in self._own}
+        beside = Beside(self._there, self._index, self._snapshot.id, str(self.to.experiment), sources)
+        sent = 0
         try:
-            params = {"session": [str(self.to.experiment)], "level": "session"}
-            there = {row["id"] for row in rows(self._there, "/feedback", params)} if made else set()
-            for one in made:
-                if one["id"] not in there:
-                    post(self._there, "/feedback", one)
-                    dispatch.sent["feedback"] += 1
+            there = {row["id"] for row in beside.own_feedback()} if made else set()
+            for one in made.keys() - there:
+                post(self._there, "/feedback", made[one])
+                sent += 1
         except (sdk.LangSmithError, requests.RequestException) as error:
             # What has arrived of them all the same is read back, and then it is no hole.
-            dispatch.refusals.update((one["id"], f"not taken: {type(error).__name__}") for one in made)
+            beside.refused.update((one, f"not taken: {type(error).__name__}") for one in made)
+        return beside, sent
 
-    def _account(self, confirmation: Confirmation, dispatch: Dispatch) -> Pushed:
-        index, snapshot = self._index, self._snapshot
-        scores = sum(map(len, index.feedback.values())) + len(index.session_feedback)
+    def _summary(self, sent: dict[str, int], posted: int, foreign: int) -> Pushed:
+        snapshot = self._snapshot
+        traces, runs, _ = self._index.count("1")
         pushed = Pushed(
             experiment={"id": str(self.to.experiment), "name": self.to.name, "source_id": self.session["id"]},
             dataset={"id": str(snapshot.id), "name": snapshot.name},
             destination=host(self._there.api_url),
-            shift=int(self.to.shift.total_seconds()),
+            shift=self.to.shift // SECOND,
             total={
-                "traces": len(index.traces), "runs": len(index.runs), "feedback": scores,
-                "examples": len(snapshot.ids),
+                "traces": traces, "runs": runs, "feedback": self._count("rated") + len(self._own),
+                "examples": snapshot.total,
             },
-            sent={**dispatch.sent, "examples": snapshot.added},
+            sent={
+                "traces": sent["traces"], "runs": sent["runs"], "feedback": sent["feedback"] + posted,
+                "examples": snapshot.added,
+            },
             warnings=self._warnings,
         )  # fmt: skip
-        if dispatch.foreign:
+        if foreign:
             pushed.warnings.append(
-                f"{dispatch.foreign} run(s) of these traces are left out: they are in another project, or new"
+                f"{foreign} run(s) of these traces are left out: they are in another project, or new"
             )
-        self._add_holes(pushed, confirmation, dispatch.refusals)
         return pushed
 
-    def _add_holes(self, pushed: Pushed, confirmation: Confirmation, refused: dict[str, str]) -> None:
-        examples = dict.fromkeys(confirmation.examples, "")
-        missing = {"run": confirmation.runs, "feedback": confirmation.feedback, "example": examples}
-        silence = confirmation.trouble or "accepted, but it does not come back"
-        half = confirmation.trouble or "it is there, but without its end"
-        for kind, ids in missing.items():
-            for copied, source_id in ids.items():
-                hole = {"kind": kind, "id": copied, "source_id": source_id}
-                hole["reason"] = refused.get(copied, half if copied in confirmation.unended else silence)
-                (pushed.not_delivered if copied in refused else pushed.not_visible).append(hole)
+    def _account(self, pushed: Pushed, plan: Plan, confirmer: Confirmer, beside: Beside) -> None:
+        for hole in beside.missing():
+            refused = hole["id"] in beside.refused
+            (pushed.not_delivered if refused else pushed.not_visible).append(hole)
+        pushed.not_delivered += holes(plan, confirmer, State.REFUSED)
+        pushed.not_visible += holes(plan, confirmer, State.ACCEPTED)
+
+
+def _now() -> int:
+    return int(SYSTEM.utcnow().timestamp() * SECOND)

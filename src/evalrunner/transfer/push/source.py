@@ -1,11 +1,10 @@
-"""Reading an experiment where it is: first what there is (ids and times), then whole traces, a few at a time."""
+"""Reading an experiment where it is: whole traces, a few at a time, files, and the dataset's examples."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urljoin
 
 import requests
@@ -13,46 +12,12 @@ from langsmith import Client
 
 from evalrunner.errors import ServiceError
 from evalrunner.service.pages import older_pages
-from evalrunner.service.paging import PAGE, portions
-from evalrunner.transfer.push.transform import FIELDS, FIELDS_APART, Files, evaluator_run, read_time
+from evalrunner.service.paging import portions
+from evalrunner.transfer.push.transform import FIELDS, FIELDS_APART, Files
 from evalrunner.transfer.remote.calls import ASK, get, rows
 
-#: Traces that are read at once, and held in memory.
-_TOGETHER = 10
-_INDEX = ["id", "trace_id", "start_time", "end_time", "session_id", "reference_example_id"]
 _WHOLE = [*FIELDS, *FIELDS_APART, "id", "trace_id", "parent_run_id", "dotted_order", "session_id",
           "reference_example_id", "s3_urls"]  # fmt: skip
-T = TypeVar("T")
-
-
-@dataclass
-class Index:
-    """What there is to push, by original ids.
-
-    Attributes:
-        traces: the runs of each trace.
-        starts: of the runs, by trace: the earliest.
-        feedback: the feedback of each trace's runs.
-        projects: of traces that are no part of the experiment (its evaluators'): their project.
-        session_feedback: of the experiment itself, whole.
-        newest: the last time of a run.
-        open: runs that have not ended.
-        examples: what runs are of.
-    """
-
-    traces: dict[str, list[str]] = field(default_factory=dict)
-    starts: dict[str, datetime] = field(default_factory=dict)
-    feedback: dict[str, list[str]] = field(default_factory=dict)
-    projects: dict[str, str] = field(default_factory=dict)
-    session_feedback: list[dict[str, Any]] = field(default_factory=list)
-    newest: datetime | None = None
-    open: set[str] = field(default_factory=set)
-    examples: set[str] = field(default_factory=set)
-
-    @property
-    def runs(self) -> frozenset[str]:
-        """Every run."""
-        return frozenset(run for runs in self.traces.values() for run in runs)
 
 
 @dataclass(frozen=True)
@@ -77,55 +42,22 @@ class Source:
         found: dict[str, Any] = get(self._client, f"/sessions/{self._experiment}")
         return found
 
-    def index(self) -> Index:
-        """Look at every id and time of the experiment, and at the evaluators' traces that it leads to."""
-        index, owner, evaluators = Index(), {}, dict[str, None]()
-        for run in older_pages(self._client, {"session": [self._experiment], "select": _INDEX}):
-            _note(index, run)
-            owner[run["id"]] = run["trace_id"]
-        for row in rows(self._client, "/feedback", {"session": [self._experiment]}):
-            if row.get("run_id") is None:
-                index.session_feedback.append(row)
-            elif row["run_id"] in owner:
-                index.feedback.setdefault(owner[row["run_id"]], []).append(row["id"])
-            if (judge := evaluator_run(row)) and judge not in owner:
-                evaluators[judge] = None
-        self._add_evaluators(index, list(evaluators))
-        return index
-
-    def _add_evaluators(self, index: Index, run_ids: list[str]) -> None:
-        found: dict[str, None] = {}
-        for some in portions(run_ids, PAGE):
-            found |= {
-                run["trace_id"]: None
-                for run in older_pages(self._client, {"id": some, "select": ["trace_id"]})
-            }
-        names: dict[str, str] = {}
-        for some in portions([trace for trace in found if trace not in index.traces], PAGE):
-            for run in older_pages(self._client, {"trace": some, "select": _INDEX}):
-                session = run["session_id"]
-                if session not in names:
-                    names[session] = get(self._client, f"/sessions/{session}")["name"]
-                _note(index, run)
-                index.projects[run["trace_id"]] = names[session]
-
-    def traces(self, trace_ids: Sequence[str], rated: Container[str]) -> Iterator[Trace]:
-        """Return whole traces.
+    def traces(self, trace_ids: Sequence[str], rated: Container[str]) -> list[Trace]:
+        """Return whole traces, all of which are in memory then.
 
         Args:
-            rated: the traces that have feedback.
+            rated: the runs that have feedback.
         """
-        for some in portions(trace_ids, _TOGETHER):
-            found = {trace: Trace(trace, [], []) for trace in some}
-            owner = {}
-            for run in older_pages(self._client, {"trace": some, "select": _WHOLE}):
-                found[run["trace_id"]].runs.append(run)
-                owner[run["id"]] = run["trace_id"]
-            for row in self._feedback([run for run, trace in owner.items() if trace in rated]):
-                found[owner[row["run_id"]]].feedback.append(row)
-            for trace in found.values():
-                trace.runs.sort(key=lambda run: str(run["dotted_order"]))
-                yield trace
+        found = {trace: Trace(trace, [], []) for trace in trace_ids}
+        owner = {}
+        for run in older_pages(self._client, {"trace": list(trace_ids), "select": _WHOLE}):
+            found[run["trace_id"]].runs.append(run)
+            owner[run["id"]] = run["trace_id"]
+        for row in self._feedback([run for run in owner if run in rated]):
+            found[owner[row["run_id"]]].feedback.append(row)
+        for trace in found.values():
+            trace.runs.sort(key=lambda run: str(run["dotted_order"]))
+        return list(found.values())
 
     def _feedback(self, run_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
         for some in portions(run_ids, ASK):
@@ -147,18 +79,6 @@ class Source:
                 f"an attachment of the experiment cannot be read here ({response.status_code})"
             )
         return response.content
-
-
-def _note(index: Index, run: dict[str, Any]) -> None:
-    trace, start = run["trace_id"], read_time(run["start_time"])
-    index.traces.setdefault(trace, []).append(run["id"])
-    index.starts[trace] = min(start, index.starts.get(trace, start))
-    last = max(start, read_time(run["end_time"])) if run.get("end_time") else start
-    if not run.get("end_time"):
-        index.open.add(run["id"])
-    if run.get("reference_example_id"):
-        index.examples.add(run["reference_example_id"])
-    index.newest = max(last, index.newest or last)
 
 
 def examples(client: Client, dataset_id: str, as_of: str | None) -> Iterator[list[dict[str, Any]]]:

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 from uuid import UUID
 
@@ -22,40 +21,35 @@ from evalrunner.delivery.capture.sdk import dumps_json
 from evalrunner.delivery.capture.traces import Operation
 from evalrunner.delivery.spool.record import Part
 from evalrunner.protocol.ids import pushed_id
-from evalrunner.transfer.window import RESERVE, WINDOW
+from evalrunner.transfer.files.times import read_moment
+from evalrunner.transfer.upload.rewrite import moment, segment
+from evalrunner.transfer.upload.shift import ROOM, SECOND, Extent
 
 #: Key of our facts in the metadata of the dataset and the experiment there.
 FACTS = "evalrunner_push"
-#: How far before now the newest run is put.
-MARGIN = timedelta(minutes=1)
+#: How far before now the newest run is put; microseconds, as all times here.
+MARGIN = 60 * SECOND
 
 #: Fields of a run that its part carries; `FIELDS_APART` travel as parts of their own.
 FIELDS = ("name", "run_type", "start_time", "end_time", "tags")
 FIELDS_APART = ("extra", "inputs", "outputs", "events", "error", "serialized")
 _UUID_LENGTH = 36
-_SEGMENT = "%Y%m%dT%H%M%S%fZ"
 
 Files = Mapping[str, tuple[str, bytes]]
 """Attachments: name -> (type, bytes)."""
 
 
-def read_time(text: str) -> datetime:
-    """Read a time of the wire; without a zone it is in UTC."""
-    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-
-
-def choose_shift(oldest: datetime, newest: datetime, now: datetime) -> timedelta:
+def choose_shift(extent: Extent, now: int) -> int:
     """Return by how much the times move: not at all if every run would be taken as it is.
 
     Args:
-        oldest: the first start of a run.
-        newest: the last start or end of one.
+        extent: of all traces.
         now: when the push begins.
     """
-    fits = oldest >= now - WINDOW + RESERVE and newest <= now
+    if extent.oldest >= now - ROOM and extent.newest <= now:
+        return 0
     # Whole seconds: the constant stands in the metadata, and is read by people.
-    return timedelta() if fits else timedelta(seconds=int((now - MARGIN - newest).total_seconds()))
+    return (now - MARGIN - extent.newest) // SECOND * SECOND
 
 
 @dataclass(frozen=True)
@@ -72,8 +66,8 @@ class Rewriting:
     experiment: UUID
     name: str
     dataset: UUID
-    shift: timedelta
-    known: frozenset[str]
+    shift: int
+    known: Container[str]
 
     def id(self, source: str) -> str:
         """Return the copy's id of a run or a feedback."""
@@ -85,7 +79,7 @@ class Rewriting:
 
     def time(self, text: str) -> str:
         """Return a time, moved."""
-        return (read_time(text) + self.shift).isoformat()
+        return moment(read_moment(text) + self.shift)
 
     def dotted_order(self, text: str) -> str:
         """Return a run's place in its trace, rewritten segment by segment."""
@@ -93,8 +87,7 @@ class Rewriting:
 
     def _segment(self, text: str) -> str:
         when, run_id = text[:-_UUID_LENGTH], text[-_UUID_LENGTH:]
-        moved = (datetime.strptime(when, _SEGMENT) + self.shift).strftime(_SEGMENT)
-        return moved + self.id(run_id)
+        return segment(read_moment(when) + self.shift, self.id(run_id))
 
     def run(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import requests
@@ -11,8 +11,8 @@ from langsmith import utils as sdk
 
 from evalrunner.clock import SYSTEM
 from evalrunner.transfer.upload.index import SOUND, Index, State, Tree
-from evalrunner.transfer.upload.plan import Plan
 from evalrunner.transfer.upload.rewrite import Placed
+from evalrunner.transfer.upload.source import Source, Traces
 from evalrunner.transfer.upload.there import Destination, Known
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
@@ -68,8 +68,8 @@ class Confirmer:
         trouble: why the destination could not be read the last time, or "".
     """
 
-    def __init__(self, index: Index, plan: Plan, there: Destination) -> None:
-        self._index, self._plan, self._there = index, plan, there
+    def __init__(self, index: Index, source: Source, there: Destination) -> None:
+        self._index, self._source, self._there = index, source, there
         self.missing: dict[int, str] = {}
         self.trouble = ""
 
@@ -80,14 +80,7 @@ class Confirmer:
             seconds: the longest to wait once all has been asked for.
             tell: is called now and then.
         """
-        pause, end = _FIRST_PAUSE, float("inf")
-        while not self.look(State.ACCEPTED, tell):
-            end = min(end, SYSTEM.monotonic() + seconds)
-            left = end - SYSTEM.monotonic()
-            if left <= 0:
-                return
-            threading.Event().wait(min(pause, left))
-            pause = min(_LONGEST_PAUSE, 2 * pause)
+        patiently(lambda: self.look(State.ACCEPTED, tell), seconds)
 
     def look(self, state: State, tell: Callable[[], None]) -> bool:
         """Ask once for every trace in a state, and book those that are there; return whether all are."""
@@ -100,17 +93,17 @@ class Confirmer:
                 tell()
             self.trouble = ""
         except (sdk.LangSmithError, requests.RequestException) as error:
-            self.trouble = f"the destination cannot be read back at the moment ({type(error).__name__})"
+            self.trouble = unread(error)
         return not self.missing and not self.trouble
 
     def lacking(self, trees: list[Tree]) -> dict[int, Lack]:
         """Return of each trace what the destination does not have of it; those of which it has all are not named."""
-        placed = self._plan.placed(trees)
+        placed = self._source.placed(trees)
         known = self.known(placed)
         lacks = ((n, self._lack(runs, known)) for n, runs in placed.items())
         return {n: lack for n, lack in lacks if lack}
 
-    def known(self, placed: Mapping[int, Sequence[Placed]]) -> Known:
+    def known(self, placed: Traces) -> Known:
         """Ask what there is of some traces."""
         runs = [one for some in placed.values() for one in some]
         return self._there.known([one.id for one in runs], [one.id for one in runs if one.row.scores])
@@ -123,7 +116,24 @@ class Confirmer:
     def _scores(self, runs: Iterable[Placed]) -> Iterator[str]:
         for one in runs:
             if one.row.scores:
-                yield from self._plan.score_ids(one)
+                yield from self._source.score_ids(one)
+
+
+def unread(error: Exception) -> str:
+    """Say that there was no answer."""
+    return f"the destination cannot be read back at the moment ({type(error).__name__})"
+
+
+def patiently(look: Callable[[], bool], seconds: float) -> None:
+    """Look again and again until all is there, or so many seconds have passed since the first look."""
+    pause, end = _FIRST_PAUSE, float("inf")
+    while not look():
+        end = min(end, SYSTEM.monotonic() + seconds)
+        left = end - SYSTEM.monotonic()
+        if left <= 0:
+            return
+        threading.Event().wait(min(pause, left))
+        pause = min(_LONGEST_PAUSE, 2 * pause)
 
 
 def together(trees: Iterable[Tree]) -> Iterator[list[Tree]]:

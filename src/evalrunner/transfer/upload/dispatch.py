@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import requests
 from langsmith import utils as sdk
@@ -12,9 +12,8 @@ from evalrunner.errors import RunBroken
 from evalrunner.transfer.upload.confirm import Confirmer, together
 from evalrunner.transfer.upload.index import SOUND, UNSENT, Index, State, Tree
 from evalrunner.transfer.upload.outbox import AHEAD_BYTES, Outbox
-from evalrunner.transfer.upload.plan import Plan
-from evalrunner.transfer.upload.rewrite import Placed
 from evalrunner.transfer.upload.scan import TELL_EVERY
+from evalrunner.transfer.upload.source import Source, Traces
 from evalrunner.transfer.upload.there import NOTHING, Known
 
 
@@ -25,8 +24,10 @@ class Dispatch:
         accepted: traces that it has accepted from this upload.
     """
 
-    def __init__(self, index: Index, plan: Plan, confirmer: Confirmer, note: Callable[[str], None]) -> None:
-        self._index, self._plan, self._confirmer, self._note = index, plan, confirmer, note
+    def __init__(
+        self, index: Index, source: Source, confirmer: Confirmer, note: Callable[[str], None]
+    ) -> None:
+        self._index, self._source, self._confirmer, self._note = index, source, confirmer, note
         self.accepted = 0
         self._told = SYSTEM.monotonic()
         self._began = self._told
@@ -37,7 +38,7 @@ class Dispatch:
         Args:
             known: there has been an upload into the project before.
         """
-        project = (self._plan.project,)
+        project = (self._source.project,)
         found = self._index.db.execute("SELECT value FROM facts WHERE name = 'project'").fetchone()
         fresh = found != project
         booked = self._index.count(f"{SOUND} AND NOT ({UNSENT})")[0]
@@ -78,16 +79,16 @@ class Dispatch:
         total, _, size = self._index.count(UNSENT)
         built = 0
         for trees in together(self._index.trees(UNSENT)):
-            placed = self._plan.placed(trees)
+            placed = self._source.placed(trees)
             known = self._known(trees, placed)
-            for n, runs in placed.items():
-                outbox.put(n, self._plan.operations(runs, known))
+            for n, operations in self._source.built(placed, known):
+                outbox.put(n, operations)
             built += sum(tree.size for tree in trees)
             self._book(outbox)
             self._tell_rate(total, size, built)
         outbox.finish(lambda: self._book(outbox))
 
-    def _known(self, trees: Sequence[Tree], placed: Mapping[int, Sequence[Placed]]) -> Known:
+    def _known(self, trees: Sequence[Tree], placed: Traces) -> Known:
         """Ask what there is of those traces that are there in part: of these only the rest is sent."""
         partly = {tree.n: placed[tree.n] for tree in trees if tree.state is State.PARTLY}
         try:
@@ -106,10 +107,12 @@ class Dispatch:
             )
 
     def _tell_rate(self, total: int, size: int, built: int) -> None:
+        if not size:  # what is read from a service has no size before it has been read
+            return self._tell(f"{self.accepted:,} of {total:,} traces sent")
         spent = SYSTEM.monotonic() - self._began
         rate = built / max(spent, 0.001)
         left = (size - built) / max(rate, 1.0)
-        self._tell(
+        return self._tell(
             f"{self.accepted:,} of {total:,} traces sent ({built / max(size, 1):.0%} built), {rate / 1e6:.1f} MB/s, "
             f"about {_long(left)} left"
         )

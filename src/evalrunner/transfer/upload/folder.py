@@ -26,6 +26,7 @@ from evalrunner.shortage import shortage
 from evalrunner.transfer.upload.index import Index
 
 INDEX, FAILED = "index.sqlite", "failed_traces.json"
+_BUSY = "another upload of this input into this project is running"
 
 
 @contextlib.contextmanager
@@ -36,7 +37,7 @@ def scanning(root: Path) -> Iterator[Path]:
         RunFolderError: it cannot be made.
     """
     path = root.absolute() / f"scan-{secrets.token_hex(6)}"
-    with _locked(path):
+    with locked(path, _BUSY):
         for other in path.parent.glob("scan-*"):
             _remove_if_left(other)
         try:
@@ -47,7 +48,7 @@ def scanning(root: Path) -> Iterator[Path]:
 
 def _remove_if_left(path: Path) -> None:
     """Remove the folder of a scan whose process is gone."""
-    with contextlib.suppress(RunFolderError, OSError), _locked(path):
+    with contextlib.suppress(RunFolderError, OSError), locked(path, _BUSY):
         shutil.rmtree(path)
 
 
@@ -64,9 +65,9 @@ def opened(
     Raises:
         RunFolderError: it cannot be written, or another upload of the same input holds it.
     """
-    named = f"{_place(endpoint)}|{endpoint.workspace}|{project}|{fingerprint}"
+    named = f"{place_of(endpoint)}|{endpoint.workspace}|{project}|{fingerprint}"
     path = root.absolute() / hashlib.sha256(named.encode()).hexdigest()[:24]
-    with _locked(path):
+    with locked(path, _BUSY):
         if not (path / INDEX).exists():
             (scratch / INDEX).replace(path / INDEX)
         index = Index(path / INDEX)
@@ -76,14 +77,22 @@ def opened(
             index.close()
 
 
-def _place(endpoint: Endpoint) -> str:
+def place_of(endpoint: Endpoint) -> str:
     """Name a destination; a local backend has another port each time, and the project's id tells its stores apart."""
     host = urlsplit(endpoint.url).hostname or ""
     return host if is_loopback(host) else endpoint.url
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path, busy: str) -> Iterator[None]:
+    """Make a folder of ours, if needed, and hold it.
+
+    Args:
+        busy: what is going on if somebody else holds it.
+
+    Raises:
+        RunFolderError: it cannot be written, or is held.
+    """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -95,7 +104,7 @@ def _locked(path: Path) -> Iterator[None]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(lock)
-        raise RunFolderError(f"another upload of this input into this project is running in {path}") from None
+        raise RunFolderError(f"{busy} in {path}") from None
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ at the destination before it is sent again.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from evalrunner.errors import RunFolderError
+from evalrunner.errors import RunBroken, RunFolderError
 from evalrunner.shortage import shortage
 
 #: Rows that are written at once.
@@ -212,6 +213,25 @@ class Index:
     def close(self) -> None:
         """Close the file."""
         self.db.close()
+
+
+@contextlib.contextmanager
+def writing(path: Path, *, begun: bool) -> Iterator[None]:
+    """Say in one sentence why an index cannot be written.
+
+    Args:
+        begun: something may have been sent.
+
+    Raises:
+        RunFolderError: nothing was done.
+        RunBroken: what was done is safe.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        found = shortage(error, path)
+        said = f"the index {path} cannot be written: {found.cause}; {found.remedy}"
+        raise RunBroken(f"{said}, and the same command goes on") if begun else RunFolderError(said) from error
 
 
 #: Traces that can be uploaded, those that cannot; and of the former those that are still to be sent.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -36,6 +36,12 @@ class Plan:
     def run(self, row: Row) -> RecordedRun:
         """Read a run again, from where it lies."""
         return again(row, self.inputs.read(row.file, row.offset, row.length))
+
+    def built(
+        self, traces: Mapping[int, Sequence[Placed]], known: Known
+    ) -> Iterator[tuple[int, Iterator[Operation]]]:
+        """Build what creates each of some traces, or what it lacks there."""
+        return ((n, self.operations(runs, known)) for n, runs in traces.items())
 
     def operations(self, runs: Sequence[Placed], known: Known = NOTHING) -> Iterator[Operation]:
         """Build what creates a trace, or what it lacks there, run by run.

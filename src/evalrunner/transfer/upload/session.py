@@ -32,7 +32,7 @@ from evalrunner.transfer.upload.confirm import Confirmer
 from evalrunner.transfer.upload.dispatch import Dispatch
 from evalrunner.transfer.upload.dry import estimate
 from evalrunner.transfer.upload.folder import FAILED, INDEX, opened, scanning
-from evalrunner.transfer.upload.index import BROKEN, SOUND, UNSENT, Index, State
+from evalrunner.transfer.upload.index import BROKEN, SOUND, UNSENT, Index, State, writing
 from evalrunner.transfer.upload.outbox import Outbox
 from evalrunner.transfer.upload.plan import Plan
 from evalrunner.transfer.upload.project import Project, choose_shift, early, find, make
@@ -67,7 +67,8 @@ def upload(endpoint: Endpoint, options: UploadOptions, note: Callable[[str], Non
         scan(inputs, scratch / INDEX, size_limit(info), note)
         with opened(options.root, endpoint, options.project, inputs.fingerprint, scratch) as (folder, index):
             job = _Upload(client, endpoint, options, note, info, inputs, index, folder)
-            return job.carry_out()
+            with writing(index.path, begun=True):
+                return job.carry_out()
 
 
 class _Upload:

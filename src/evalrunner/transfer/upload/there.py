@@ -35,11 +35,17 @@ class Destination:
     def __init__(self, client: Client, project: str, *, newer: bool) -> None:
         self._client, self._project, self._newer = client, project, newer
 
+    def projects(self) -> list[str]:
+        """Return the ids of the projects in which runs are looked for."""
+        return [self._project]
+
     def runs(self, ids: Sequence[str], fields: Sequence[str] = ("end_time",)) -> dict[str, dict[str, Any]]:
         """Return those of these runs that are there."""
         found: dict[str, dict[str, Any]] = {}
         for some in portions(ids, PAGE):
-            for run in query_runs(self._client, self._project, ["id", *fields], newer=self._newer, ids=some):
+            for run in query_runs(
+                self._client, self.projects(), ["id", *fields], newer=self._newer, ids=some
+            ):
                 found[run["id"]] = run
         return found
 

@@ -1,0 +1,105 @@
+"""What the traces of an experiment become: their places, and their operations, read again when they are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from langsmith import Client
+
+from evalrunner.delivery.capture.traces import Operation
+from evalrunner.service.errors import told
+from evalrunner.service.paging import portions
+from evalrunner.transfer.push.source import Source, Trace
+from evalrunner.transfer.push.transform import Rewriting
+from evalrunner.transfer.upload.index import Index, Tree
+from evalrunner.transfer.upload.rewrite import Placed
+from evalrunner.transfer.upload.source import Traces
+from evalrunner.transfer.upload.there import Known
+
+#: Traces that are read at once, and held in memory.
+_TOGETHER = 10
+
+
+class Runs:
+    """The ids of an index's runs, asked for one by one."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+
+    def __contains__(self, run: object) -> bool:
+        return self._index.db.execute("SELECT 1 FROM runs WHERE id = ?", (run,)).fetchone() is not None
+
+
+@dataclass
+class Plan:
+    """An experiment here, its copy there, and how the one becomes the other.
+
+    Attributes:
+        here: the client of the source.
+        foreign: how many runs of the traces that were built are no part of what is pushed.
+    """
+
+    here: Client
+    source: Source
+    index: Index
+    to: Rewriting
+    foreign: int = 0
+
+    @property
+    def project(self) -> str:
+        """The copy's id."""
+        return str(self.to.experiment)
+
+    def placed(self, trees: Sequence[Tree]) -> dict[int, list[Placed]]:
+        """Return how the runs of some traces are called there; the rest of their place is read with them."""
+        rows = self.index.rows_of([tree.n for tree in trees])
+        return {
+            tree.n: [Placed(row, self.to.id(str(row.id)), None, "", 0, "") for row in rows[tree.n]]
+            for tree in trees
+        }
+
+    def rated(self, placed: Placed) -> dict[str, str]:
+        """Return the ids of a run's feedback there, with those here."""
+        found = self.index.db.execute("SELECT id FROM rated WHERE run = ? ORDER BY id", (placed.row.id,))
+        return {self.to.id(one): one for (one,) in found}
+
+    def score_ids(self, placed: Placed) -> list[str]:
+        """Return the ids of a run's feedback there."""
+        return list(self.rated(placed))
+
+    def built(self, traces: Traces, known: Known) -> Iterator[tuple[int, Iterator[Operation]]]:
+        """Build what creates each of some traces, or what it lacks there, and the end of what has ended since.
+
+        Raises:
+            ServiceError: the experiment cannot be read.
+        """
+        for some in portions(list(traces), _TOGETHER):
+            runs = {str(one.row.id): one for n in some for one in traces[n]}
+            numbers = {str(traces[n][0].row.trace): n for n in some}
+            rated = {one for one, placed in runs.items() if placed.row.scores}
+            with told(self.here):
+                found = self.source.traces(list(numbers), rated)
+            for trace in found:
+                self.foreign += sum(run["id"] not in runs for run in trace.runs)
+                yield numbers[trace.id], self._operations(trace, runs, known)
+
+    def _operations(self, trace: Trace, runs: dict[str, Placed], known: Known) -> Iterator[Operation]:
+        project = self._elsewhere(trace.id)
+        for run in trace.runs:
+            placed = runs.get(run["id"])
+            if placed is None:
+                continue
+            ended = placed.row.finish is not None and placed.id in known.open
+            if ended or placed.id not in known.ids:
+                with told(self.here):
+                    files = self.source.files(run.get("s3_urls"))
+                yield self.to.run(run, project, files, "patch" if ended else "post")
+        for row in trace.feedback:
+            if row["run_id"] in runs and self.to.id(row["id"]) not in known.ids:
+                yield self.to.feedback_operation(row, trace.id)
+
+    def _elsewhere(self, trace: str) -> str | None:
+        query = "SELECT project FROM elsewhere WHERE trace = ?"
+        found: tuple[str] | None = self.index.db.execute(query, (trace,)).fetchone()
+        return found[0] if found else None
