@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -166,3 +168,21 @@ def test_a_connection_outside_an_exchange_is_guarded_by_nobody(service: Service)
     thread.start()
     thread.join(60)
     assert answers == [202]
+
+
+def test_what_this_process_cannot_do_says_nothing_of_what_was_to_be_sent(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A target has blocked sockets, as test suites do: another process may be able to send it."""
+    transport = HttpTransport(service.url, KEY)
+
+    class Blocked(socket.socket):
+        def __init__(self, *_: Any, **__: Any) -> None:
+            raise RuntimeError(f"the network is blocked for {KEY}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "socket", Blocked)
+        with pytest.raises(TransportError, match="this process cannot send") as told:
+            transport.post_multipart(closing(BOUNDARY), BOUNDARY, compress=False, limit=60)
+    assert KEY not in str(told.value)
+    assert transport.post_multipart(closing(BOUNDARY), BOUNDARY, compress=False, limit=60).status == 202

@@ -40,6 +40,20 @@ def test_a_target_that_writes_into_every_pipe_costs_its_own_worker(
     assert "Traceback" not in done.err
 
 
+@pytest.mark.parametrize("at_once", ["1", "3"])
+def test_a_target_that_closes_every_descriptor_costs_its_own_item(
+    backend: Backend, start: Start, at_once: str
+) -> None:
+    """Its worker's event loop would never hear that the call has ended: nobody could, but for who looks after it."""
+    experiment = backend.experiment(backend.dataset(8))
+    options = ("--workers", "1", "--max-concurrency", at_once)
+    done = start("spoils.py:closes_every_descriptor", experiment, *options).finish()
+    assert done.code == 1, done.err
+    seen = read_experiment(backend.client, experiment)
+    assert (seen.lost(), seen.duplicates(), seen.pending) == (0, 0, [])
+    assert {(root.inputs or {})["i"] for root in seen.roots if root.error} == {3}
+
+
 def test_a_worker_that_is_stopped_in_the_middle_of_a_report_holds_up_nobody(
     backend: Backend, start: Start, log: ExecutionLog
 ) -> None:
@@ -124,7 +138,7 @@ def test_daemons_of_targets_do_not_outlive_the_run(
 
 
 @pytest.mark.parametrize("how", [
-    "descriptors", "folder", "recursion", "output", "environment", "memory", "json", "timeout",
+    "descriptors", "folder", "recursion", "output", "environment", "memory", "json", "network", "timeout",
 ])  # fmt: skip
 def test_an_item_that_spoils_its_process_costs_no_other_item(
     backend: Backend, start: Start, log: ExecutionLog, how: str

@@ -29,6 +29,7 @@ from evalrunner.protocol.reports import Ready, StartFailed
 from evalrunner.protocol.worker import COULD_NOT_START, WorkerOrder
 from evalrunner.worker import summary
 from evalrunner.worker.code.check import checked, why_not
+from evalrunner.worker.code.containing import after_each_call
 from evalrunner.worker.code.evaluators import TrackedEvaluator, names_of
 from evalrunner.worker.code.home import Home
 from evalrunner.worker.code.loading import Objects, load
@@ -40,6 +41,7 @@ from evalrunner.worker.early import Early
 from evalrunner.worker.inbox import Inbox, sender_of
 from evalrunner.worker.lane import Lane
 from evalrunner.worker.leaving import Send, leave
+from evalrunner.worker.lifeline import Lifeline
 from evalrunner.worker.opening import open_context
 from evalrunner.worker.prelude import become_worker
 from evalrunner.worker.reporter import Reporter
@@ -97,6 +99,7 @@ async def _work(
     connection: Any, order: WorkerOrder, send: Send, named: Objects, home: Home, early: Early
 ) -> None:
     inbox = Inbox(connection, send)
+    after_each_call(Lifeline(connection.fileno()).look)
     stack = AsyncExitStack()
     with _told_why(order, send):
         target, evaluators = await _start(order, named, stack, home)

@@ -141,6 +141,16 @@ def _other_json() -> None:
     json.dumps = lambda *_, **__: 1 / 0  # type: ignore[assignment]
 
 
+class _Blocked(socket.socket):
+    def __init__(self, *_: Any, **__: Any) -> None:
+        raise RuntimeError("the network is blocked")
+
+
+def _no_network() -> None:
+    # Our sender in this process has none either; pyfakefs, pytest-socket and their like do such things.
+    socket.socket = _Blocked  # type: ignore[misc]
+
+
 def _down(depth: int) -> int:
     return depth and _down(depth - 1)
 
@@ -154,6 +164,7 @@ SPOILT: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "environment": (os.environ.clear, lambda: os.environ["CHAOS_LOG"]),
     "memory": (_no_memory, lambda: bytearray(2**27)),
     "json": (_other_json, lambda: json.dumps({})),
+    "network": (_no_network, lambda: None),
     "timeout": (lambda: socket.setdefaulttimeout(1e-9), lambda: _meet(0)),
 }
 
@@ -178,6 +189,14 @@ def spoilt(inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 _HOW = os.environ.get("SPOIL", "")
+
+
+def closes_every_descriptor(inputs: dict[str, Any]) -> dict[str, Any]:
+    """One item closes all that it finds, as a daemon would, but in its worker."""
+    note(inputs["i"])
+    if inputs["i"] == CULPRIT:
+        os.closerange(3, 256)
+    return {"i": inputs["i"]}
 
 
 def always_out_of_memory(inputs: dict[str, Any]) -> dict[str, Any]:

@@ -104,6 +104,17 @@ class HttpTransport:
         if encoding is not None:
             headers["Content-Encoding"] = encoding
         limit = min(limit, self._timeout + len(body) / SLOWEST_LINE)
+        try:
+            return self._post(body, headers, limit)
+        except TransportError:
+            raise
+        except Exception as error:
+            # There is no thread or memory to be had, or a target has put something of its own in the place of
+            # sockets. It says nothing of what was to be sent, and another process may well be able to.
+            said = f"{type(error).__name__}: {error}".replace(self._key, "***")[:TEXT_CAP]
+            raise TransportError(f"{self._host}: this process cannot send ({said})") from error
+
+    def _post(self, body: bytes, headers: dict[str, str], limit: float) -> Answer:
         with Deadline(limit) as guard:
             try:
                 response = self._session().post(

@@ -21,6 +21,8 @@ from evalrunner.errors import text_of
 
 logger = logging.getLogger(__name__)
 _OURS = str(Path(__file__).parents[2])
+#: What `after_each_call` was given.
+_looks: list[Callable[[], None]] = []
 
 
 class Aborted(RuntimeError):
@@ -83,9 +85,21 @@ def call_contained(function: Callable[..., Any], *args: Any) -> Any:
         answer = function(*args)
     except BaseException as error:
         end_copy(pid, error)
+        _look()
         raise ordinary(error)  # noqa: B904 - its cause is set, or it is the error itself
     end_copy(pid)
+    _look()
     return answer
+
+
+def after_each_call(look: Callable[[], None]) -> None:
+    """Have `look` called whenever the user's code comes back from a call off the event loop."""
+    _looks.append(look)
+
+
+def _look() -> None:
+    for look in _looks:
+        look()
 
 
 def end_copy(pid: int, error: BaseException | None = None) -> None:
