@@ -131,3 +131,15 @@ def test_evaluators_cost_their_score_only(stage: Stage) -> None:
             assert str(scores[key]["comment"]).startswith(text), (key, scores[key]["comment"])
             assert key == "of_class" or scores[key]["judge"]["ended"], key
     assert receipt.warnings == []
+
+
+def test_so_does_what_an_evaluator_gives_and_nobody_can_read(stage: Stage) -> None:
+    case = Case("diff_callables:plain", evaluators=("diff_bad_judges.py:unreadable", "by_name"))
+    receipt, seen = stage.ours(case, stage.dataset(case))
+    assert (receipt.restarts, receipt.states) == (0, {"visible": 2})
+    assert [(one.evaluator, one.error) for one in receipt.evaluator_errors] == [
+        ("unreadable", "Panic('in a repr')")
+    ]
+    for number, root in seen.items():
+        assert root["outputs"] == {"sum": int(number) + 1}
+        assert [score["score"] for score in root["scores"] if score["key"] == "by_name"] == [1]

@@ -59,6 +59,17 @@ async def none_repr(outputs: JSON) -> Any:
     raise NoneRepr
 
 
+class Unreadable:
+    """Nobody can look at it."""
+
+    def __repr__(self) -> str:
+        raise Panic("in a repr")
+
+
+def unreadable(outputs: JSON) -> Any:
+    return {"key": "unreadable", "score": 1, "metadata": {"by": Unreadable()}}
+
+
 class Class(RunEvaluator):
     """A class of the user's own."""
 

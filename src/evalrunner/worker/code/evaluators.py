@@ -123,7 +123,8 @@ class TrackedEvaluator(RunEvaluator):
         _rewind(example)
         try:
             _refuse(task)
-            results = checked(await self._evaluate(run, example, evaluator_run_id))
+            answer = await self._evaluate(run, example, evaluator_run_id)
+            results = call_contained(checked, answer)  # what it gave is the user's too, and is read here
         except Exception as error:
             self._failed(item, run, error, evaluator_run_id)
             raise
