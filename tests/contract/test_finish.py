@@ -15,7 +15,7 @@ from evalrunner.service.client import make_client
 from evalrunner.supervisor.core.events import Renamed
 from evalrunner.supervisor.finish import finish
 from evalrunner.supervisor.outcome import Outcome
-from evalrunner.verify.findings import Code
+from evalrunner.verify.codes import Code
 from tests.support.leftover import Leftover
 from tests.support.rig import Backend
 

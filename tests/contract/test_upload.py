@@ -337,7 +337,8 @@ def test_a_dry_run_writes_nothing_there(desk: Desk) -> None:
         assert sum(one["matched"] for one in desk.backend.fault_report()["rules"]) == 0
     assert (done.exit_code, done.sent, done.project["id"]) == (ExitCode.COMPLETE, {}, None)
     assert not desk.backend.client.has_project(desk.project)
-    assert "on the wire" in done.warnings[0]
+    assert "on the wire" in done.estimate[0]
+    assert done.warnings == []
 
 
 def test_an_experiment_is_no_project_for_recorded_traces(desk: Desk) -> None:
@@ -367,6 +368,7 @@ def test_what_is_left_out_is_said(desk: Desk) -> None:
     done = desk.upload(file)
     assert done.exit_code == ExitCode.COMPLETE
     assert "1 runs name an example of a dataset (reference_example_id), which is left out" in done.warnings[0]
+    assert [one["code"] for one in done.to_dict()["findings"]] == ["examples-left-out"]
     assert desk.runs()[trace[0]["name"]]["reference_example_id"] is None
 
 

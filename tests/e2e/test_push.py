@@ -401,6 +401,7 @@ def test_the_end_of_a_run_that_was_pushed_without_one_follows(
             done = here.push(there)
             assert (done.code, len(done.receipt["warnings"])) == (0, 1), done.err
             assert "1 of 4 runs have not ended here" in done.receipt["warnings"][0]
+            assert [one["code"] for one in done.receipt["findings"]] == ["runs-open"]
             here.client.update_run(late, end_time=begun + SECOND, outputs={"o": "late"})
             here.client.flush()
             if not remembered:
@@ -430,6 +431,9 @@ def test_what_belongs_elsewhere_is_said_and_left_out(there: Backend, tmp_path: P
         examples, runs = done.receipt["warnings"]
         assert str(gone) in examples
         assert runs.startswith("1 run(s) of these traces are left out")
+        codes = [one["code"] for one in done.receipt["findings"]]
+        assert codes == ["examples-absent", "runs-left-out"]
+        assert [one["text"] for one in done.receipt["findings"]] == done.receipt["warnings"]
         copied = there.client.list_runs(project_name=str(here.project.name))
         assert "guest" not in {run.name for run in copied}
 

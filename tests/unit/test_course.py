@@ -10,7 +10,7 @@ import pytest
 from evalrunner.supervisor.core.events import DatasetGone, ExperimentGone, Renamed
 from evalrunner.supervisor.setup.scope import Scope
 from evalrunner.supervisor.shell.course import Course
-from evalrunner.verify.findings import Code
+from evalrunner.verify.codes import Code
 
 
 @pytest.fixture

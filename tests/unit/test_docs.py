@@ -15,7 +15,7 @@ from evalrunner.cli.settings.kinds import SWITCH
 from evalrunner.cli.settings.options import OPTIONS
 from evalrunner.exit_codes import TEXTS
 from evalrunner.supervisor.setup.environment import THREADS
-from evalrunner.verify.findings import KINDS
+from evalrunner.verify.codes import KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from evalrunner.verify import findings as f
-from evalrunner.verify.findings import KINDS, Code, Finding
+from evalrunner.verify import transfers as t
+from evalrunner.verify.codes import KINDS, Code, Finding
 
 EACH: list[tuple[Finding, str]] = [
     (f.experiment_renamed("a", "b"), "the experiment 'a' was renamed to 'b' while the run went on"),
@@ -56,6 +57,38 @@ EACH: list[tuple[Finding, str]] = [
     (f.scores_unreadable(4, "why"), "the scores of 4 item(s) could not be read and count as missing: why"),
     (f.evaluator_silent("judge"), "evaluator judge gave no score on any item"),
     (f.item_odd("e", 0, ["odd"])[0], "e #0: odd"),
+    (t.runs_open(1, 4), "1 of 4 runs have not ended here; push again when they have"),
+    (
+        t.traces_early(2, 9, ["a", "b"]),
+        "2 of 9 traces begin more than 24 h ago, and a service may refuse them: a, b",
+    ),
+    (
+        t.runs_early("2 days, 0:00:00"),
+        "the earliest run begins 2 days, 0:00:00 ago as it is moved, and a service may refuse what began more than "
+        "24 hours ago",
+    ),
+    (
+        t.runs_left_out(1),
+        "1 run(s) of these traces are left out: they are in another project, or new",
+    ),
+    (
+        t.examples_absent(1, ["a"]),
+        "there are runs of 1 example(s) that this version of the dataset does not have, and they are pushed "
+        "without: a",
+    ),
+    (
+        t.examples_further("d", 2),
+        "the dataset 'd' there has 2 further example(s), which this experiment has no runs of",
+    ),
+    (
+        t.examples_left_out(1000),
+        "1,000 runs name an example of a dataset (reference_example_id), which is left out: the project is no "
+        "experiment, and the example may be another's there",
+    ),
+    (
+        t.input_cut_off(),
+        "the input is cut off: a trace before the cut may lack runs that stood behind it",
+    ),
 ]
 
 

@@ -17,8 +17,8 @@ from evalrunner.report.planned import planned
 from evalrunner.report.receipt import Books, EvaluatorErrors, FindingEntry, ItemEntry, Receipt, WorkerEntry
 from evalrunner.report.verdict import judge
 from evalrunner.verify import findings
+from evalrunner.verify.codes import Finding
 from evalrunner.verify.facts import RunFacts, Scores
-from evalrunner.verify.findings import Finding
 from evalrunner.verify.reconcile import Assignment, Key
 
 S = ItemState

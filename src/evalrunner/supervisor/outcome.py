@@ -12,8 +12,8 @@ from evalrunner.supervisor.setup.dataset import Reading
 from evalrunner.supervisor.setup.folder import RunFolder
 from evalrunner.supervisor.setup.plan import Plan
 from evalrunner.supervisor.setup.scope import Scope
+from evalrunner.verify.codes import Finding
 from evalrunner.verify.facts import Summary
-from evalrunner.verify.findings import Finding
 from evalrunner.verify.readback import ReadBack, Score
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from evalrunner.config import RunConfig
 from evalrunner.protocol.reports import Ready
 from evalrunner.protocol.rows import ItemRow, LooseRow, WorkerRow
-from evalrunner.verify.findings import Finding
+from evalrunner.verify.codes import Finding
 from evalrunner.verify.readback import Score
 from evalrunner.verify.reconcile import Assignment, Key
 

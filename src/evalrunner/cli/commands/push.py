@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -119,7 +118,7 @@ def _target(url: str, key_env: str, workspace: str | None) -> Endpoint:
 
 def _show(pushed: Pushed, output: Output) -> None:
     if output.json:
-        output.document({**asdict(pushed), "complete": pushed.complete})
+        output.document(pushed.to_dict())
     for text in pushed.warnings:
         output.note(f"warning: {text}")
     holes = _show_holes(pushed, output)

@@ -22,7 +22,9 @@ def show(uploaded: Uploaded, output: Output) -> None:
     if output.json:
         output.document(uploaded.to_dict())
     for text in uploaded.warnings:
-        output.note(f"{'note' if uploaded.dry_run else 'warning'}: {text}")
+        output.note(f"warning: {text}")
+    for text in uploaded.estimate:
+        output.note(f"note: {text}")
     kinds = (
         ("broken", uploaded.broken),
         ("not delivered", uploaded.not_delivered),

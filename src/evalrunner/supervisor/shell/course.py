@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from evalrunner.supervisor.core.events import DatasetGone, ExperimentGone, Renamed
 from evalrunner.supervisor.setup.scope import Scope
 from evalrunner.verify import findings
-from evalrunner.verify.findings import Finding
+from evalrunner.verify.codes import Finding
 
 
 @dataclass

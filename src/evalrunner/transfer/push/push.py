@@ -40,6 +40,8 @@ from evalrunner.transfer.upload.index import Index, State, writing
 from evalrunner.transfer.upload.outbox import Outbox
 from evalrunner.transfer.upload.scan import extent
 from evalrunner.transfer.upload.shift import DAY, SECOND
+from evalrunner.verify import transfers
+from evalrunner.verify.codes import Finding
 
 #: What is named of many.
 _NAMED = 3
@@ -90,7 +92,7 @@ class _Errand:
         self._here, self._there, self._source, self.options = here, there, source, options
         self.session, self._index = found, index
         self._own: list[dict[str, Any]] = []
-        self._warnings: list[str] = []
+        self._findings: list[Finding] = []
 
     def survey(self) -> None:
         """Look at what there is here."""
@@ -114,8 +116,8 @@ class _Errand:
         self.to = Rewriting(experiment, name, self._snapshot.id, shift, Runs(self._index))
         if known is None:
             self._make_session()
-        self._warn_of_window()
-        self._warn_of_gaps()
+        self._look_for_window()
+        self._look_for_gaps()
 
     def _refuse_itself(self) -> None:
         same = get(self._there, "/sessions", {"id": [self.session["id"]], "limit": 1})
@@ -133,10 +135,7 @@ class _Errand:
         origin = (self._here, self._dataset["id"], version)
         snapshot = place.copy_examples(self._there, self._source, origin, dataset, name, self._index)
         if snapshot.further:
-            self._warnings.append(
-                f"the dataset {name!r} there has {snapshot.further} further example(s), "
-                "which this experiment has no runs of"
-            )
+            self._findings.append(transfers.examples_further(name, snapshot.further))
         return snapshot
 
     def _shift(self) -> int:
@@ -153,28 +152,20 @@ class _Errand:
         body = session(self.session, self.to, self._snapshot.version, facts)
         post(self._there, "/sessions", body)
 
-    def _warn_of_window(self) -> None:
+    def _look_for_window(self) -> None:
         limit = _now() - DAY - self.to.shift
         if early := self._index.count("start < ?", limit)[0]:
             named = self._first("SELECT key FROM trees WHERE start < ? ORDER BY n", limit)
-            self._warnings.append(
-                f"{early} of {self._index.count('1')[0]} traces begin more than 24 h ago, and a service may "
-                f"refuse them: {', '.join(self.to.id(trace) for trace in named)}"
-            )
+            ids = map(self.to.id, named)
+            self._findings.append(transfers.traces_early(early, self._index.count("1")[0], ids))
 
-    def _warn_of_gaps(self) -> None:
-        opened = self._count("runs WHERE finish IS NULL")
-        if opened:
-            self._warnings.append(
-                f"{opened} of {self._count('runs')} runs have not ended here; push again when they have"
-            )
+    def _look_for_gaps(self) -> None:
+        if unended := self._count("runs WHERE finish IS NULL"):
+            self._findings.append(transfers.runs_open(unended, self._count("runs")))
         absent = "used WHERE example NOT IN (SELECT source FROM examples)"
         if missing := self._count(absent):
             named = self._first(f"SELECT example FROM {absent} ORDER BY example")  # noqa: S608 - constants
-            self._warnings.append(
-                f"there are runs of {missing} example(s) that this version of the dataset does not have, "
-                f"and they are pushed without: {', '.join(named)}"
-            )
+            self._findings.append(transfers.examples_absent(missing, named))
 
     def _count(self, what: str) -> int:
         return int(self._index.db.execute(f"SELECT count(*) FROM {what}").fetchone()[0])  # noqa: S608 - constants
@@ -242,12 +233,10 @@ class _Errand:
                 "traces": sent["traces"], "runs": sent["runs"], "feedback": sent["feedback"] + posted,
                 "examples": snapshot.added,
             },
-            warnings=self._warnings,
+            findings=self._findings,
         )  # fmt: skip
         if foreign:
-            pushed.warnings.append(
-                f"{foreign} run(s) of these traces are left out: they are in another project, or new"
-            )
+            pushed.findings.append(transfers.runs_left_out(foreign))
         return pushed
 
     def _account(self, pushed: Pushed, plan: Plan, confirmer: Confirmer, beside: Beside) -> None:

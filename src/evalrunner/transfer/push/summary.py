@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from evalrunner.config import DELIVERY_DEADLINE, VISIBLE_DEADLINE
+from evalrunner.verify.codes import Finding
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Pushed:
         total: what the experiment has, by kind.
         shift: seconds that every time was moved by.
         not_delivered, not_visible: {kind, id, source_id, reason} of each hole.
-        warnings: what should be known beside that.
+        findings: what should be known beside that.
     """
 
     experiment: dict[str, str]
@@ -50,9 +52,18 @@ class Pushed:
     sent: dict[str, int]
     not_delivered: list[dict[str, str]] = field(default_factory=list)
     not_visible: list[dict[str, str]] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
         """Everything was read back."""
         return not self.not_delivered and not self.not_visible
+
+    @property
+    def warnings(self) -> list[str]:
+        """The sentences of the findings."""
+        return [one.text for one in self.findings]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {**asdict(self), "warnings": self.warnings, "complete": self.complete}

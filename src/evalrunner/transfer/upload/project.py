@@ -18,6 +18,8 @@ from evalrunner.errors import ConfigError, DataError, ServiceError
 from evalrunner.service.errors import host
 from evalrunner.transfer.remote.calls import get, post
 from evalrunner.transfer.upload.shift import ROOM, Extent, Mode, Shift, choose, read_shift, spelt
+from evalrunner.verify import transfers
+from evalrunner.verify.codes import Finding
 
 #: Key of our facts in the project's metadata.
 FACTS = "evalrunner_upload"
@@ -100,15 +102,12 @@ def _said(shift: Shift) -> str:
     return shift.mode if shift.mode != "delta" else f"{shift.to / 1_000_000:+g}s"
 
 
-def early(shift: Shift, extent: Extent, now: int) -> str | None:
+def early(shift: Shift, extent: Extent, now: int) -> Finding | None:
     """Say that the earliest traces are too old for a service, if they are."""
     first = extent.oldest + shift.of(extent.oldest)
     if first >= now - ROOM:
         return None
-    return (
-        f"the earliest run begins {spelt(now - first)} ago as it is moved, and a service may refuse what began more "
-        "than 24 hours ago"
-    )
+    return transfers.runs_early(spelt(now - first))
 
 
 def make(client: Client, project: Project, shift: Shift) -> Project:

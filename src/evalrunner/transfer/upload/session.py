@@ -41,6 +41,8 @@ from evalrunner.transfer.upload.shift import Shift, spelt
 from evalrunner.transfer.upload.summary import Hole, Uploaded, UploadOptions
 from evalrunner.transfer.upload.there import Destination
 from evalrunner.transfer.upload.verify import Comparison
+from evalrunner.verify import transfers
+from evalrunner.verify.codes import Finding
 
 _NOBODY = "0" * 8 + "-0000-0000-0000-" + "0" * 12
 
@@ -88,7 +90,7 @@ class _Upload:
         self._client, self._endpoint, self._options, self._note = client, endpoint, options, note
         self._info, self._inputs, self._index = info, inputs, index
         self._failed = options.failed or folder / FAILED
-        self._warnings: list[str] = []
+        self._findings: list[Finding] = []
 
     def carry_out(self) -> Uploaded:
         """Do it."""
@@ -102,7 +104,7 @@ class _Upload:
         summary.failed = str(self._failed) if written else None
         if self._options.dry_run:
             plan = Plan(self._inputs, self._index, project.id or _NOBODY, project.name, shift)
-            summary.warnings += estimate(plan)
+            summary.estimate = estimate(plan)
             return summary
         if not summary.total["traces"]:
             return summary
@@ -138,17 +140,12 @@ class _Upload:
             return project.shift or Shift("none")
         now = _micros()
         shift = choose_shift(project, self._options.shift, times, now)
-        if warning := early(shift, times, now):
-            self._warnings.append(warning)
+        if found := early(shift, times, now):
+            self._findings.append(found)
         if ends_early(self._index):
-            self._warnings.append(
-                "the input is cut off: a trace before the cut may lack runs that stood behind it"
-            )
+            self._findings.append(transfers.input_cut_off())
         if named := examples(self._index):
-            self._warnings.append(
-                f"{named:,} runs name an example of a dataset (reference_example_id), which is left out: the project "
-                "is no experiment, and the example may be another's there"
-            )
+            self._findings.append(transfers.examples_left_out(named))
         return shift
 
     def _summary(self, project: Project, shift: Shift, broken: list[Hole]) -> Uploaded:
@@ -161,7 +158,7 @@ class _Upload:
             shift=_said(shift),
             total={"traces": traces, "runs": runs, "bytes": size},
             broken=broken,
-            warnings=self._warnings,
+            findings=self._findings,
         )
 
     def _deliver(self, plan: Plan, summary: Uploaded, known: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from evalrunner.config import DELIVERY_DEADLINE, VISIBLE_DEADLINE
 from evalrunner.exit_codes import ExitCode
+from evalrunner.verify.codes import Finding
 
 Verify = Literal["ids", "content", "none"]
 OnError = Literal["fail", "skip"]
@@ -64,7 +65,8 @@ class Uploaded:
         not_delivered, not_visible, different: traces that the destination did not take, does not show, or shows
             otherwise than they were sent.
         failed: the file that holds the broken and the refused traces, if there are any.
-        warnings: what should be known beside that.
+        findings: what should be known beside that.
+        estimate: of a dry run: what it would take, in sentences.
     """
 
     project: dict[str, str | None]
@@ -81,7 +83,8 @@ class Uploaded:
     not_visible: list[Hole] = field(default_factory=list)
     different: list[Hole] = field(default_factory=list)
     failed: str | None = None
-    warnings: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    estimate: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -90,9 +93,14 @@ class Uploaded:
             return ExitCode.INCOMPLETE
         return ExitCode.FAILED if self.broken else ExitCode.COMPLETE
 
+    @property
+    def warnings(self) -> list[str]:
+        """The sentences of the findings."""
+        return [one.text for one in self.findings]
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values."""
-        return {**asdict(self), "exit_code": int(self.exit_code)}
+        return {**asdict(self), "warnings": self.warnings, "exit_code": int(self.exit_code)}
 
 
 def sized(count: float) -> str:
