@@ -18,7 +18,7 @@ from evalrunner.transfer.files.plain import Told, told
 from evalrunner.transfer.files.sound import alike, encoded, may_be_deep, may_be_huge
 
 #: Bytes that are looked at at once: they stay in the processor's cache.
-PART = 1 << 17
+PART = 1 << 16
 #: Cuts that are tried: what looks like a border may stand in a value.
 _TRIES = 8
 _BORDER = re.compile(rb'\}[ \t\r\n]*,[ \t\r\n]*\{[ \t\r\n]*(?:"[^"\\]*")?')

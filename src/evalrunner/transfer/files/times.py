@@ -15,11 +15,7 @@ from math import floor
 
 #: From which size on a number is in ms, us, ns; and how many of them a microsecond has, or the reverse.
 _MS, _US, _NS = 10**11, 10**14, 10**17
-_EPOCH, _EPOCH_UTC, _MICROSECOND = (
-    datetime(1970, 1, 1),
-    datetime(1970, 1, 1, tzinfo=timezone.utc),
-    timedelta(microseconds=1),
-)
+_EPOCH, _EPOCH_UTC = datetime(1970, 1, 1), datetime(1970, 1, 1, tzinfo=timezone.utc)
 _FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _ISO = re.compile(
@@ -54,7 +50,9 @@ def _text(text: str) -> int:
             moment = datetime.fromisoformat(text)
         except ValueError:
             return _iso(text)
-        return _within((moment - (_EPOCH if moment.tzinfo is None else _EPOCH_UTC)) // _MICROSECOND)
+        # Within the calendar as it is, and in half the time that a division by a microsecond takes.
+        gone = moment - (_EPOCH if moment.tzinfo is None else _EPOCH_UTC)
+        return _within((gone.days * 86_400 + gone.seconds) * 1_000_000 + gone.microseconds)
     if compact := _COMPACT.fullmatch(text):
         day, clock = compact.groups()
         try:
