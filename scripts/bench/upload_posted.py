@@ -20,7 +20,7 @@ import requests
 import zstandard
 from langsmith import Client
 
-from evalrunner.delivery.spool.record import closing, encode_parts
+from evalrunner.delivery.spool.record import closing
 from evalrunner.transfer.files.inputs import Inputs
 from evalrunner.transfer.upload.index import SOUND, Index
 from evalrunner.transfer.upload.outbox import BATCH_BYTES, LINES
@@ -61,7 +61,7 @@ def _bodies(file: Path, url: str, key: str) -> list[bytes]:
         shift = choose_shift(find(client, "none of this name"), None, times, int(time.time() * 1e6))
         plan = Plan(inputs, index, project, "bench", shift)
         for tree in index.trees(SOUND):
-            _, body = encode_parts(BOUNDARY, plan.operations(plan.placed([tree])[tree.n]))
+            body = b"".join(data for _, _, data in plan.encoded(BOUNDARY, plan.placed([tree])[tree.n]))
             batch.append(body)
             size += len(body)
             if size >= BATCH_BYTES:

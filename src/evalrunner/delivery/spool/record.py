@@ -8,7 +8,7 @@ Nothing is ever encoded a second time: what is sent again is byte-identical.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ from evalrunner.errors import SpoolError
 
 #: Name, content type, data.
 Part = tuple[str, str, bytes]
+#: An operation: its kind, its id, its parts as they are sent.
+Encoded = tuple[str, str, bytes]
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f"]')
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -104,6 +106,12 @@ def encode_parts(
         found.append(Op(kind, op_id, offset, length))
         offset += length
     return tuple(found), b"".join(chunks)
+
+
+def encode_each(boundary: str, ops: Iterable[tuple[str, str, Sequence[Part]]]) -> Iterator[Encoded]:
+    """Encode operations one by one, as `encode_parts` does."""
+    for kind, op_id, parts in ops:
+        yield kind, op_id, encode_parts(boundary, [(kind, op_id, parts)])[1]
 
 
 def closing(boundary: str) -> bytes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from langsmith import Client
 
 from evalrunner.delivery.capture.traces import Operation
+from evalrunner.delivery.spool.record import Encoded, encode_each
 from evalrunner.service.errors import told
 from evalrunner.service.paging import portions
 from evalrunner.transfer.push.source import Source, Trace
@@ -68,7 +69,7 @@ class Plan:
         """Return the ids of a run's feedback there."""
         return list(self.rated(placed))
 
-    def built(self, traces: Traces, known: Known) -> Iterator[tuple[int, Iterator[Operation]]]:
+    def built(self, traces: Traces, known: Known, boundary: str) -> Iterator[tuple[int, Iterator[Encoded]]]:
         """Build what creates each of some traces, or what it lacks there, and the end of what has ended since.
 
         Raises:
@@ -82,7 +83,7 @@ class Plan:
                 found = self.source.traces(list(numbers), rated)
             for trace in found:
                 self.foreign += sum(run["id"] not in runs for run in trace.runs)
-                yield numbers[trace.id], self._operations(trace, runs, known)
+                yield numbers[trace.id], encode_each(boundary, self._operations(trace, runs, known))
 
     def _operations(self, trace: Trace, runs: dict[str, Placed], known: Known) -> Iterator[Operation]:
         project = self._elsewhere(trace.id)

@@ -8,29 +8,29 @@ from msgspec import Raw
 from evalrunner.transfer.files.runs import RecordedRun, read_run
 from evalrunner.transfer.upload.index import Row
 
-_NULL = Raw(b"null")
+NULL = Raw(b"null")
 
 
-class _Plain(msgspec.Struct, gc=False):
+class Plain(msgspec.Struct, gc=False):
     """A run as most files have it: its id and name are texts, its metadata stands in `extra`."""
 
     id: str
     name: str
     run_type: str
-    inputs: Raw = _NULL
-    outputs: Raw = _NULL
-    error: Raw = _NULL
-    extra: Raw = _NULL
-    tags: Raw = _NULL
-    events: Raw = _NULL
-    serialized: Raw = _NULL
-    attachments: Raw = _NULL
-    feedback: Raw = _NULL
+    inputs: Raw = NULL
+    outputs: Raw = NULL
+    error: Raw = NULL
+    extra: Raw = NULL
+    tags: Raw = NULL
+    events: Raw = NULL
+    serialized: Raw = NULL
+    attachments: Raw = NULL
+    feedback: Raw = NULL
     metadata: None = None
     custom_metadata: None = None
 
 
-_decode = msgspec.json.Decoder(_Plain).decode
+plain = msgspec.json.Decoder(Plain).decode
 
 
 def again(row: Row, data: bytes) -> RecordedRun:
@@ -45,29 +45,29 @@ def again(row: Row, data: bytes) -> RecordedRun:
     """
     assert row.start is not None, "it is sound"
     try:
-        plain = _decode(data)
+        run = plain(data)
     except msgspec.MsgspecError:
         return read_run(data)
-    if not plain.name:
+    if not run.id or not run.name:
         return read_run(data)
     return RecordedRun(
-        plain.id,
+        run.id,
         row.trace,
         row.parent,
-        plain.name,
-        plain.run_type,
+        run.name,
+        run.run_type,
         row.start,
         row.finish,
         None,
-        _given(plain.inputs),
-        _given(plain.outputs),
-        _given(plain.error),
-        _given(plain.extra),
-        _given(plain.tags),
-        _given(plain.events),
-        _given(plain.serialized),
-        _given(plain.attachments),
-        _given(plain.feedback),
+        _given(run.inputs),
+        _given(run.outputs),
+        _given(run.error),
+        _given(run.extra),
+        _given(run.tags),
+        _given(run.events),
+        _given(run.serialized),
+        _given(run.attachments),
+        _given(run.feedback),
     )
 
 

@@ -81,7 +81,7 @@ class Dispatch:
         for trees in together(self._index.trees(UNSENT)):
             placed = self._source.placed(trees)
             known = self._known(trees, placed)
-            for n, operations in self._source.built(placed, known):
+            for n, operations in self._source.built(placed, known, outbox.boundary):
                 outbox.put(n, operations)
             built += sum(tree.size for tree in trees)
             self._book(outbox)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zstandard
 
 from evalrunner.clock import SYSTEM
-from evalrunner.delivery.spool.record import encode_parts
 from evalrunner.transfer.upload.index import SOUND
 from evalrunner.transfer.upload.plan import Plan
 from evalrunner.transfer.upload.summary import sized
@@ -45,7 +44,7 @@ def _try(plan: Plan) -> tuple[int, int, float]:
     for tree in plan.index.trees(SOUND):
         if taken >= _SAMPLE:
             break
-        for operation in plan.operations(plan.placed([tree])[tree.n]):
-            packed += len(packer.compress(encode_parts("-" * 43, [operation])[1]))
+        for _, _, data in plan.encoded("-" * 43, plan.placed([tree])[tree.n]):
+            packed += len(packer.compress(data))
         taken += tree.size
     return taken, packed, SYSTEM.monotonic() - began

@@ -14,12 +14,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from evalrunner.clock import SYSTEM, Clock
-from evalrunner.delivery.capture.traces import Operation
 from evalrunner.delivery.sending.exchange import Transport
 from evalrunner.delivery.sending.retry import LONGEST_RETRY_AFTER
 from evalrunner.delivery.sending.sender import Sender
 from evalrunner.delivery.sending.transport import Answer
-from evalrunner.delivery.spool.record import Header, encode_parts
+from evalrunner.delivery.spool.record import Encoded, Header, Op
 from evalrunner.delivery.spool.writer import Entry
 
 #: Of one record, and of all that are in memory; a single run may be larger.
@@ -92,6 +91,8 @@ class Settled:
 class Outbox:
     """Sends the operations of traces, and says what became of each trace. One thread puts, the lines answer.
 
+    `boundary` is that of its requests.
+
     Args:
         note: takes what holds things up; called on the threads of the lines.
         deadline: seconds without any success after which what is under way is refused; the time for which
@@ -106,7 +107,7 @@ class Outbox:
         deadline: float,
         note: Callable[[str], None],
     ) -> None:
-        self._boundary = f"evalrunner-{secrets.token_hex(16)}"
+        self.boundary = f"evalrunner-{secrets.token_hex(16)}"
         self._note = note
         self._numbers = itertools.count(1)
         self._bodies: dict[int, bytes] = {}
@@ -120,7 +121,7 @@ class Outbox:
             Sender(
                 _Gated(new_transport(), self._gate),
                 self._body,
-                self._boundary,
+                self.boundary,
                 self,
                 compress=compress,
                 deadline=deadline,
@@ -130,8 +131,12 @@ class Outbox:
             for _ in range(LINES)
         ]
 
-    def put(self, tree: int, operations: Iterable[Operation]) -> None:
-        """Send a trace, in as many records as it takes; wait while there is no room."""
+    def put(self, tree: int, operations: Iterable[Encoded]) -> None:
+        """Send a trace, in as many records as it takes; wait while there is no room.
+
+        Args:
+            operations: encoded with our boundary.
+        """
         progress = self._trees.setdefault(tree, _Progress())
         for some in _portions(operations):
             self._offer(tree, progress, some)
@@ -139,8 +144,13 @@ class Outbox:
             progress.sealed = True
             self._conclude(tree, progress)
 
-    def _offer(self, tree: int, progress: _Progress, operations: list[Operation]) -> None:
-        ops, body = encode_parts(self._boundary, operations)
+    def _offer(self, tree: int, progress: _Progress, operations: list[Encoded]) -> None:
+        ends = itertools.accumulate(len(data) for _, _, data in operations)
+        ops = tuple(
+            Op(kind, one, end - len(data), len(data))
+            for (kind, one, data), end in zip(operations, ends, strict=True)
+        )
+        body = b"".join([data for _, _, data in operations])
         entry = Entry(next(self._numbers), 0, len(body), Header(None, None, {"tree": tree}, ops))
         with self._room:
             self._room.wait_for(lambda: self._held == 0 or self._held + len(body) <= AHEAD_BYTES)
@@ -212,12 +222,12 @@ class Outbox:
             self._settled.put(Settled(tree, "; ".join(dict.fromkeys(progress.reasons)) or None))
 
 
-def _portions(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
+def _portions(operations: Iterable[Encoded]) -> Iterator[list[Encoded]]:
     """Divide a trace into records: whatever its size, little of it is in memory."""
-    some: list[Operation] = []
+    some: list[Encoded] = []
     size = 0
     for operation in operations:
-        length = sum(len(data) for _, _, data in operation[2])
+        length = len(operation[2])
         if some and (size + length > RECORD_BYTES or len(some) == RECORD_OPS):
             yield some
             some, size = [], 0

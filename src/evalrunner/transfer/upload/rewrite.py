@@ -129,7 +129,9 @@ def operations(
         Unfit: attachments or feedback are malformed.
     """
     text = placed.id
-    parts: list[Part] = [(f"{kind}.{text}", JSON, _main(project, name, placed, run))]
+    end = None if run.end is None else run.end + placed.moved
+    first = main(project, name, placed, run.run_type, run.name, end, run.tags)
+    parts: list[Part] = [(f"{kind}.{text}", JSON, first)]
     for field in APART:
         data: bytes | None = getattr(run, field)
         if data is not None:
@@ -142,16 +144,30 @@ def operations(
         yield "feedback", score, [(f"feedback.{score}", JSON, body)]
 
 
-def _main(project: str, name: bytes, placed: Placed, run: RecordedRun) -> bytes:
-    """Write what stands in the first part; ids, times and types need no escapes."""
+def main(
+    project: str,
+    name: bytes,
+    placed: Placed,
+    run_type: str,
+    run: str,
+    ended: int | None,
+    tags: bytes | msgspec.Raw | None,
+) -> bytes:
+    """Write what stands in the first part; ids, times and types need no escapes.
+
+    Args:
+        run: its name.
+        ended: when, moved.
+    """
     parent = "" if placed.parent is None else f'"parent_run_id":"{placed.parent}",'
-    end = "" if run.end is None else f'"end_time":"{moment(run.end + placed.moved)}",'
+    end = "" if ended is None else f'"end_time":"{moment(ended)}",'
     head = (
         f'{{"id":"{placed.id}","trace_id":"{placed.trace}",{parent}"dotted_order":"{placed.order}",'
-        f'"session_id":"{project}","run_type":"{run.run_type}","start_time":"{moment(placed.start)}",{end}"name":'
+        f'"session_id":"{project}","run_type":"{run_type}","start_time":"{moment(placed.start)}",{end}"name":'
     )
-    tags = b"" if run.tags is None else b',"tags":' + run.tags
-    return b"".join((head.encode(), orjson.dumps(run.name), b',"session_name":', name, tags, b"}"))
+    if tags is None:
+        return b"".join((head.encode(), orjson.dumps(run), b',"session_name":', name, b"}"))
+    return b"".join((head.encode(), orjson.dumps(run), b',"session_name":', name, b',"tags":', tags, b"}"))
 
 
 def events(data: bytes, moved: int) -> bytes:

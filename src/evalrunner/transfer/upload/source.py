@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from evalrunner.delivery.capture.traces import Operation
+from evalrunner.delivery.spool.record import Encoded
 from evalrunner.transfer.upload.index import Tree
 from evalrunner.transfer.upload.rewrite import Placed
 from evalrunner.transfer.upload.there import Known
@@ -24,11 +24,12 @@ class Source(Protocol):
     def placed(self, trees: Sequence[Tree]) -> Traces:
         """Return where the runs of some sound traces go."""
 
-    def built(self, traces: Traces, known: Known) -> Iterator[tuple[int, Iterator[Operation]]]:
+    def built(self, traces: Traces, known: Known, boundary: str) -> Iterator[tuple[int, Iterator[Encoded]]]:
         """Build what creates each of some traces, or what it lacks there.
 
         Args:
             known: what is there of them; a run that has ended since is sent its end.
+            boundary: of the requests.
 
         Raises:
             EvalrunnerError: the source cannot be read any more.
