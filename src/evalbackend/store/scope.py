@@ -57,7 +57,8 @@ def read_scope(connection: sqlite3.Connection, session_id: str) -> Scope:
         # Ours says which splits were asked for; the SDK only which ones its examples happened to be in.
         splits=_names(facts.get("splits", metadata.get("dataset_splits"))),
         limit=_number(facts.get("limit")),
-        repetitions=_number(row[6]) or _number(metadata.get("num_repetitions")) or 1,
+        # Of processes that share an experiment, one that was asked for less makes it no smaller.
+        repetitions=max(_number(row[6]) or 1, _number(metadata.get("num_repetitions")) or 1),
         told=_number(row[5]),
         # What a run of ours has seen at its end is better than what was expected when the experiment was made.
         keys=_names(facts.get("evaluator_keys"))

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from difflib import get_close_matches
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -110,6 +110,17 @@ def find_experiment(client: Client, named: str) -> TracerSession:
             "to create an experiment say --dataset NAME"
         )
     return project
+
+
+def session_facts(client: Client, experiment: UUID) -> dict[str, Any]:
+    """Return an experiment as `GET /sessions/{id}` answers, with what the SDK's model leaves out.
+
+    Raises:
+        ServiceError: the service does not answer.
+    """
+    with told(client):
+        answer = client.request_with_retries("GET", f"/sessions/{experiment}", stop_after_attempt=3).json()
+    return answer if isinstance(answer, dict) else {}
 
 
 def _project(client: Client, named: str) -> TracerSession | None:

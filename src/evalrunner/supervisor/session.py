@@ -14,7 +14,7 @@ from evalrunner.clock import SYSTEM, Clock
 from evalrunner.config import Endpoint, RunConfig
 from evalrunner.engines.base import Engine
 from evalrunner.engines.registry import make_engine
-from evalrunner.errors import RunBroken, ServiceError, TargetError, UsageError
+from evalrunner.errors import RunBroken, ServiceError, TargetError
 from evalrunner.ledger.ledger import Ledger
 from evalrunner.service.errors import told
 from evalrunner.supervisor.core.items import Item
@@ -24,13 +24,13 @@ from evalrunner.supervisor.finish import finish
 from evalrunner.supervisor.outcome import Outcome
 from evalrunner.supervisor.recover import recover
 from evalrunner.supervisor.setup.check import preflight
-from evalrunner.supervisor.setup.dataset import Reading, nothing, read_examples
 from evalrunner.supervisor.setup.experiment import create, resumable
 from evalrunner.supervisor.setup.folder import RunFolder
 from evalrunner.supervisor.setup.link import Link
+from evalrunner.supervisor.setup.meant import read_meant
 from evalrunner.supervisor.setup.plan import Plan, make_plan
 from evalrunner.supervisor.setup.plan_ledger import write_plan
-from evalrunner.supervisor.setup.refusals import broken, check_config, check_owner, check_size
+from evalrunner.supervisor.setup.refusals import broken, check_config, check_owner
 from evalrunner.supervisor.setup.scope import Scope, find_scope
 from evalrunner.supervisor.shell.context import RunContext, make_context
 from evalrunner.supervisor.shell.loop import Supervisor
@@ -151,10 +151,12 @@ class _Session:
         """Read the dataset and the experiment; work out what is missing."""
         context = self._context
         with told(self._link.client):
-            reading = self._read()
+            roots = list(self._readback.roots()) if context.scope.session is not None else []
+            reading, found = read_meant(self._link.client, context.ledger, self._config, context.scope, roots)
             plan = make_plan(
                 context.scope,
                 reading.ids,
+                roots,
                 context.ledger,
                 self._readback,
                 retry_errors=self._config.retry_errors,
@@ -165,24 +167,9 @@ class _Session:
             self._config, context.scope, reading, plan, context.ledger, context.folder, self._readback,
             context.session,
         )  # fmt: skip
+        outcome.findings.extend(found)
         outcome.seconds["planning"] = self._clock.monotonic() - self._began
         return outcome
-
-    def _read(self) -> Reading:
-        scope = self._context.scope
-        as_of, splits = scope.as_of, scope.splits
-        reading = read_examples(
-            self._link.client,
-            self._context.ledger,
-            str(scope.dataset_id),
-            as_of=as_of,
-            splits=splits,
-            limit=scope.limit,
-        )
-        if not reading.ids:
-            raise UsageError(nothing(self._config, scope.dataset_name, as_of=as_of, splits=splits))
-        check_size(len(reading.ids), scope.repetitions)
-        return reading
 
     def carry_out(self) -> Outcome:
         """Recover, plan, execute, confirm, describe."""

@@ -16,6 +16,8 @@ class Code(str, Enum):
     EXPERIMENT_DELETED = "experiment-deleted"
     DATASET_DELETED = "dataset-deleted"
     STRAY_RUNS = "stray-runs"
+    EXAMPLES_LEFT_OUT = "examples-left-out"
+    EXAMPLES_UNSURE = "examples-unsure"
     WORKER_REPLACED = "worker-replaced"
     WORKER_TROUBLE = "worker-trouble"
     FOREIGN_CLIENTS = "foreign-clients"
@@ -61,6 +63,14 @@ KINDS: dict[Code, Kind] = {
     Code.STRAY_RUNS: Kind(
         "runs may lie in a project that has the experiment's old name",
         "delete that project once you have looked, and run the same command again",
+    ),
+    Code.EXAMPLES_LEFT_OUT: Kind(
+        "something else had filled the experiment, from a part of its dataset: the rest was left alone",
+        "`--as-of latest` takes the whole dataset, `--split` and `--limit` a part",
+    ),
+    Code.EXAMPLES_UNSURE: Kind(
+        "something else had filled the experiment, and which examples it was meant to hold is not known",
+        "`--split` and `--limit` say which",
     ),
     Code.WORKER_REPLACED: Kind(
         "items failed in a worker and not in a fresh one: it was replaced, and they were executed again",

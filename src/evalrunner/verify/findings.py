@@ -33,6 +33,23 @@ def stray_runs(project: str) -> Finding:
     )
 
 
+def examples_left_out(number: int, why: str) -> Finding:
+    """An experiment of something else covers a part of its dataset."""
+    return Finding(
+        Code.EXAMPLES_LEFT_OUT,
+        f"{number:,} further example(s) of the dataset were left out, because evalrunner has not filled this "
+        f"experiment: {why}; --as-of latest takes the whole dataset",
+    )
+
+
+def examples_unsure(doubt: str) -> Finding:
+    """An experiment of something else was meant for a part of its dataset that nobody knows."""
+    return Finding(
+        Code.EXAMPLES_UNSURE,
+        f"all examples that there were are evaluated: {doubt}; --split and --limit say which",
+    )
+
+
 def worker_replaced(told: str) -> Finding:
     """What failed in a worker did not in a fresh one; the core says it in words."""
     return Finding(Code.WORKER_REPLACED, told)

@@ -20,6 +20,7 @@ from evalrunner.ledger.ledger import Ledger
 from evalrunner.protocol.orders import UNFIT
 from evalrunner.protocol.values import NESTING, UnfitError, check_json
 from evalrunner.service.paging import by_offset
+from evalrunner.verify.meant import BASE, Example, Meant
 
 #: Pages to a commit of the ledger.
 PAGES = 50
@@ -35,11 +36,30 @@ class Reading:
         ids: of the examples, in the dataset's order, each once.
         version: `modified_at` of the newest: what the SDK calls `dataset_version`.
         splits: every split that occurs.
+        known: what is looked at to tell which of them an experiment was meant to hold, where that has to be told.
+        meant: what was told.
     """
 
     ids: dict[str, None] = field(default_factory=dict)
     version: str | None = None
     splits: set[str] = field(default_factory=set)
+    known: list[Example] = field(default_factory=list)
+    meant: Meant | None = None
+
+    def note(self, one: Example) -> None:
+        """Take an example in."""
+        self.ids[one.id] = None
+        if one.modified and (self.version is None or one.modified > self.version):
+            self.version = one.modified
+        self.splits.update(one.splits)
+
+    @classmethod
+    def of(cls, meant: Meant) -> Reading:
+        """Return what was read of just those that were meant."""
+        reading = cls(meant=meant)
+        for one in meant.examples:
+            reading.note(one)
+        return reading
 
 
 def read_examples(
@@ -50,8 +70,13 @@ def read_examples(
     as_of: str | None,
     splits: tuple[str, ...],
     limit: int | None,
+    known: bool = False,
 ) -> Reading:
-    """Read the examples that the plan covers."""
+    """Read the examples that the plan covers.
+
+    Args:
+        known: return what tells which of them an experiment was meant to hold, too.
+    """
     reading = Reading()
     pages = _pages(client, dataset_id, as_of=as_of, splits=splits, limit=limit)
     while first := next(pages, None):
@@ -59,15 +84,18 @@ def read_examples(
         # process dies here, the next one reads from the beginning.
         with ledger.transaction():
             for page in itertools.chain([first], itertools.islice(pages, PAGES - 1)):
-                _keep(ledger, reading, page)
+                _keep(ledger, reading, page, known)
     return reading
 
 
-def _keep(ledger: Ledger, reading: Reading, page: list[dict[str, Any]]) -> None:
+def _keep(ledger: Ledger, reading: Reading, page: list[dict[str, Any]], known: bool) -> None:
     fresh = {row["id"]: row for row in page}
     ledger.put_examples((example_id, _body(row)) for example_id, row in fresh.items())
     for row in fresh.values():
-        _note(reading, row)
+        one = _example(row)
+        if known and one.id not in reading.ids:
+            reading.known.append(one)
+        reading.note(one)
 
 
 def nothing(config: RunConfig, dataset: str, *, as_of: str | None, splits: tuple[str, ...]) -> str:
@@ -103,16 +131,12 @@ def _why(row: dict[str, Any], error: Exception) -> str:
     return "half of a surrogate pair in a text" if "surrogate" in str(error) else str(error)
 
 
-def _note(reading: Reading, row: dict[str, Any]) -> None:
-    reading.ids[row["id"]] = None
-    modified = row.get("modified_at") or row.get("created_at")
-    if modified and (reading.version is None or modified > reading.version):
-        reading.version = modified
+def _example(row: dict[str, Any]) -> Example:
+    created = row.get("created_at") or ""
     split = (row.get("metadata") or {}).get("dataset_split")
     # As the SDK reads them (evaluation/_arunner.py:1103): no list means the default split.
-    reading.splits.update(
-        [part for part in split if isinstance(part, str)] if isinstance(split, list) else ["base"]
-    )
+    splits = [part for part in split if isinstance(part, str)] if isinstance(split, list) else [BASE]
+    return Example(row["id"], created, row.get("modified_at") or created, tuple(splits))
 
 
 def _pages(

@@ -19,7 +19,8 @@ from evalrunner import __version__
 from evalrunner.config import RunConfig
 from evalrunner.service import client as service
 from evalrunner.supervisor.setup.dataset import Reading
-from evalrunner.supervisor.setup.scope import FACTS, Scope, positive
+from evalrunner.supervisor.setup.scope import FACTS, FOUND, Scope
+from evalrunner.verify.meant import positive
 
 _OURS = (FACTS, "num_repetitions", "dataset_version", "dataset_splits")
 
@@ -50,9 +51,10 @@ def describe(scope: Scope, reading: Reading, judges: Judges) -> dict[str, Any]:
     # A run over a part of an experiment does not make the experiment smaller: what its creation said stands.
     facts = known.get(FACTS) or {
         "version": __version__,
-        "splits": list(scope.splits) if scope.session is None else [],
+        "splits": _splits(scope, reading),
         "limit": scope.limit if scope.session is None else None,
         "examples": len(reading.ids),
+        **_found(scope, reading),
     }
     repetitions = max(scope.repetitions, positive(scope.metadata.get("num_repetitions")) or 1)
     return {
@@ -62,6 +64,23 @@ def describe(scope: Scope, reading: Reading, judges: Judges) -> dict[str, Any]:
         "dataset_splits": sorted({*(known.get("dataset_splits") or ()), *reading.splits}),
         FACTS: {**facts, **evaluator_facts(facts, judges)},
     }
+
+
+def _found(scope: Scope, reading: Reading) -> dict[str, Any]:
+    """Return what the next run shall find as this one did, where something else had filled the experiment.
+
+    What we write over it (`dataset_splits`, and runs that begin later) would tell it otherwise.
+    """
+    if scope.told is None or reading.meant is None:
+        return {}
+    return {FOUND: {"until": reading.meant.until, "splits": list(scope.told.splits)}}
+
+
+def _splits(scope: Scope, reading: Reading) -> list[str]:
+    """Return the splits that the experiment is about; none for all of them."""
+    if scope.session is None:
+        return list(scope.splits)
+    return list(reading.meant.splits) if reading.meant is not None else []
 
 
 def evaluator_facts(facts: dict[str, Any], judges: Judges) -> dict[str, Any]:

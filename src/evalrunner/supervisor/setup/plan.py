@@ -109,6 +109,7 @@ def read_assignment(
 def make_plan(
     scope: Scope,
     examples: dict[str, None],
+    roots: Sequence[RootRun],
     ledger: Ledger,
     readback: ReadBack,
     *,
@@ -118,10 +119,10 @@ def make_plan(
     """Work out what is missing.
 
     Args:
+        roots: every root run of the experiment.
         evaluators: names of those that every run is to be scored by.
     """
     plan = Plan()
-    roots = list(readback.roots()) if scope.session is not None else []
     attempts = ledger.attempts()
     found = read_assignment(scope, examples, roots, attempts)
     judged = find_lacking(scope, found.runs.values(), ledger, readback, evaluators)

@@ -14,9 +14,12 @@ from langsmith.schemas import TracerSession
 from evalrunner.config import RunConfig
 from evalrunner.errors import UsageError
 from evalrunner.service import client as service
+from evalrunner.verify.meant import Told, made_for, positive, repetitions
 
 #: Key of our facts in the experiment's metadata.
 FACTS = "evalrunner"
+#: Key in our facts: what the first run of ours found in an experiment that something else had filled.
+FOUND = "found"
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Scope:
         epoch: the experiment's start; part of every run id, so it must read back unchanged.
         as_of: the pinned version, or None for the newest.
         salt: of this folder's run ids; see protocol.ids.
+        told: what the experiment says of its examples, where no run of ours has planned it.
     """
 
     session: TracerSession | None
@@ -43,6 +47,7 @@ class Scope:
     as_of: str | None
     metadata: dict[str, Any] = field(default_factory=dict)
     salt: str = ""
+    told: Told | None = None
 
 
 def find_scope(client: Client, config: RunConfig) -> Scope:
@@ -78,23 +83,40 @@ def _existing(client: Client, config: RunConfig, named: str) -> Scope:
     metadata = dict(session.metadata or {})
     facts = metadata.get(FACTS) if isinstance(metadata.get(FACTS), dict) else {}
     assert isinstance(facts, dict)
-    start = session.start_time
+    said = service.session_facts(client, session.id)
+    times = config.repetitions or repetitions(said, metadata)
+    start = (
+        session.start_time if session.start_time.tzinfo else session.start_time.replace(tzinfo=timezone.utc)
+    )
+    told = _told(metadata, facts, made_for(said, repetitions(said, metadata)), start)
     return Scope(
         session=session,
         experiment_id=session.id,
         name=str(session.name),
-        epoch=start if start.tzinfo else start.replace(tzinfo=timezone.utc),
+        epoch=start,
         dataset_id=dataset.id,
         dataset_name=dataset.name,
-        repetitions=config.repetitions or positive(metadata.get("num_repetitions")) or 1,
-        splits=config.splits or tuple(facts.get("splits") or ()),
+        repetitions=times,
+        splits=config.splits or (tuple(facts.get("splits") or ()) if told is None else ()),
         limit=config.limit or positive(facts.get("limit")),
         # Only a version that we wrote covers the whole dataset: each shard of a plain aevaluate writes its own.
-        as_of=config.as_of or (metadata.get("dataset_version") if facts else None),
+        as_of=config.as_of or (metadata.get("dataset_version") if told is None else None),
         metadata={**metadata, **config.metadata},
+        told=told,
     )
 
 
-def positive(value: Any) -> int | None:
-    """Return a whole number above 0 as it stands in metadata, or None for whatever else stands there."""
-    return value if isinstance(value, int) and value > 0 else None
+def _told(
+    metadata: dict[str, Any], facts: dict[str, Any], examples: int | None, start: datetime
+) -> Told | None:
+    """Return what an experiment says that something else has filled; what our first run in it found, it settled."""
+    if not facts:
+        return Told(examples, _texts(metadata.get("dataset_splits")), start.isoformat())
+    settled = facts.get(FOUND)
+    if not isinstance(settled, dict):
+        return None
+    return Told(examples, _texts(settled.get("splits")), str(settled.get("until") or ""), fixed=True)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
