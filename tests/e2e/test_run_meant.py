@@ -73,7 +73,7 @@ def settled(backend: Backend, run: Run, name: str, items: int) -> None:
     backend.client.create_examples(dataset_id=dataset, examples=[{"inputs": {"i": 99}}])
     again = run(TARGET, experiment=name, plan=True)
     assert counts(again) == (items, items, 0)
-    assert "examples-left-out" in codes(again)
+    assert "examples-not-meant" in codes(again)
     assert expected_on_the_page(backend, name) == items
 
 
@@ -85,7 +85,7 @@ def test_a_part_of_a_dataset_is_complete_without_the_rest(
     name = plain(backend, some)
     plan = run(TARGET, experiment=name, plan=True)
     assert counts(plan) == (4, 4, 0)
-    assert codes(plan) == ["examples-left-out"]
+    assert codes(plan) == ["examples-not-meant"]
     assert "6 further example(s)" in plan.warnings[0]
     assert "made for 4 examples, and those have runs" in plan.warnings[0]
     assert expected_on_the_page(backend, name) == 4

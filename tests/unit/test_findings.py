@@ -57,6 +57,15 @@ EACH: list[tuple[Finding, str]] = [
     (f.scores_unreadable(4, "why"), "the scores of 4 item(s) could not be read and count as missing: why"),
     (f.evaluator_silent("judge"), "evaluator judge gave no score on any item"),
     (f.item_odd("e", 0, ["odd"])[0], "e #0: odd"),
+    (
+        f.examples_not_meant(21, "its runs are of split a"),
+        "21 further example(s) of the dataset were left out, because evalrunner has not filled this experiment: its "
+        "runs are of split a; --as-of latest takes the whole dataset",
+    ),
+    (
+        f.examples_unsure("why"),
+        "all examples that there were are evaluated: why; --split and --limit say which",
+    ),
     (t.runs_open(1, 4), "1 of 4 runs have not ended here; push again when they have"),
     (
         t.traces_early(2, 9, ["a", "b"]),

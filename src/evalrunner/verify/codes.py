@@ -16,7 +16,7 @@ class Code(str, Enum):
     EXPERIMENT_DELETED = "experiment-deleted"
     DATASET_DELETED = "dataset-deleted"
     STRAY_RUNS = "stray-runs"
-    EXAMPLES_LEFT_OUT = "examples-left-out"
+    EXAMPLES_NOT_MEANT = "examples-not-meant"
     EXAMPLES_UNSURE = "examples-unsure"
     WORKER_REPLACED = "worker-replaced"
     WORKER_TROUBLE = "worker-trouble"
@@ -64,7 +64,7 @@ KINDS: dict[Code, Kind] = {
         "runs may lie in a project that has the experiment's old name",
         "delete that project once you have looked, and run the same command again",
     ),
-    Code.EXAMPLES_LEFT_OUT: Kind(
+    Code.EXAMPLES_NOT_MEANT: Kind(
         "something else had filled the experiment, from a part of its dataset: the rest was left alone",
         "`--as-of latest` takes the whole dataset, `--split` and `--limit` a part",
     ),

@@ -33,10 +33,10 @@ def stray_runs(project: str) -> Finding:
     )
 
 
-def examples_left_out(number: int, why: str) -> Finding:
+def examples_not_meant(number: int, why: str) -> Finding:
     """An experiment of something else covers a part of its dataset."""
     return Finding(
-        Code.EXAMPLES_LEFT_OUT,
+        Code.EXAMPLES_NOT_MEANT,
         f"{number:,} further example(s) of the dataset were left out, because evalrunner has not filled this "
         f"experiment: {why}; --as-of latest takes the whole dataset",
     )

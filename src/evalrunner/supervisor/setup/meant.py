@@ -13,7 +13,7 @@ from evalrunner.supervisor.setup.dataset import Reading, nothing, read_examples
 from evalrunner.supervisor.setup.refusals import check_size
 from evalrunner.supervisor.setup.scope import Scope
 from evalrunner.verify import findings
-from evalrunner.verify.findings import Finding
+from evalrunner.verify.codes import Finding
 from evalrunner.verify.meant import Meant, choose
 from evalrunner.verify.readback import RootRun
 
@@ -55,5 +55,5 @@ def read_meant(
 
 
 def _said(meant: Meant) -> list[Finding]:
-    left_out = [findings.examples_left_out(meant.left_out, meant.why)] if meant.left_out else []
+    left_out = [findings.examples_not_meant(meant.left_out, meant.why)] if meant.left_out else []
     return left_out + ([findings.examples_unsure(meant.doubt)] if meant.doubt else [])
