@@ -215,6 +215,21 @@ def test_an_evaluator_that_imports_the_targets_file_gets_the_same_module(
     assert module.__spec__.name == module.__name__ == call.__module__
 
 
+def test_so_does_one_that_lies_beside_a_target_named_as_a_module(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its own folder the target's file has a shorter name than the module that it is."""
+    monkeypatch.syspath_prepend(folder)
+    (folder / "evals_of_mine").mkdir()
+    (folder / "evals_of_mine/target_of_mine.py").write_text(
+        "state = []\ndef target(inputs): state.append(inputs)\n"
+    )
+    lines = "from target_of_mine import state\ndef judge(): return list(state)\n"
+    (folder / "evals_of_mine/judge_of_mine.py").write_text(lines)
+    find("evals_of_mine.target_of_mine:target", folder)(1)
+    assert find("evals_of_mine/judge_of_mine.py:judge", folder)() == [1]
+
+
 def test_a_file_that_the_target_has_imported_is_not_imported_again(folder: Path) -> None:
     (folder / "pack_of_mine").mkdir()
     (folder / "pack_of_mine" / "judge_of_mine.py").write_text("def judge(): return 1\n")

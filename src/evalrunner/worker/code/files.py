@@ -61,6 +61,13 @@ def import_file(path: Path, shims: Path) -> ModuleType:
         return importlib.import_module(name)
 
 
+def remember(module: ModuleType) -> None:
+    """Have whoever imports this module's file under a further name get the module that is there."""
+    file = getattr(module, "__file__", None)
+    if file:
+        _OneModule.know(Path(file).resolve(), module.__name__)
+
+
 def package_of(path: Path) -> tuple[Path, str]:
     """Return the folder above a file's packages, and the file's name as a module of them."""
     root, parts = path.parent, [] if path.stem == "__init__" else [path.stem]

@@ -17,7 +17,7 @@ from typing import Any
 
 from evalrunner.config import TargetSpec
 from evalrunner.errors import TargetError
-from evalrunner.worker.code.files import import_file
+from evalrunner.worker.code.files import import_file, remember
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,13 @@ def _module(where: str, folder: Path, shims: Path) -> ModuleType:
     if where.endswith(".py"):
         return import_file(folder / where, shims)
     try:
-        return importlib.import_module(where)
+        module = importlib.import_module(where)
     except ModuleNotFoundError as error:
         if error.name and (where == error.name or where.startswith(error.name + ".")):
             raise TargetError(_no_module(where, folder)) from None
         raise
+    remember(module)
+    return module
 
 
 def _no_module(where: str, folder: Path) -> str:
