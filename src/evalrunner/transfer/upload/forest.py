@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 
+from evalrunner.transfer.upload.orderly import place_orderly
+
 #: Runs of a trace that the service takes (docs: observability concepts).
 MOST_RUNS = 25_000
 
+_BY_ID = "CREATE INDEX IF NOT EXISTS runs_by_id ON runs (id)"
 _TWINS = """
-CREATE INDEX IF NOT EXISTS runs_by_id ON runs (id);
 UPDATE runs SET twin = first.n
   FROM (SELECT id, min(n) AS n FROM runs WHERE id IS NOT NULL GROUP BY id HAVING count(*) > 1) AS first
  WHERE runs.id = first.id AND runs.n <> first.n;
@@ -82,19 +84,26 @@ _FAULTS = (
 )
 
 
-def resolve(db: sqlite3.Connection, size_limit: int) -> None:
+def resolve(db: sqlite3.Connection, size_limit: int, *, orderly: bool = True) -> None:
     """Tell every run its trace, and every trace its fault, if it has one.
 
     Args:
         size_limit: bytes that the service takes in one request.
+        orderly: the runs of a trace may stand together, so that it is worth a look.
     """
+    db.execute(_BY_ID)
+    if not orderly or not place_orderly(db, size_limit, MOST_RUNS):
+        _resolve(db, size_limit)
+    db.commit()
+
+
+def _resolve(db: sqlite3.Connection, size_limit: int) -> None:
     db.executescript(_TWINS)
     db.executescript(_DOWN)
     _break_circles(db)
     db.executescript(_TREES)
     for query in _FAULTS:
         _blame(db, query.format(most=MOST_RUNS, size=size_limit))
-    db.commit()
 
 
 def _blame(db: sqlite3.Connection, query: str) -> None:
