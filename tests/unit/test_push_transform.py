@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
 from evalrunner.transfer.files.times import read_moment
@@ -15,6 +18,8 @@ from evalrunner.transfer.push.transform import (
     same_example,
     session,
 )
+from evalrunner.transfer.remote.reads import Run
+from evalrunner.transfer.upload.rewrite import Raws
 from evalrunner.transfer.upload.shift import DAY, Extent
 
 NOW = read_moment("2026-05-01T12:00:00Z")
@@ -59,9 +64,33 @@ def test_an_evaluators_run_is_renamed_only_if_it_is_pushed() -> None:
     source = {"type": "model", "metadata": {"__run": {"run_id": judge}}}
     row = {"id": str(uuid4()), "run_id": trace, "feedback_source": source}
     known, unknown = rewriting(judge), rewriting()
-    assert evaluator_run(known.feedback(row, trace)) == known.id(judge)
-    assert evaluator_run(unknown.feedback(row, trace)) == judge
+
+    def copied(to: Rewriting) -> Any:
+        raws = msgspec.json.decode(msgspec.json.encode(row), type=Raws)
+        return msgspec.json.decode(to.feedback(raws, trace)[1])
+
+    assert evaluator_run(copied(known)) == known.id(judge)
+    assert evaluator_run(copied(unknown)) == judge
     assert evaluator_run(row) == judge
+
+
+def test_values_travel_as_they_are_written() -> None:
+    text = '{"one":1.0,"ten":1e1,"big":1180591620717411303424,"long":0.10000000000000000555111512312578,"b":1,"a":2}'
+    run = {
+        "id": str(uuid4()), "trace_id": str(uuid4()), "name": "r", "run_type": "llm", "dotted_order": "",
+        "start_time": "2026-05-01T12:00:00", "events": [{"name": "x", "time": "2026-05-01T12:00:00"}, {"time": 7}],
+    }  # fmt: skip
+    run["dotted_order"] = f"20260501T120000000000Z{run['id']}"
+    data = msgspec.json.encode(run)[:-1] + f', "inputs": {text}}}'.encode()
+    _, new, parts = rewriting().run(msgspec.json.decode(data, type=Run), None, {})
+    told = {name: body for name, _, body in parts}
+    assert told[f"post.{new}.inputs"] == text.encode()
+    first, second = json.loads(told[f"post.{new}.events"])
+    assert (first["time"], second["time"]) == (
+        "2026-05-02T18:00:00.000000+00:00",
+        7,
+    )
+    assert json.loads(told[f"post.{new}"])["session_name"] == "copy"
 
 
 def test_the_flags_of_a_run_stay_here() -> None:

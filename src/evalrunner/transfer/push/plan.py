@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from langsmith import Client
-
 from evalrunner.delivery.capture.traces import Operation
 from evalrunner.delivery.spool.record import Encoded, encode_each
-from evalrunner.service.errors import told
 from evalrunner.service.paging import portions
 from evalrunner.transfer.push.source import Source, Trace
 from evalrunner.transfer.push.transform import Rewriting
@@ -37,11 +34,9 @@ class Plan:
     """An experiment here, its copy there, and how the one becomes the other.
 
     Attributes:
-        here: the client of the source.
         foreign: how many runs of the traces that were built are no part of what is pushed.
     """
 
-    here: Client
     source: Source
     index: Index
     to: Rewriting
@@ -73,32 +68,31 @@ class Plan:
         """Build what creates each of some traces, or what it lacks there, and the end of what has ended since.
 
         Raises:
-            ServiceError: the experiment cannot be read.
+            RunBroken: the experiment cannot be read.
         """
         for some in portions(list(traces), _TOGETHER):
             runs = {str(one.row.id): one for n in some for one in traces[n]}
             numbers = {str(traces[n][0].row.trace): n for n in some}
             rated = {one for one, placed in runs.items() if placed.row.scores}
-            with told(self.here):
-                found = self.source.traces(list(numbers), rated)
-            for trace in found:
-                self.foreign += sum(run["id"] not in runs for run in trace.runs)
+            for trace in self.source.traces(list(numbers), rated):
+                self.foreign += sum(run.id not in runs for run in trace.runs)
                 yield numbers[trace.id], encode_each(boundary, self._operations(trace, runs, known))
 
     def _operations(self, trace: Trace, runs: dict[str, Placed], known: Known) -> Iterator[Operation]:
         project = self._elsewhere(trace.id)
         for run in trace.runs:
-            placed = runs.get(run["id"])
+            placed = runs.get(run.id)
             if placed is None:
                 continue
             ended = placed.row.finish is not None and placed.id in known.open
             if ended or placed.id not in known.ids:
-                with told(self.here):
-                    files = self.source.files(run.get("s3_urls"))
+                files = self.source.files(run.s3_urls)
                 yield self.to.run(run, project, files, "patch" if ended else "post")
-        for row in trace.feedback:
-            if row["run_id"] in runs and self.to.id(row["id"]) not in known.ids:
-                yield self.to.feedback_operation(row, trace.id)
+        for run_id, row in trace.feedback:
+            if run_id in runs:
+                operation = self.to.feedback_operation(row, trace.id)
+                if operation[1] not in known.ids:
+                    yield operation
 
     def _elsewhere(self, trace: str) -> str | None:
         query = "SELECT project FROM elsewhere WHERE trace = ?"

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import requests
 from langsmith import Client
 from langsmith import utils as sdk
@@ -33,11 +34,13 @@ from evalrunner.transfer.push.state import opened
 from evalrunner.transfer.push.summary import Pushed, PushOptions
 from evalrunner.transfer.push.survey import Survey
 from evalrunner.transfer.push.transform import FACTS, Rewriting, choose_shift, session
+from evalrunner.transfer.remote.asking import Asking
 from evalrunner.transfer.remote.calls import get, post
 from evalrunner.transfer.upload.confirm import Confirmer, patiently
 from evalrunner.transfer.upload.dispatch import Dispatch
 from evalrunner.transfer.upload.index import Index, State, writing
 from evalrunner.transfer.upload.outbox import Outbox
+from evalrunner.transfer.upload.rewrite import Raws
 from evalrunner.transfer.upload.scan import extent
 from evalrunner.transfer.upload.shift import DAY, SECOND
 from evalrunner.verify import transfers
@@ -61,8 +64,10 @@ def push(origin: Endpoint, to: Endpoint, options: PushOptions, note: Callable[[s
     if not takes_multipart(info):
         raise ServiceError(f"LangSmith at {host(to.url)} does not take POST /runs/multipart; update it")
     with told(here):
-        source = Source(here, str(find_experiment(here, options.experiment).id))
-        found = source.session()
+        experiment = str(find_experiment(here, options.experiment).id)
+        found = get(here, f"/sessions/{experiment}")
+    asking = Asking(make_client(origin, retries=0), deadline=options.delivery_deadline, note=note)
+    source = Source(asking, experiment)
     with opened(options.root, found["id"], to, options.experiment_name or found["name"]) as index:
         errand = _Errand(here, there, source, options, found, index)
         with told(here):
@@ -91,13 +96,14 @@ class _Errand:
     ) -> None:
         self._here, self._there, self._source, self.options = here, there, source, options
         self.session, self._index = found, index
-        self._own: list[dict[str, Any]] = []
+        self._own: list[Raws] = []
         self._findings: list[Finding] = []
 
     def survey(self) -> None:
         """Look at what there is here."""
         self._dataset = get(self._here, f"/datasets/{self.session['reference_dataset_id']}")
-        self._own = Survey(self._here, self.session["id"], self._index).carry_out()
+        Survey(self._here, self.session["id"], self._index).carry_out()
+        self._own = self._source.own_feedback()
 
     def prepare(self) -> None:
         """Find or make dataset and experiment there.
@@ -175,7 +181,7 @@ class _Errand:
 
     def carry_out(self, to: Endpoint, info: dict[str, Any], note: Callable[[str], None]) -> Pushed:
         """Send, read back, account."""
-        plan = Plan(self._here, self._source, self._index, self.to)
+        plan = Plan(self._source, self._index, self.to)
         names = [row[0] for row in self._index.db.execute("SELECT DISTINCT project FROM elsewhere")]
         there = Copy(self._there, plan.project, names, newer=only_newer_reads(info))
         confirmer = Confirmer(self._index, plan, there)
@@ -203,8 +209,11 @@ class _Errand:
 
     def _send_beside(self) -> tuple[Beside, int]:
         """Send what the destination does not show yet of the experiment's own scores; return how many."""
-        made = {one["id"]: one for one in (self.to.feedback(row, None) for row in self._own)}
-        sources = {self.to.id(row["id"]): str(row["id"]) for row in self._own}
+        made = {}
+        sources = {}
+        for row in self._own:
+            one, body = self.to.feedback(row, None)
+            made[one], sources[one] = msgspec.json.decode(body), msgspec.json.decode(row["id"], type=str)
         beside = Beside(self._there, self._index, self._snapshot.id, str(self.to.experiment), sources)
         sent = 0
         try:

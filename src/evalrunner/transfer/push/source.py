@@ -5,42 +5,40 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin
 
-import requests
+import msgspec
 from langsmith import Client
 
-from evalrunner.errors import ServiceError
-from evalrunner.service.pages import older_pages
-from evalrunner.service.paging import portions
-from evalrunner.transfer.push.transform import FIELDS, FIELDS_APART, Files
-from evalrunner.transfer.remote.calls import ASK, get, rows
+from evalrunner.errors import RunBroken
+from evalrunner.service.paging import PAGE, portions
+from evalrunner.transfer.push.transform import Files
+from evalrunner.transfer.remote.asking import Asking, RefusedError
+from evalrunner.transfer.remote.calls import ASK, rows
+from evalrunner.transfer.remote.reads import Reads, Run
+from evalrunner.transfer.upload.rewrite import Raws
 
-_WHOLE = [*FIELDS, *FIELDS_APART, "id", "trace_id", "parent_run_id", "dotted_order", "session_id",
-          "reference_example_id", "s3_urls"]  # fmt: skip
+_PREFIX = "attachment."
+_page = msgspec.json.Decoder(list[Raws])
 
 
 @dataclass(frozen=True)
 class Trace:
-    """One trace with all that it says: its runs, parents before children, and their feedback."""
+    """One trace with all that it says: its runs, parents before children, and their feedback, by its runs' ids."""
 
     id: str
-    runs: list[dict[str, Any]]
-    feedback: list[dict[str, Any]]
+    runs: list[Run]
+    feedback: list[tuple[str, Raws]]
 
 
 class Source:
-    """One experiment, read."""
+    """One experiment, read; values are the bytes that came.
 
-    def __init__(self, client: Client, experiment_id: str) -> None:
-        self._client = client
-        self._experiment = experiment_id
-        self._files = requests.Session()  # a connection for each attachment would take longer than its bytes
+    Its methods raise RunBroken where the experiment cannot be read.
+    """
 
-    def session(self) -> dict[str, Any]:
-        """Return the experiment as it is stored."""
-        found: dict[str, Any] = get(self._client, f"/sessions/{self._experiment}")
-        return found
+    def __init__(self, asking: Asking, experiment: str) -> None:
+        self._asking, self._experiment = asking, experiment
+        self._reads = Reads(asking, experiment, newer=False)
 
     def traces(self, trace_ids: Sequence[str], rated: Container[str]) -> list[Trace]:
         """Return whole traces, all of which are in memory then.
@@ -49,36 +47,52 @@ class Source:
             rated: the runs that have feedback.
         """
         found = {trace: Trace(trace, [], []) for trace in trace_ids}
-        owner = {}
-        for run in older_pages(self._client, {"trace": list(trace_ids), "select": _WHOLE}):
-            found[run["trace_id"]].runs.append(run)
-            owner[run["id"]] = run["trace_id"]
-        for row in self._feedback([run for run in owner if run in rated]):
-            found[owner[row["run_id"]]].feedback.append(row)
+        owner: dict[str, str] = {}
+        try:
+            for run in self._reads.traces(trace_ids):
+                found[run.trace_id].runs.append(run)
+                owner[run.id] = run.trace_id
+            for some in portions([run for run in owner if run in rated], ASK):
+                for row in self._feedback({"run": list(some)}):
+                    of = msgspec.json.decode(row["run_id"], type=str)
+                    found[owner[of]].feedback.append((of, row))
+        except (RefusedError, msgspec.MsgspecError) as error:
+            raise RunBroken(f"the experiment cannot be read here: {error}") from None
         for trace in found.values():
-            trace.runs.sort(key=lambda run: str(run["dotted_order"]))
+            trace.runs.sort(key=lambda run: str(run.dotted_order))
         return list(found.values())
 
-    def _feedback(self, run_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
-        for some in portions(run_ids, ASK):
-            yield from rows(self._client, "/feedback", {"run": list(some)})
+    def own_feedback(self) -> list[Raws]:
+        """Return the feedback of the experiment itself."""
+        try:
+            return list(self._feedback({"session": [self._experiment], "level": "session"}))
+        except (RefusedError, msgspec.MsgspecError) as error:
+            raise RunBroken(f"the experiment's own feedback cannot be read here: {error}") from None
+
+    def _feedback(self, params: dict[str, Any]) -> Iterator[Raws]:
+        offset = 0
+        while True:
+            page = _page.decode(self._asking.get("/feedback", {**params, "limit": PAGE, "offset": offset}))
+            yield from page
+            if len(page) < PAGE:
+                return
+            offset += len(page)
 
     def files(self, urls: dict[str, Any] | None) -> Files:
         """Fetch attachments."""
         return {
-            name.removeprefix("attachment."): (entry["mime_type"], self._fetch(entry["presigned_url"]))
+            name.removeprefix(_PREFIX): (entry["mime_type"], self._fetch(name, entry["presigned_url"]))
             for name, entry in (urls or {}).items()
-            if name.startswith("attachment.")
+            if name.startswith(_PREFIX)
         }
 
-    def _fetch(self, url: str) -> bytes:
-        # Relative addresses are below the endpoint; they carry a signature and take no key.
-        response = self._files.get(urljoin(f"{self._client.api_url}/", url.lstrip("/")), timeout=60)
-        if response.status_code != 200:
-            raise ServiceError(
-                f"an attachment of the experiment cannot be read here ({response.status_code})"
-            )
-        return response.content
+    def _fetch(self, name: str, url: str) -> bytes:
+        try:
+            data, _ = self._asking.file(url)
+        except RefusedError as error:
+            raise RunBroken(f"{name} of the experiment cannot be read here: {error}") from None
+        with data:
+            return data.read()
 
 
 def examples(client: Client, dataset_id: str, as_of: str | None) -> Iterator[list[dict[str, Any]]]:

@@ -38,19 +38,18 @@ class Survey:
         self._client, self._experiment, self._index = client, experiment, index
         self._numbers = count(1)
 
-    def carry_out(self) -> list[dict[str, Any]]:
-        """Do it; return the feedback of the experiment itself, whole.
+    def carry_out(self) -> None:
+        """Do it.
 
         Raises:
             RunFolderError: the index cannot be written.
         """
         with writing(self._index.path, begun=False):
             self._index.fill(self._runs({"session": [self._experiment]}, elsewhere=False))
-            own = self._feedback()
+            self._feedback()
             self._follow_judges()
             self._index.db.executescript(_TREES)
             self._index.db.commit()
-        return own
 
     def _runs(self, body: dict[str, Any], *, elsewhere: bool) -> Iterator[Row]:
         names: dict[str, str] = {}
@@ -71,16 +70,13 @@ class Survey:
             read_moment(run["start_time"]), read_moment(finish) if finish else None,
         )  # fmt: skip
 
-    def _feedback(self) -> list[dict[str, Any]]:
-        """Note the feedback of the runs, and who gave it; return that of the experiment itself."""
-        own: list[dict[str, Any]] = []
+    def _feedback(self) -> None:
+        """Note the feedback of the runs, and who gave it."""
         for page in by_offset(self._client, "/feedback", {"session": [self._experiment]}):
-            own += [row for row in page if row.get("run_id") is None]
             self._note("rated", [(row["run_id"], row["id"]) for row in page if row.get("run_id") is not None])
             self._note("judges", [(judge,) for row in page if (judge := evaluator_run(row))])
         self._index.db.execute("DELETE FROM rated WHERE run NOT IN (SELECT id FROM runs)")
         self._index.db.execute("DELETE FROM judges WHERE run IN (SELECT id FROM runs)")
-        return own
 
     def _follow_judges(self) -> None:
         for some in self._pages("judges", "run"):

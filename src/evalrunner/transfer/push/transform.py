@@ -8,21 +8,21 @@ All times of the experiment move by one constant.
 
 from __future__ import annotations
 
-import contextlib
-import copy
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from evalrunner.delivery.capture.fitting import strict
+import msgspec
+import orjson
+
 from evalrunner.delivery.capture.runs import JSON
-from evalrunner.delivery.capture.sdk import dumps_json
 from evalrunner.delivery.capture.traces import Operation
 from evalrunner.delivery.spool.record import Part
 from evalrunner.protocol.ids import pushed_id
 from evalrunner.transfer.files.times import read_moment
-from evalrunner.transfer.upload.rewrite import moment, segment
+from evalrunner.transfer.remote.reads import Run, value_of
+from evalrunner.transfer.upload.rewrite import APART, Raws, join, moment, moved_in, segment
 from evalrunner.transfer.upload.shift import ROOM, SECOND, Extent
 
 #: Key of our facts in the metadata of the dataset and the experiment there.
@@ -30,10 +30,12 @@ FACTS = "evalrunner_push"
 #: How far before now the newest run is put; microseconds, as all times here.
 MARGIN = 60 * SECOND
 
-#: Fields of a run that its part carries; `FIELDS_APART` travel as parts of their own.
-FIELDS = ("name", "run_type", "start_time", "end_time", "tags")
-FIELDS_APART = ("extra", "inputs", "outputs", "events", "error", "serialized")
+#: Of a feedback: what is not pushed, and the times in it.
+_DROPPED = ("comparative_experiment_id", "feedback_group_id")
+_MOVED = ("created_at", "modified_at", "start_time")
 _UUID_LENGTH = 36
+_NULL = b"null"
+_objects = msgspec.json.Decoder(list[Raws])
 
 Files = Mapping[str, tuple[str, bytes]]
 """Attachments: name -> (type, bytes)."""
@@ -91,7 +93,7 @@ class Rewriting:
 
     def run(
         self,
-        run: Mapping[str, Any],
+        run: Run,
         project: str | None,
         files: Files,
         kind: Literal["post", "patch"] = "post",
@@ -104,59 +106,74 @@ class Rewriting:
             files: its attachments.
             kind: "patch" if it is there already, without its end.
         """
-        run_id = self.id(run["id"])
-        main = self._main(run, run_id, project or self.name)
-        parts: list[Part] = [(f"{kind}.{run_id}", JSON, dumps_json(main))]
-        for name in FIELDS_APART:
-            value = self._events(run[name]) if name == "events" and run.get(name) else run.get(name)
-            if value is not None:
-                parts.append((f"{kind}.{run_id}.{name}", JSON, strict(value)))
+        run_id = self.id(run.id)
+        parts: list[Part] = [(f"{kind}.{run_id}", JSON, join(self._main(run, run_id, project or self.name)))]
+        for name in APART:
+            if (data := value_of(run, name)) != _NULL:
+                data = self._events(data) if name == "events" else data
+                parts.append((f"{kind}.{run_id}.{name}", JSON, data))
         parts += [(f"attachment.{run_id}.{name}", mime, data) for name, (mime, data) in files.items()]
         return kind, run_id, parts
 
-    def _main(self, run: Mapping[str, Any], run_id: str, project: str) -> dict[str, Any]:
-        main = {name: run[name] for name in FIELDS if run.get(name) is not None}
-        main.update({name: self.time(main[name]) for name in ("start_time", "end_time") if name in main})
-        main |= {"id": run_id, "trace_id": self.id(run["trace_id"]), "session_name": project}
-        main["dotted_order"] = self.dotted_order(run["dotted_order"])
-        if run.get("parent_run_id"):
-            main["parent_run_id"] = self.id(run["parent_run_id"])
-        if run.get("reference_example_id"):
-            main["reference_example_id"] = self.example_id(run["reference_example_id"])
+    def _main(self, run: Run, run_id: str, project: str) -> Raws:
+        told: dict[str, str | None] = {
+            "id": run_id,
+            "trace_id": self.id(run.trace_id),
+            "dotted_order": self.dotted_order(run.dotted_order or ""),
+            "session_name": project,
+            "run_type": run.run_type,
+            "start_time": self.time(run.start_time),
+            "end_time": self.time(run.end_time) if run.end_time else None,
+            "parent_run_id": self.id(run.parent_run_id) if run.parent_run_id else None,
+        }
+        main = {name: _raw(value) for name, value in told.items() if value is not None}
+        for name in ("name", "tags"):
+            if (data := value_of(run, name)) != _NULL:
+                main[name] = msgspec.Raw(data)
+        if example := msgspec.json.decode(run.reference_example_id, type=str | None):
+            main["reference_example_id"] = _raw(self.example_id(example))
         return main
 
-    def _events(self, events: Iterable[Any]) -> list[Any]:
-        moved = copy.deepcopy(list(events))
-        for event in moved:
-            if isinstance(event, dict) and isinstance(event.get("time"), str):
-                with contextlib.suppress(ValueError):  # a target may write there what it likes
-                    event["time"] = self.time(event["time"])
-        return moved
+    def _events(self, data: bytes) -> bytes:
+        """Move the times that are texts: a target may write there what it likes."""
+        try:
+            told = _objects.decode(data)
+        except msgspec.MsgspecError:
+            return data
+        texts = [("time",) if bytes(one.get("time", b"")).startswith(b'"') else () for one in told]
+        return b"[" + b",".join(moved_in(*both, self.shift) for both in zip(told, texts, strict=True)) + b"]"
 
-    def feedback(self, row: Mapping[str, Any], trace_id: str | None) -> dict[str, Any]:
-        """Return the copy of a feedback, as it is created.
+    def feedback(self, row: Raws, trace_id: str | None) -> tuple[str, bytes]:
+        """Return the copy of a feedback: its id, and what creates it.
 
         Args:
             row: as it is read.
             trace_id: the original trace of its run; None for feedback of the experiment itself.
         """
-        dropped = ("comparative_experiment_id", "feedback_group_id")
-        made = {name: value for name, value in row.items() if value is not None and name not in dropped}
-        made |= {"id": self.id(row["id"]), "session_id": str(self.experiment)}
-        for name in ("created_at", "modified_at", "start_time"):
-            if made.get(name):
-                made[name] = self.time(made[name])
+        new = self.id(_text(row["id"]))
+        made = {name: raw for name, raw in row.items() if name not in _DROPPED and bytes(raw) != _NULL}
+        made |= {"id": _raw(new), "session_id": _raw(str(self.experiment))}
         if trace_id is not None:
-            made |= {"run_id": self.id(row["run_id"]), "trace_id": self.id(trace_id)}
-        if evaluator_run(row) in self.known:
-            made["feedback_source"] = copy.deepcopy(row["feedback_source"])
-            made["feedback_source"]["metadata"]["__run"]["run_id"] = self.id(str(evaluator_run(row)))
-        return made
+            made |= {"run_id": _raw(self.id(_text(row["run_id"]))), "trace_id": _raw(self.id(trace_id))}
+        source: Any = orjson.loads(bytes(row["feedback_source"])) if "feedback_source" in row else None
+        judge = evaluator_run({"feedback_source": source})
+        if judge in self.known:
+            source["metadata"]["__run"]["run_id"] = self.id(str(judge))
+            made["feedback_source"] = _raw(source)
+        return new, moved_in(made, _MOVED, self.shift)
 
-    def feedback_operation(self, row: Mapping[str, Any], trace_id: str) -> Operation:
+    def feedback_operation(self, row: Raws, trace_id: str) -> Operation:
         """Return the operation that creates the copy of a run's feedback."""
-        made = self.feedback(row, trace_id)
-        return "feedback", made["id"], [(f"feedback.{made['id']}", JSON, strict(made))]
+        new, body = self.feedback(row, trace_id)
+        return "feedback", new, [(f"feedback.{new}", JSON, body)]
+
+
+def _raw(value: Any) -> msgspec.Raw:
+    return msgspec.Raw(orjson.dumps(value))
+
+
+def _text(raw: msgspec.Raw) -> str:
+    return msgspec.json.decode(raw, type=str)
 
 
 def evaluator_run(row: Mapping[str, Any]) -> str | None:

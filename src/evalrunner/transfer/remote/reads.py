@@ -119,6 +119,7 @@ class _NewerRows(msgspec.Struct):
 
 class _OlderRuns(msgspec.Struct):
     runs: list[Run]
+    cursors: _Cursors | None = None
 
 
 class _NewerRuns(msgspec.Struct):
@@ -167,6 +168,18 @@ class Reads:
             data = self._asking.post("/runs/query", {**body, "id": list(ids)})
             found = msgspec.json.decode(data, type=_OlderRuns).runs
         return {run.id: run for run in found}, len(data)
+
+    def traces(self, ids: Sequence[str]) -> Iterator[Run]:
+        """Return the runs of some traces, whatever their project, of a service that answers the older generation."""
+        select = [*_WHOLE, *_OF_OLDER, *_APART_OLDER]
+        body: dict[str, Any] = {"trace": list(ids), "select": select, "limit": PAGE}
+        while True:
+            page = msgspec.json.decode(self._asking.post("/runs/query", body), type=_OlderRuns)
+            yield from page.runs
+            cursor = page.cursors.next if page.cursors else None
+            if not page.runs or not cursor:
+                return
+            body["cursor"] = cursor
 
     def _body(self, select: Sequence[str], limit: int) -> dict[str, Any]:
         whole = select is _WHOLE

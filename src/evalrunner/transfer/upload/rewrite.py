@@ -41,7 +41,6 @@ _PLACED = (
 _MOVED = ("created_at", "modified_at")
 Raws = dict[str, msgspec.Raw]
 _objects = msgspec.json.Decoder(list[Raws])
-_object = msgspec.json.Decoder(Raws)
 _files = msgspec.json.Decoder(dict[str, dict[str, str]])
 
 
@@ -172,10 +171,11 @@ def main(
 
 def events(data: bytes, moved: int) -> bytes:
     """Return a run's events with their times moved, and not another byte changed of their values."""
-    return b"[" + b",".join(_moved(one, ("time",), moved) for one in _objects.decode(data)) + b"]"
+    return b"[" + b",".join(moved_in(one, ("time",), moved) for one in _objects.decode(data)) + b"]"
 
 
-def _moved(one: Raws, names: tuple[str, ...], moved: int) -> bytes:
+def moved_in(one: Raws, names: tuple[str, ...], moved: int) -> bytes:
+    """Return an object with the times of these names moved."""
     for name in names:
         if (raw := one.get(name)) is not None and (new := _later(bytes(raw), moved)) is not None:
             one[name] = msgspec.Raw(new)
@@ -238,7 +238,7 @@ def _score(project: str, placed: Placed, one: Raws, new: str) -> bytes:
     place = {"id": new, "run_id": placed.id, "trace_id": placed.trace, "session_id": project}
     kept |= {name: msgspec.Raw(orjson.dumps(value)) for name, value in place.items()}
     kept["start_time"] = msgspec.Raw(orjson.dumps(moment(placed.start)))
-    return _moved(kept, _MOVED, placed.moved)
+    return moved_in(kept, _MOVED, placed.moved)
 
 
 def check(run: RecordedRun) -> None:
