@@ -133,6 +133,9 @@ def test_json_has_the_same_facts(backend: Backend, inside: Run, folder: Path) ->
     assert (done.receipt["experiment"]["id"], done.receipt["run_dir"]) == (None, "")
 
 
+EVALUATES = "from langsmith import evaluate\ndef f(inputs): return {}\nevaluate(f, data='d')\n"
+
+
 @pytest.mark.parametrize(
     ("target", "evaluator", "text", "words"),
     [
@@ -145,6 +148,12 @@ def test_json_has_the_same_facts(backend: Backend, inside: Run, folder: Path) ->
         ("own.py:f", "subject.py:right", "\n\nimport nothing_like_it\n", "own.py, line 3"),
         ("own.py:f", "subject.py:right", "def f(inputs):\n  return {}\n raise\n", "own.py"),
         ("own.py:f", "subject.py:right", "import os\nos._exit(7)\n", "exited with status 7"),
+        (
+            "own.py:f",
+            "subject.py:right",
+            EVALUATES,
+            "own.py, line 3: evaluate() is called when the file is imported",
+        ),
     ],
 )
 def test_what_cannot_be_imported_is_one_sentence(
