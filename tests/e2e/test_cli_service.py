@@ -13,10 +13,11 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from langsmith import Client
+from langsmith.utils import get_env_var
 
 from evalrunner.config import Endpoint
 from evalrunner.connect.embedded import Embedded
@@ -234,6 +235,20 @@ def test_the_words_of_the_sdk_are_not_passed_on() -> None:
     with pytest.raises(ServiceError) as caught, told(client):
         client.read_dataset(dataset_name="x")
     assert str(caught.value).endswith("cannot be reached: connection refused")
+
+
+@pytest.mark.parametrize("name", ["LANGSMITH_OTEL_ENABLED", "LANGSMITH_OTEL_ONLY"])
+def test_nothing_is_said_of_open_telemetry(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The SDK would warn that its packages are missing; a warning is an error here."""
+    monkeypatch.setenv("LANGSMITH_OTEL_ENABLED", "true")
+    monkeypatch.setenv(name, "true")
+    cast(Any, get_env_var).cache_clear()  # the SDK reads the environment once per process
+    try:
+        make_client(Endpoint("http://127.0.0.1:9", key="k"))
+        monkeypatch.setenv("LANGSMITH_API_KEY", "k")
+        resolve("LANGSMITH_API_KEY")
+    finally:
+        cast(Any, get_env_var).cache_clear()
 
 
 @pytest.mark.parametrize(

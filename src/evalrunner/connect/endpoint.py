@@ -42,7 +42,7 @@ def resolve(source: str) -> Endpoint:
         # A missing key is said below, in our words, and as an error.
         warnings.simplefilter("ignore")
         try:
-            client = Client(auto_batch_tracing=False)
+            client = Client(auto_batch_tracing=False, tracing_mode="langsmith")
         except Exception as error:
             raise ConfigError(
                 f"LangSmith is configured by {source}, and its SDK refuses that: {error}"

@@ -162,7 +162,7 @@ def _context_variable(name: str, *default: Any) -> contextvars.ContextVar[Any]:
 
 def _remade_client(client: Client) -> tuple[Any, ...]:
     """Make a LangSmith client anew: one of the environment as such, which in a worker leads to the run's endpoint."""
-    usual = Client(auto_batch_tracing=False)
+    usual = Client(auto_batch_tracing=False, tracing_mode="langsmith")
     if (client.api_url, client.api_key) == (usual.api_url, usual.api_key):
         return Client, ()
     return functools.partial(Client, client.api_url, api_key=client.api_key), ()

@@ -76,6 +76,8 @@ def make_client(endpoint: Endpoint, *, retries: int = 3) -> Client:
             timeout_ms=(5_000, 30_000),
             retry_config=_retries(retries),
             disable_prompt_cache=True,
+            # It sends none; and for OpenTelemetry the SDK would want packages, and say so on the user's terminal.
+            tracing_mode="langsmith",
         )
     except sdk.LangSmithUserError as error:
         raise ServiceError(
