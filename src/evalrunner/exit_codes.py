@@ -21,7 +21,7 @@ TEXTS: dict[ExitCode, str] = {
     ExitCode.COMPLETE: "complete: every planned item was read back from the experiment",
     ExitCode.FAILED: "items failed: their target raised or their worker died; all is delivered",
     ExitCode.USAGE: "usage or configuration error; nothing was executed",
-    ExitCode.INCOMPLETE: "not everything was delivered, visible or downloaded; the same command goes on",
+    ExitCode.INCOMPLETE: "not all is delivered, visible, downloaded or there; the same command goes on",
     ExitCode.INTERRUPTED: "interrupted; the same command goes on (a download begins anew)",
     ExitCode.EVALUATORS: "evaluators failed; all is visible, and a command that names them scores it again",
     ExitCode.INTERNAL: "internal error of evalrunner; the message names the traceback's file",

@@ -13,6 +13,7 @@ from evalrunner import __version__
 from evalrunner.cli.main import build
 from evalrunner.cli.settings.kinds import SWITCH
 from evalrunner.cli.settings.options import OPTIONS
+from evalrunner.doctor import symptoms
 from evalrunner.exit_codes import TEXTS
 from evalrunner.supervisor.setup.environment import THREADS
 from evalrunner.verify.codes import KINDS
@@ -120,6 +121,11 @@ def test_the_exit_codes_are_the_exit_codes() -> None:
 def test_the_findings_are_the_findings() -> None:
     documented = {code.strip("`"): tuple(rest) for code, rest in table("Findings").items()}
     assert documented == {code.value: (kind.meaning, kind.remedy) for code, kind in KINDS.items()}
+
+
+def test_the_symptoms_are_the_symptoms() -> None:
+    documented = {code.strip("`"): tuple(rest) for code, rest in table("Symptoms").items()}
+    assert documented == {code.value: (kind.meaning, kind.remedy) for code, kind in symptoms.KINDS.items()}
 
 
 def test_the_environment_of_workers_is_documented() -> None:

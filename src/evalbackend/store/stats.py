@@ -12,8 +12,11 @@ import orjson
 from evalbackend.store.functions import marks
 from evalbackend.usage_rules import COSTS, COUNTS, USAGE, counted, plain, tells
 
+# What the SDK files with `error` (client.py, create_feedback) has neither score nor value, and is an error.
 _SUMS = (
-    "SELECT {owner}, key, COUNT(*), COUNT(score), SUM(score), SUM(score * score), MIN(score), MAX(score) "
+    "SELECT {owner}, key, COUNT(*), COUNT(score), SUM(score), SUM(score * score), MIN(score), MAX(score), "
+    "SUM(score IS NULL AND value IS NULL AND (json_extract(CAST(body AS TEXT), '$.error') IS TRUE "
+    "OR json_extract(CAST(body AS TEXT), '$.extra.error') IS TRUE)) "
     "FROM feedback WHERE {where} GROUP BY 1, 2"
 )
 _TELLING = (
@@ -68,12 +71,12 @@ def _feedback_stats(
     connection: sqlite3.Connection, owner: str, where: str, args: list[str]
 ) -> dict[str, Any]:
     found: dict[str, dict[str, Any]] = {}
-    for who, key, n, scored, total, squares, low, high in connection.execute(
+    for who, key, n, scored, total, squares, low, high, errors in connection.execute(
         _SUMS.format(owner=owner, where=where), args
     ):
         mean = total / scored if scored and total is not None else None
         spread = None if mean is None else math.sqrt(max(squares / scored - mean * mean, 0.0))
-        stats = {"n": n, "avg": mean, "stdev": spread, "min": low, "max": high, "errors": 0}
+        stats = {"n": n, "avg": mean, "stdev": spread, "min": low, "max": high, "errors": errors}
         found.setdefault(who, {})[key] = {**stats, "values": {}, "comments": [], "sources": []}
     for who, key, value, comment, source in connection.execute(
         _TELLING.format(owner=owner, where=where), args

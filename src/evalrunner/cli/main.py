@@ -26,6 +26,7 @@ from evalrunner.cli.commands import (
     serve,
     story,
     upload,
+    verify,
 )
 from evalrunner.cli.errors import Evaluating, Guarded, failure, plain_flags, print_exit_codes
 from evalrunner.cli.streams import stand
@@ -109,6 +110,7 @@ def build() -> typer.Typer:
         (app, "resume", resume.command, Evaluating),
         (app, "report", report.command, Guarded),
         (app, "story", story.command, Guarded),
+        (app, "verify", verify.command, Guarded),
         (app, "config", config.command, Guarded),
         (app, "init", init.command, Guarded),
         (app, "serve", serve.command, Guarded),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
+from datetime import datetime, timezone
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any, TypeVar
@@ -112,6 +113,12 @@ def find_experiment(client: Client, named: str) -> TracerSession:
             "to create an experiment say --dataset NAME"
         )
     return project
+
+
+def began(project: TracerSession) -> datetime:
+    """Return when a project began, in UTC where the service does not say."""
+    start = project.start_time
+    return start if start.tzinfo else start.replace(tzinfo=timezone.utc)
 
 
 def session_facts(client: Client, experiment: UUID) -> dict[str, Any]:

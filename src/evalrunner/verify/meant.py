@@ -34,6 +34,14 @@ class Example:
     splits: tuple[str, ...] = (BASE,)
 
 
+def example(row: Mapping[str, Any]) -> Example:
+    """Read an example as `GET /examples` gives it; its splits as the SDK reads them: no list is the default split."""
+    created = row.get("created_at") or ""
+    split = (row.get("metadata") or {}).get("dataset_split")
+    splits = [part for part in split if isinstance(part, str)] if isinstance(split, list) else [BASE]
+    return Example(row["id"], created, row.get("modified_at") or created, tuple(splits))
+
+
 @dataclass(frozen=True)
 class Told:
     """What an experiment says of its examples.
@@ -115,7 +123,7 @@ def choose(told: Told, examples: Sequence[Example], linked: Collection[str], las
     until = told.until if told.fixed else _latest([told.until, last, *(one.created for one in run)])
     if told.examples == len(linked):
         return _only(run, examples, until, f"it was made for {told.examples:,} examples, and those have runs")
-    there = [one for one in examples if one.id in linked or not _later(one.created, until)]
+    there = [one for one in examples if one.id in linked or not later(one.created, until)]
     if (split := _of_splits(told, there, run)) is not None:
         why = f"its runs are of split {', '.join(told.splits)}"
         return replace(_only(split, examples, until, why), splits=told.splits)
@@ -151,18 +159,20 @@ def _only(
 
 
 def _latest(times: Sequence[str]) -> str:
-    return max((one for one in times if _moment(one)), key=lambda one: _moment(one) or _NEVER, default="")
+    return max((one for one in times if moment(one)), key=lambda one: moment(one) or _NEVER, default="")
 
 
-def _later(one: str, than: str) -> bool:
-    left, right = _moment(one), _moment(than)
+def later(one: str, than: str) -> bool:
+    """Tell whether a time is later than another; what is no time is never later."""
+    left, right = moment(one), moment(than)
     return left is not None and right is not None and left > right
 
 
 _NEVER = datetime.min.replace(tzinfo=timezone.utc)
 
 
-def _moment(text: str) -> datetime | None:
+def moment(text: str) -> datetime | None:
+    """Read a time as the service writes it, or None."""
     try:
         found = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:

@@ -53,6 +53,17 @@ def test_feedback_is_read_changed_and_deleted(backend: Backend) -> None:
         assert backend.call("PATCH", f"/feedback/{run_id()}", json={"score": "x"}).status_code == 404
 
 
+def test_records_of_errors_are_counted_as_such(backend: Backend) -> None:
+    with backend.client() as client:
+        run = written(backend)
+        session = client.read_project(project_name="s").id
+        for score, error in ((1, False), (None, True), (None, False), (0, True)):
+            client.create_feedback(run, "judged", score=score, error=error, trace_id=run, session_id=session)
+        client.flush()
+        stats = backend.call("GET", f"/runs/{run}").json()["feedback_stats"]["judged"]
+        assert (stats["n"], stats["errors"], stats["avg"]) == (4, 1, 0.5)
+
+
 @pytest.mark.parametrize("suffix", ["", "/api/v1"])
 def test_feedback_is_given_by_token(backend: Backend, suffix: str) -> None:
     with backend.client(api_url=backend.url + suffix) as client:

@@ -20,7 +20,7 @@ from evalrunner.ledger.ledger import Ledger
 from evalrunner.protocol.orders import UNFIT
 from evalrunner.protocol.values import NESTING, UnfitError, check_json
 from evalrunner.service.paging import by_offset
-from evalrunner.verify.meant import BASE, Example, Meant
+from evalrunner.verify.meant import Example, Meant, example
 
 #: Pages to a commit of the ledger.
 PAGES = 50
@@ -92,7 +92,7 @@ def _keep(ledger: Ledger, reading: Reading, page: list[dict[str, Any]], known: b
     fresh = {row["id"]: row for row in page}
     ledger.put_examples((example_id, _body(row)) for example_id, row in fresh.items())
     for row in fresh.values():
-        one = _example(row)
+        one = example(row)
         if known and one.id not in reading.ids:
             reading.known.append(one)
         reading.note(one)
@@ -129,14 +129,6 @@ def _why(row: dict[str, Any], error: Exception) -> str:
     except RecursionError:
         return f"nested deeper than {NESTING} levels"
     return "half of a surrogate pair in a text" if "surrogate" in str(error) else str(error)
-
-
-def _example(row: dict[str, Any]) -> Example:
-    created = row.get("created_at") or ""
-    split = (row.get("metadata") or {}).get("dataset_split")
-    # As the SDK reads them (evaluation/_arunner.py:1103): no list means the default split.
-    splits = [part for part in split if isinstance(part, str)] if isinstance(split, list) else [BASE]
-    return Example(row["id"], created, row.get("modified_at") or created, tuple(splits))
 
 
 def _pages(

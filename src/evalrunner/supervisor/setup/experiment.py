@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field, replace
-from datetime import timezone
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,7 +18,8 @@ from evalrunner import __version__
 from evalrunner.config import RunConfig
 from evalrunner.service import client as service
 from evalrunner.supervisor.setup.dataset import Reading
-from evalrunner.supervisor.setup.scope import FACTS, FOUND, Scope
+from evalrunner.supervisor.setup.scope import Scope
+from evalrunner.verify.intent import FACTS, FOUND
 from evalrunner.verify.meant import positive
 
 _OURS = (FACTS, "num_repetitions", "dataset_version", "dataset_splits")
@@ -153,10 +153,7 @@ def create(client: Client, config: RunConfig, scope: Scope, reading: Reading, gu
         )
     session = client.read_project(project_id=scope.experiment_id)
     # The service may have set a start of its own; ids must be made of what reads back.
-    start = session.start_time
-    return replace(
-        scope, session=session, epoch=start if start.tzinfo else start.replace(tzinfo=timezone.utc)
-    )
+    return replace(scope, session=session, epoch=service.began(session))
 
 
 def resumable(scope: Scope, config: RunConfig) -> dict[str, Any]:

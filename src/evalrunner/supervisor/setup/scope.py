@@ -14,12 +14,8 @@ from langsmith.schemas import TracerSession
 from evalrunner.config import RunConfig
 from evalrunner.errors import UsageError
 from evalrunner.service import client as service
-from evalrunner.verify.meant import Told, made_for, positive, repetitions
-
-#: Key of our facts in the experiment's metadata.
-FACTS = "evalrunner"
-#: Key in our facts: what the first run of ours found in an experiment that something else had filled.
-FOUND = "found"
+from evalrunner.verify.intent import intent
+from evalrunner.verify.meant import Told
 
 
 @dataclass(frozen=True)
@@ -81,14 +77,8 @@ def _existing(client: Client, config: RunConfig, named: str) -> Scope:
     session = service.find_experiment(client, named)
     dataset = service.find_dataset(client, str(session.reference_dataset_id))
     metadata = dict(session.metadata or {})
-    facts = metadata.get(FACTS) if isinstance(metadata.get(FACTS), dict) else {}
-    assert isinstance(facts, dict)
-    said = service.session_facts(client, session.id)
-    times = config.repetitions or repetitions(said, metadata)
-    start = (
-        session.start_time if session.start_time.tzinfo else session.start_time.replace(tzinfo=timezone.utc)
-    )
-    told = _told(metadata, facts, made_for(said, repetitions(said, metadata)), start)
+    start = service.began(session)
+    said = intent(service.session_facts(client, session.id), metadata, start)
     return Scope(
         session=session,
         experiment_id=session.id,
@@ -96,27 +86,10 @@ def _existing(client: Client, config: RunConfig, named: str) -> Scope:
         epoch=start,
         dataset_id=dataset.id,
         dataset_name=dataset.name,
-        repetitions=times,
-        splits=config.splits or (tuple(facts.get("splits") or ()) if told is None else ()),
-        limit=config.limit or positive(facts.get("limit")),
-        # Only a version that we wrote covers the whole dataset: each shard of a plain aevaluate writes its own.
-        as_of=config.as_of or (metadata.get("dataset_version") if told is None else None),
+        repetitions=config.repetitions or said.repetitions,
+        splits=config.splits or said.splits,
+        limit=config.limit or said.limit,
+        as_of=config.as_of or said.as_of,
         metadata={**metadata, **config.metadata},
-        told=told,
+        told=said.told,
     )
-
-
-def _told(
-    metadata: dict[str, Any], facts: dict[str, Any], examples: int | None, start: datetime
-) -> Told | None:
-    """Return what an experiment says that something else has filled; what our first run in it found, it settled."""
-    if not facts:
-        return Told(examples, _texts(metadata.get("dataset_splits")), start.isoformat())
-    settled = facts.get(FOUND)
-    if not isinstance(settled, dict):
-        return None
-    return Told(examples, _texts(settled.get("splits")), str(settled.get("until") or ""), fixed=True)
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()

@@ -19,8 +19,9 @@ from langsmith.utils import LangSmithNotFoundError
 from evalrunner.ledger.ledger import Ledger
 from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.rows import ItemRow
-from evalrunner.supervisor.setup.scope import FACTS, Scope
+from evalrunner.supervisor.setup.scope import Scope
 from evalrunner.verify.apart import read_scores
+from evalrunner.verify.intent import FACTS
 from evalrunner.verify.lacking import Scoring, scoring
 from evalrunner.verify.readback import ReadBack, RootRun, Score
 

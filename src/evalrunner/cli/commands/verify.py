@@ -1,0 +1,50 @@
+"""`evalrunner verify`: what an experiment holds, and what it lacks, whoever made it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from evalrunner.cli.output import Output
+from evalrunner.cli.settings.gather import gather
+from evalrunner.exit_codes import ExitCode
+
+
+def command(
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="An experiment, by id or name.")],
+    *,
+    ids: Annotated[bool, typer.Option("--ids", help="Print the ids that each symptom is about.")] = False,
+    local: Annotated[
+        bool, typer.Option("--local", help="Use the local backend even though a LangSmith is configured.")
+    ] = False,
+    store: Annotated[str | None, typer.Option(metavar="FILE", help="The local backend's file.")] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document, with all ids, on stdout.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict only.")] = False,
+) -> ExitCode:
+    """Read an experiment back, whoever made it: which items are missing, pending, hidden, duplicate, unlinked.
+
+    Nothing is executed, and nothing is changed. What an experiment was meant to hold is told as a run tells
+    it. The exit code is 0 only if every item has its complete run and nothing else is wrong.
+    """
+    from evalrunner.cli.settings.endpoint import opened  # noqa: PLC0415 - the SDK costs 0.3 s
+    from evalrunner.clock import SYSTEM  # noqa: PLC0415
+
+    output = Output(json=json, quiet=quiet)
+    with opened(gather({"local": local or None, "store": store}), output) as endpoint:
+        from evalrunner.doctor import told  # noqa: PLC0415
+        from evalrunner.doctor.survey import survey  # noqa: PLC0415
+        from evalrunner.doctor.symptoms import symptoms  # noqa: PLC0415
+
+        seen = survey(endpoint, experiment)
+    now = SYSTEM.utcnow()
+    found = symptoms(seen, now)
+    if json:
+        output.document(told.document(seen, found, now))
+    else:
+        for text in told.lines(seen, found, ids=ids):
+            output.detail(text)
+        output.line(told.verdict(seen, found, now))
+    return told.exit_code(found)

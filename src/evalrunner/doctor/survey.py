@@ -1,0 +1,159 @@
+"""What is read of an experiment to tell what is there: itself, its runs, its dataset's examples. Nothing is written.
+
+Small fields only: some 2 MB for 10,000 runs, in pages of 100.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from langsmith import Client
+
+from evalrunner.config import Endpoint
+from evalrunner.service import client as service
+from evalrunner.service.capabilities import only_newer_reads
+from evalrunner.service.errors import told
+from evalrunner.service.pages import query_runs
+from evalrunner.service.paging import by_offset
+from evalrunner.service.preflight import check
+from evalrunner.verify.intent import Intent, intent, texts
+from evalrunner.verify.meant import Example, Meant, choose, example
+
+_ROOT = ("id", "name", "start_time", "end_time", "error", "reference_example_id", "feedback_stats")
+#: The place in the trace says whose child it is, in both generations of reads.
+_CHILD = ("id", "trace_id", "dotted_order", "end_time")
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A root run.
+
+    Attributes:
+        example: that it names, or None.
+        started: as the service writes it.
+        failed: it has an error.
+        scores: feedback key -> how often it was given.
+        errors: feedback key -> how many of these record that an evaluator raised.
+    """
+
+    id: str
+    name: str
+    example: str | None
+    started: str
+    ended: bool
+    failed: bool = False
+    scores: Mapping[str, int] = field(default_factory=dict)
+    errors: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A run below another."""
+
+    id: str
+    trace: str
+    parent: str
+    ended: bool
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was read.
+
+    Attributes:
+        meant: the examples that the experiment was meant to hold.
+        repetitions: of each.
+        version, splits: what its metadata says of the dataset: LangSmith's view shows no other examples.
+    """
+
+    experiment: str
+    experiment_id: str
+    dataset: str
+    meant: Meant
+    repetitions: int
+    version: str | None
+    splits: tuple[str, ...]
+    roots: Sequence[Root]
+    children: Sequence[Child]
+
+
+def survey(endpoint: Endpoint, named: str) -> Survey:
+    """Read an experiment, whoever made it.
+
+    Args:
+        named: its id or name.
+
+    Raises:
+        ServiceError: it does not exist, is no experiment, or cannot be read.
+    """
+    client = service.make_client(endpoint)
+    newer = only_newer_reads(check(client).model_dump(mode="json"))
+    session = service.find_experiment(client, named)
+    dataset = service.find_dataset(client, str(session.reference_dataset_id))
+    metadata = dict(session.metadata or {})
+    said = intent(service.session_facts(client, session.id), metadata, service.began(session))
+    with told(client):
+        # Runs before examples: one that is made meanwhile is no stranger.
+        roots = [_root(row) for row in query_runs(client, str(session.id), _ROOT, newer=newer, is_root=True)]
+        below = query_runs(client, str(session.id), _CHILD, newer=newer, is_root=False)
+        children = [_child(row) for row in below]
+        examples = list(_examples(client, str(dataset.id), said))
+    meant = _meant(said, examples, roots)
+    return Survey(
+        str(session.name),
+        str(session.id),
+        dataset.name,
+        meant,
+        said.repetitions,
+        metadata.get("dataset_version"),
+        texts(metadata.get("dataset_splits")),
+        roots,
+        children,
+    )
+
+
+def _meant(said: Intent, examples: Sequence[Example], roots: Sequence[Root]) -> Meant:
+    linked = [root for root in roots if root.example is not None]
+    if said.told is None or not linked:
+        return Meant(examples, "")
+    last = max(root.started for root in linked)
+    return choose(said.told, examples, {str(root.example) for root in linked}, last)
+
+
+def _examples(client: Client, dataset: str, said: Intent) -> Iterator[Example]:
+    asked = {"dataset": dataset, "as_of": said.as_of, "splits": list(said.splits) or None}
+    params = {name: value for name, value in asked.items() if value is not None}
+    seen: set[str] = set()
+    for page in by_offset(client, "/examples", params, limit=said.limit):
+        for row in page:
+            if row["id"] not in seen:
+                seen.add(row["id"])
+                yield example(row)
+
+
+def _root(row: Mapping[str, Any]) -> Root:
+    stats = row.get("feedback_stats")
+    given = (
+        {key: one for key, one in stats.items() if isinstance(one, dict)} if isinstance(stats, dict) else {}
+    )
+    return Root(
+        str(row["id"]),
+        str(row.get("name") or ""),
+        row.get("reference_example_id"),
+        str(row.get("start_time") or ""),
+        row.get("end_time") is not None,
+        bool(row.get("error")),
+        {key: int(one.get("n") or 0) for key, one in given.items()},
+        {key: int(one["errors"]) for key, one in given.items() if one.get("errors")},
+    )
+
+
+def _child(row: Mapping[str, Any]) -> Child:
+    return Child(
+        str(row["id"]),
+        str(row.get("trace_id") or ""),
+        str(row.get("dotted_order") or "").rpartition(".")[0][-36:],
+        row.get("end_time") is not None,
+    )

@@ -1,0 +1,217 @@
+"""What is wrong with an experiment, as far as can be told from what it holds. Pure.
+
+Each symptom has a code, which is stable, its meaning, and what to do; the table in the README is this one. What has
+begun within the last minutes may still be under way, and is called nothing worse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from evalrunner.doctor.survey import Root, Survey
+from evalrunner.verify.meant import later, moment
+
+#: What began so recently may still be under way.
+RECENT = timedelta(minutes=10)
+
+
+class Code(str, Enum):
+    """The codes."""
+
+    RUN_MISSING = "run-missing"
+    RUN_PENDING = "run-pending"
+    RUN_UNDER_WAY = "run-under-way"
+    RUN_UNLINKED = "run-unlinked"
+    RUN_DUPLICATE = "run-duplicate"
+    VIEW_HIDDEN = "view-hidden"
+    TRACE_HEADLESS = "trace-headless"
+    CHILD_ORPHAN = "child-orphan"
+    CHILD_PENDING = "child-pending"
+    SCORE_FAILED = "score-failed"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a code means, and what to do; both as the README has them."""
+
+    meaning: str
+    remedy: str
+
+
+_RUN = "`evalrunner --experiment NAME --target ...` executes what is missing, and nothing else"
+
+KINDS: dict[Code, Kind] = {
+    Code.RUN_MISSING: Kind("examples have fewer complete root runs than were meant", _RUN),
+    Code.RUN_PENDING: Kind(
+        "root runs have no end: what made them died, or their end was lost",
+        "none of them counts: their examples are among the missing ones",
+    ),
+    Code.RUN_UNDER_WAY: Kind("root runs that began within the last 10 minutes have no end yet", "look again"),
+    Code.RUN_UNLINKED: Kind(
+        "root runs name no example, so that no view of the experiment shows them (an error that `error_handling="
+        "'ignore'` let pass, or a trace beside the items)",
+        "none of them counts: an example that has no other is among the missing ones",
+    ),
+    Code.RUN_DUPLICATE: Kind(
+        "examples have more complete root runs than were meant, and means count them twice",
+        "delete those that you do not want",
+    ),
+    Code.VIEW_HIDDEN: Kind(
+        "runs are there whose examples the experiment's metadata leaves out (`dataset_version`, `dataset_splits`: of "
+        "several processes, the last has written them), so that LangSmith's view does not show them",
+        "`evalrunner --experiment NAME --target ...` writes them over the whole dataset; with nothing missing it "
+        "executes nothing",
+    ),
+    Code.TRACE_HEADLESS: Kind("traces have runs and no root run: its post was lost", _RUN),
+    Code.CHILD_ORPHAN: Kind("runs hang below a run that is not there: its post was lost", "nothing"),
+    Code.CHILD_PENDING: Kind("runs have no end below a root run that has one", "nothing"),
+    Code.SCORE_FAILED: Kind(
+        "evaluators raised on runs",
+        "`evalrunner --experiment NAME --target ... --evaluator ...` scores these runs, and executes nothing",
+    ),
+}
+#: What takes nothing away from the experiment.
+NOTES = frozenset({Code.RUN_UNLINKED})
+
+
+@dataclass(frozen=True)
+class Symptom:
+    """One symptom.
+
+    Attributes:
+        text: the sentence that people read.
+        ids: what it is about: {"example"?, "run"?, "lacks"?, "keys"?}.
+    """
+
+    code: Code
+    text: str
+    ids: Sequence[dict[str, Any]]
+
+
+def symptoms(seen: Survey, now: datetime) -> list[Symptom]:
+    """Return all that is wrong, worst first."""
+    found = [
+        _missing(seen),
+        *_open(seen, now),
+        _unlinked(seen),
+        _duplicates(seen),
+        _hidden(seen),
+        *_traces(seen),
+        _failed_scores(seen),
+    ]
+    return [one for one in found if one.ids]
+
+
+def complete(seen: Survey) -> dict[str, list[Root]]:
+    """Return the complete root runs of each example that was meant: those without an error first, then in time."""
+    found: dict[str, list[Root]] = {one.id: [] for one in seen.meant.examples}
+    for root in sorted(seen.roots, key=lambda one: (one.failed, one.started, one.id)):
+        if root.ended and root.example is not None and root.example in found:
+            found[root.example].append(root)
+    return found
+
+
+def under_way(seen: Survey, now: datetime) -> bool:
+    """Tell whether a root run began so recently that more may come."""
+    return any(_recent(root, now) for root in seen.roots)
+
+
+def _missing(seen: Survey) -> Symptom:
+    lacks = {
+        one: seen.repetitions - len(runs)
+        for one, runs in complete(seen).items()
+        if len(runs) < seen.repetitions
+    }
+    items = seen.repetitions * len(seen.meant.examples)
+    text = f"{sum(lacks.values()):,} of {items:,} items have no complete run"
+    return Symptom(
+        Code.RUN_MISSING, text, [{"example": one, "lacks": number} for one, number in lacks.items()]
+    )
+
+
+def _open(seen: Survey, now: datetime) -> Iterator[Symptom]:
+    pending = [root for root in seen.roots if not root.ended]
+    recent = [root for root in pending if _recent(root, now)]
+    old = [root for root in pending if not _recent(root, now)]
+    yield Symptom(Code.RUN_PENDING, f"{len(old):,} root runs have no end", _of_roots(old))
+    yield Symptom(
+        Code.RUN_UNDER_WAY,
+        f"{len(recent):,} root runs have no end yet, and began within the last 10 minutes: look again",
+        _of_roots(recent),
+    )
+
+
+def _recent(root: Root, now: datetime) -> bool:
+    began = moment(root.started)
+    return began is not None and now - began < RECENT
+
+
+def _unlinked(seen: Survey) -> Symptom:
+    found = [root for root in seen.roots if root.ended and root.example is None]
+    return Symptom(Code.RUN_UNLINKED, f"{len(found):,} complete root runs name no example", _of_roots(found))
+
+
+def _duplicates(seen: Survey) -> Symptom:
+    # An attempt that failed, beside the one that took its place, is no duplicate.
+    extra = [root for runs in complete(seen).values() for root in runs[seen.repetitions :] if not root.failed]
+    return Symptom(
+        Code.RUN_DUPLICATE, f"{len(extra):,} complete root runs are more than were meant", _of_roots(extra)
+    )
+
+
+def _hidden(seen: Survey) -> Symptom:
+    splits = set(seen.splits)
+    outside = {
+        one.id
+        for one in seen.meant.examples
+        if (seen.version and later(one.created, seen.version)) or (splits and splits.isdisjoint(one.splits))
+    }
+    found = [root for root in seen.roots if root.ended and root.example in outside]
+    return Symptom(
+        Code.VIEW_HIDDEN,
+        f"{len(found):,} complete root runs are hidden by the experiment's metadata: LangSmith's view does not show "
+        "them",
+        _of_roots(found),
+    )
+
+
+def _traces(seen: Survey) -> Iterator[Symptom]:
+    roots = {root.id: root for root in seen.roots}
+    there = {*roots, *(child.id for child in seen.children)}
+    headless = dict.fromkeys(child.trace for child in seen.children if child.trace not in roots)
+    yield Symptom(
+        Code.TRACE_HEADLESS,
+        f"{len(headless):,} traces have runs and no root run",
+        [{"run": trace} for trace in headless],
+    )
+    orphans = [child for child in seen.children if child.trace in roots and child.parent not in there]
+    yield Symptom(
+        Code.CHILD_ORPHAN,
+        f"{len(orphans):,} runs hang below a run that is not there",
+        [{"run": child.id, "trace": child.trace} for child in orphans],
+    )
+    ended = {root.id for root in seen.roots if root.ended}
+    pending = [child for child in seen.children if not child.ended and child.trace in ended]
+    yield Symptom(
+        Code.CHILD_PENDING,
+        f"{len(pending):,} runs have no end below a root run that has one",
+        [{"run": child.id, "trace": child.trace} for child in pending],
+    )
+
+
+def _failed_scores(seen: Survey) -> Symptom:
+    found = [(root, sorted(root.errors)) for root in seen.roots if root.errors]
+    keys = sorted({key for _, names in found for key in names})
+    return Symptom(
+        Code.SCORE_FAILED,
+        f"evaluators raised on {len(found):,} runs: {', '.join(keys)}",
+        [{"run": root.id, "example": root.example, "keys": names} for root, names in found],
+    )
+
+
+def _of_roots(roots: Sequence[Root]) -> list[dict[str, Any]]:
+    return [{"run": root.id, "example": root.example} for root in roots]
