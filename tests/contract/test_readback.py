@@ -40,6 +40,7 @@ class Shown:
         made = client.create_examples(dataset_id=dataset.id, examples=rows)
         self.examples = [str(example) for example in made["example_ids"]]
         self.project = client.create_project(f"e-{uuid.uuid4().hex[:8]}", reference_dataset_id=dataset.id)
+        self.client, self.newer = client, newer
         self.reader = ReadBack(client, str(self.project.id), newer=newer)
 
     def post(self, run: str, **fields: Any) -> bytes:
@@ -109,6 +110,17 @@ def test_seen_are_the_runs_that_are_there_and_have_ended(backend: Backend, shown
     assert shown.reader.seen([]) == set()
     shown.send(patch(pending, end_time="2026-01-02T03:04:06+00:00"))
     eventually(lambda: shown.reader.seen([pending]), lambda seen: seen == {pending})
+
+
+def test_live_a_run_of_which_the_opening_is_missing_is_not_seen(shown: Shown) -> None:
+    """Its end has arrived, linked to its example: without the post that opened it, it has no inputs."""
+    whole, headless = run_id(), run_id()
+    shown.send(shown.post(whole, inputs={"x": 1}), shown.post(headless, inputs=None))
+    live = ReadBack(shown.client, str(shown.project.id), newer=shown.newer, openings=True)
+    both = {whole, headless}
+    eventually(lambda: shown.reader.seen([*both]), lambda seen: seen == both)
+    assert live.seen([*both]) == {whole}
+    assert live.once().seen([*both]) == {whole}
 
 
 def test_scores_are_read_whole_over_all_pages_and_only_those_of_the_runs(shown: Shown) -> None:
