@@ -16,10 +16,12 @@ from types import NoneType
 from typing import Any
 from uuid import UUID
 
+import orjson
 from langsmith import Client
 from langsmith.schemas import Dataset, TracerSession
 
 from evalrunner.config import START_METHODS, Endpoint, RunConfig, TargetSpec, WorkerConfig
+from evalrunner.delivery.capture.fitting import fit
 from evalrunner.errors import UsageError
 from evalrunner.knob import knobs
 from evalrunner.pickling.carry import pickle_objects
@@ -182,14 +184,22 @@ def _time(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
+def _metadata(given: Any) -> dict[str, Any]:
+    """Return metadata as the SDK writes it down: times, ids, sets and the like have a form in JSON."""
+    try:
+        return dict(orjson.loads(fit(_mapping("metadata", given))))
+    except Exception as error:  # an object's own, too
+        raise UsageError(f"metadata= cannot be written as JSON: {error}") from None
+
+
 _CONVERT: dict[str, Any] = {
+    "metadata": _metadata,
     "dataset": _dataset,
     "experiment": _experiment,
     "splits": _splits,
     "as_of": _time,
     "start_method": _method,
     "run_dir": Path,
-    "metadata": lambda value: _mapping("metadata", value),
     "env": lambda value: _mapping("env", value),
     "max_concurrency": lambda value: max(1, value),
 }

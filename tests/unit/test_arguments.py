@@ -119,3 +119,23 @@ def test_a_client_says_where_langsmith_is() -> None:
     assert (found.url, found.key, found.workspace) == ("http://127.0.0.1:9", "k", "w")
     with pytest.raises(UsageError, match=r"takes a langsmith\.Client"):
         endpoint_of("http://127.0.0.1:9")
+
+
+def test_metadata_is_written_down_as_the_sdk_writes_it() -> None:
+    """`aevaluate` takes whatever it can give a form in JSON; the experiment is made by us."""
+    moment, number = datetime(2026, 1, 2, tzinfo=timezone.utc), UUID(int=3)
+    given = {"when": moment, "id": number, "some": {1}, "none": float("nan"), "thing": Path("x")}
+    found = config_of("m:t", (), (), factory=False, worker=None, options={"metadata": given}).metadata
+    assert found == {"when": moment.isoformat(), "id": str(number), "some": [1], "none": None, "thing": "x"}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ({"a": 2**70}, "metadata= cannot be written as JSON: a is 1180591620717411303424, and"),
+        ([1], "metadata= takes"),
+    ],
+)
+def test_metadata_that_no_service_takes_is_refused(metadata: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        config_of("m:t", (), (), factory=False, worker=None, options={"metadata": metadata})

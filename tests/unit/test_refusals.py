@@ -36,6 +36,10 @@ def folder(tmp_path: Path) -> Iterator[RunFolder]:
     [
         ({"spec": TargetSpec("m:t"), "workers": 0}, "--workers is 0"),
         ({"spec": TargetSpec()}, "no target is given"),
+        (
+            {"spec": TargetSpec("m:t"), "metadata": {"a": 2**70}},
+            "--metadata .* a is 1180591620717411303424, and",
+        ),
     ],
 )
 def test_a_configuration_that_nothing_can_be_done_with(facts: dict[str, Any], said: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 
 from requests import RequestException
 
@@ -10,6 +11,7 @@ from evalrunner.advice import go_on
 from evalrunner.config import RunConfig
 from evalrunner.errors import RunFolderError, UsageError
 from evalrunner.ledger.ledger import Ledger
+from evalrunner.protocol.values import check_json
 from evalrunner.service.errors import cause
 from evalrunner.shortage import Shortage, shortage
 from evalrunner.supervisor.setup.folder import RunFolder
@@ -23,12 +25,16 @@ def check_config(config: RunConfig) -> None:
     """Refuse a configuration that nothing could be done with.
 
     Raises:
-        UsageError: it has no worker, or no target.
+        UsageError: it has no worker, no target, or metadata that no service takes.
     """
     if config.workers < 1:
         raise UsageError(f"--workers is {config.workers}: at least one worker is needed")
     if config.spec.target is None and config.spec.pickled is None:
         raise UsageError("no target is given: name one with --target module:name or path/file.py:name")
+    try:
+        check_json(json.dumps(dict(config.metadata)).encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"--metadata cannot be written as JSON: {error}") from None
 
 
 def check_owner(ledger: Ledger, folder: RunFolder, scope: Scope) -> None:
