@@ -259,7 +259,8 @@ def test_again_sends_nothing_with_and_without_its_folder(here: Here, there: Back
     assert (done.code, set(done.receipt["sent"].values())) == (0, {0})
     elsewhere = Here(here.client, here.project, tmp_path)
     store = here.folder / ".evalrunner" / "store.sqlite"
-    assert elsewhere.push(there, *name, "--store", str(store)).code == 0
+    done = elsewhere.push(there, *name, "--store", str(store))
+    assert (done.code, set(done.receipt["sent"].values())) == (0, {0})
     assert_equal(here, there, "again")
 
 

@@ -9,7 +9,9 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
+from evalrunner.errors import ServiceError
 from evalrunner.transfer.files.times import read_moment
+from evalrunner.transfer.push.place import shift_of
 from evalrunner.transfer.push.transform import (
     FACTS,
     Rewriting,
@@ -99,6 +101,16 @@ def test_the_flags_of_a_run_stay_here() -> None:
     assert there["extra"]["metadata"] == {"evalrunner": {"limit": 3}, "a": 1, FACTS: {}}
     odd = session({"extra": {"metadata": {"evalrunner": "mine"}}}, rewriting(), None, {})
     assert odd["extra"]["metadata"]["evalrunner"] == "mine"
+
+
+@pytest.mark.parametrize(
+    "facts", [{"source_id": "x"}, {"time_shift_seconds": None}, {"time_shift_seconds": "x"}]
+)
+def test_a_copy_that_does_not_say_how_its_times_move_is_left_alone(facts: dict[str, Any]) -> None:
+    copy = {"name": "c", "extra": {"metadata": {FACTS: facts}}}
+    with pytest.raises(ServiceError, match="in a form that this evalrunner does not read"):
+        shift_of(copy)
+    assert shift_of({"extra": {"metadata": {FACTS: {"time_shift_seconds": -7}}}}) == -7
 
 
 def test_examples_differ_by_what_they_say() -> None:

@@ -48,7 +48,7 @@ def command(
     delivery_deadline: Annotated[
         float,
         typer.Option(
-            min=0, metavar="SECONDS", help="Seconds without any success after which the rest stays on disk."
+            min=0, metavar="SECONDS", help="Seconds without any success after which the rest is not sent."
         ),
     ] = DELIVERY_DEADLINE,
     visible_deadline: Annotated[
@@ -60,8 +60,8 @@ def command(
 ) -> ExitCode:
     """Send an experiment of the local store to another LangSmith: dataset, traces, scores, attachments.
 
-    Everything is read back by id. Run again, it sends only what was not accepted. Ids there are new, and the
-    same each time. Services refuse runs that began more than 24 hours ago: where there are such, all times
+    Everything is read back by id. Run again, it asks what is there, and sends only the rest. Ids there are new,
+    and the same each time. Services refuse runs that began more than 24 hours ago: where there are such, all times
     of the experiment are moved by one constant, which is printed and written into its metadata.
     """
     output = Output(json=json, quiet=quiet)

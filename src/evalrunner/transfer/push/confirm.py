@@ -12,7 +12,7 @@ from langsmith import utils as sdk
 
 from evalrunner.transfer.push.place import present
 from evalrunner.transfer.push.plan import Plan
-from evalrunner.transfer.remote.calls import ASK, get, rows
+from evalrunner.transfer.remote.calls import ASK, named, rows
 from evalrunner.transfer.upload.confirm import Confirmer, Lack, together, unread
 from evalrunner.transfer.upload.index import Index, State, Tree
 from evalrunner.transfer.upload.there import Destination
@@ -39,9 +39,8 @@ class Copy(Destination):
     def projects(self) -> list[str]:
         """Return the ids of those that are there."""
         for name in list(self._names):
-            found = get(self._client, "/sessions", {"name": name, "limit": 1})
-            if found:
-                self._found.append(found[0]["id"])
+            if found := named(self._client, "/sessions", name):
+                self._found.append(found["id"])
                 self._names.remove(name)
         return self._found
 

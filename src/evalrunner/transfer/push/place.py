@@ -21,7 +21,7 @@ from evalrunner.service.errors import host
 from evalrunner.service.paging import portions
 from evalrunner.transfer.push.source import Source, examples
 from evalrunner.transfer.push.transform import FACTS, example, same_example
-from evalrunner.transfer.remote.calls import ASK, get, post, rows
+from evalrunner.transfer.remote.calls import ASK, get, named, post, rows
 from evalrunner.transfer.upload.index import Index
 
 _SCHEMAS = ("description", "data_type", "inputs_schema_definition", "outputs_schema_definition")
@@ -52,13 +52,28 @@ def find_session(client: Client, name: str, source_id: str) -> dict[str, Any] | 
     Raises:
         ServiceError: the name is taken by something else.
     """
-    found = next(iter(get(client, "/sessions", {"name": name, "limit": 1})), None)
+    found = named(client, "/sessions", name)
     if found is not None and _origin((found.get("extra") or {}).get("metadata")) != source_id:
         raise ServiceError(
             f"the name {name!r} is taken at {host(client.api_url)} by a project that is no copy of this "
             "experiment; give another with --experiment-name"
         )
     return found
+
+
+def shift_of(found: Mapping[str, Any]) -> int:
+    """Return by how many seconds the push that made a copy moves its times.
+
+    Raises:
+        ServiceError: it does not say that.
+    """
+    try:
+        return int(found["extra"]["metadata"][FACTS]["time_shift_seconds"])
+    except (KeyError, TypeError, ValueError):
+        raise ServiceError(
+            f"the experiment {found.get('name')!r} says {FACTS!r} in its metadata, in a form that this evalrunner "
+            "does not read; update evalrunner, or give the copy another name with --experiment-name"
+        ) from None
 
 
 def _origin(metadata: Any) -> str | None:
@@ -68,7 +83,7 @@ def _origin(metadata: Any) -> str | None:
 
 def find_dataset(client: Client, name: str, source_id: str) -> UUID | None:
     """Return the id of a dataset's copy, or None; ServiceError if the name is taken by something else."""
-    found = next(iter(get(client, "/datasets", {"name": name, "limit": 1})), None)
+    found = named(client, "/datasets", name)
     if found is None:
         return None
     if _origin(found.get("metadata")) != source_id:

@@ -33,7 +33,7 @@ from evalrunner.transfer.push.source import Source
 from evalrunner.transfer.push.state import opened
 from evalrunner.transfer.push.summary import Pushed, PushOptions
 from evalrunner.transfer.push.survey import Survey
-from evalrunner.transfer.push.transform import FACTS, Rewriting, choose_shift, session
+from evalrunner.transfer.push.transform import Rewriting, choose_shift, session
 from evalrunner.transfer.remote.asking import Asking
 from evalrunner.transfer.remote.calls import get, post
 from evalrunner.transfer.upload.confirm import Confirmer, patiently
@@ -116,8 +116,7 @@ class _Errand:
         known = place.find_session(self._there, name, self.session["id"])
         self._snapshot = self._copy_dataset()
         experiment = UUID(known["id"]) if known else uuid4()
-        facts = known["extra"]["metadata"][FACTS] if known else {}
-        shift = facts["time_shift_seconds"] * SECOND if known else self._shift()
+        shift = place.shift_of(known) * SECOND if known else self._shift()
         self._known = known is not None
         self.to = Rewriting(experiment, name, self._snapshot.id, shift, Runs(self._index))
         if known is None:

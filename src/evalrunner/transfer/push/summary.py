@@ -18,7 +18,7 @@ class PushOptions:
         experiment: id or name, at the source.
         dataset_name, experiment_name: of the copies; None keeps the names.
         time_shift: move the times into the destination's ingest window.
-        delivery_deadline: seconds without any success after which the rest is left in its spool.
+        delivery_deadline: seconds without any success after which the rest is not sent.
         visible_deadline: seconds to wait for what was accepted to be readable.
         root: where the folders of pushes are.
     """

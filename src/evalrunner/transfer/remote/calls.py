@@ -28,6 +28,12 @@ def get(client: Client, path: str, params: dict[str, Any] | None = None) -> Any:
     return client.request_with_retries("GET", path, params=params or {}, stop_after_attempt=3).json()
 
 
+def named(client: Client, path: str, name: str) -> dict[str, Any] | None:
+    """Return what bears a name, and nothing that a service answers in its place."""
+    found: list[dict[str, Any]] = get(client, path, {"name": name, "limit": 1})
+    return found[0] if found and found[0]["name"] == name else None
+
+
 def post(client: Client, path: str, body: Mapping[str, Any]) -> Any:
     """Return what was made under an id of ours; ServiceError if somebody else took its name in the meantime."""
     try:

@@ -16,7 +16,7 @@ from langsmith import Client
 from evalrunner.clock import SYSTEM
 from evalrunner.errors import ConfigError, DataError, ServiceError
 from evalrunner.service.errors import host
-from evalrunner.transfer.remote.calls import get, post
+from evalrunner.transfer.remote.calls import get, named, post
 from evalrunner.transfer.upload.shift import ROOM, Extent, Mode, Shift, choose, read_shift, spelt
 from evalrunner.verify import transfers
 from evalrunner.verify.codes import Finding
@@ -45,8 +45,8 @@ def find(client: Client, name: str) -> Project:
     Raises:
         ServiceError: it is an experiment, or what it says of earlier uploads cannot be read.
     """
-    found = next(iter(get(client, "/sessions", {"name": name, "limit": 1})), None)
-    if found is None or found["name"] != name:
+    found = named(client, "/sessions", name)
+    if found is None:
         return Project(name)
     if found.get("reference_dataset_id"):
         raise ServiceError(
