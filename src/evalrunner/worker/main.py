@@ -41,7 +41,7 @@ from evalrunner.worker.early import Early
 from evalrunner.worker.inbox import Inbox, sender_of
 from evalrunner.worker.lane import Lane
 from evalrunner.worker.leaving import Send, leave
-from evalrunner.worker.lifeline import Lifeline
+from evalrunner.worker.lifeline import Lifeline, waking
 from evalrunner.worker.opening import open_context
 from evalrunner.worker.prelude import become_worker
 from evalrunner.worker.reporter import Reporter
@@ -99,7 +99,7 @@ async def _work(
     connection: Any, order: WorkerOrder, send: Send, named: Objects, home: Home, early: Early
 ) -> None:
     inbox = Inbox(connection, send)
-    after_each_call(Lifeline(connection.fileno()).look)
+    after_each_call(Lifeline(connection.fileno(), *waking(asyncio.get_running_loop())).look)
     stack = AsyncExitStack()
     with _told_why(order, send):
         target, evaluators = await _start(order, named, stack, home)
