@@ -150,6 +150,7 @@ def test_what_appears_changes_and_goes_meanwhile_is_counted(service: Service, go
     assert (done.appeared, done.changed, done.vanished, done.missing, done.complete) == (2, 1, 0, [], True)
     assert any("2 runs were added while" in text for text in done.warnings)
     assert any("1 run was changed (ended, say)" in text for text in done.warnings)
+    assert {one["code"] for one in done.to_dict()["findings"]} >= {"project-changed"}
 
 
 def test_a_run_that_is_deleted_before_it_is_read_is_no_hole(service: Service, got: Got) -> None:
@@ -253,6 +254,7 @@ def test_without_a_second_look_nothing_is_said_of_changes(service: Service, got:
     assert len(runs) == 1
     assert (done.compared, done.complete) == (False, False)
     assert any("what has changed while the project was read is not known" in text for text in done.warnings)
+    assert "project-unread" in [one.code.value for one in done.findings]
 
 
 def test_cursors_that_give_a_run_twice_write_it_once(service: Service, got: Got) -> None:

@@ -94,6 +94,20 @@ EACH: list[tuple[Finding, str]] = [
         "1,000 runs name an example of a dataset (reference_example_id), which is left out: the project is no "
         "experiment, and the example may be another's there",
     ),
+    (t.project_empty(None), "the project has no runs: the file is empty"),
+    (t.project_empty("eq(a, 1)"), "no trace matches 'eq(a, 1)': the file is empty"),
+    (t.runs_appeared(2), "2 runs were added while the project was read, and not in the file"),
+    (
+        t.runs_changed(1),
+        "1 run was changed (ended, say) after having been read; the file has the state before",
+    ),
+    (t.runs_vanished(1), "1 run was deleted before being read, and not in the file"),
+    (t.changes_unseen("why"), "what has changed while the project was read is not known: why"),
+    (t.runs_open_in_file(1), "1 run(s) in the file had not ended when they were read"),
+    (
+        t.scores_left_out(1),
+        "1 score(s) of the project itself (summary evaluators') belong to no run, and are not in the file",
+    ),
     (
         t.input_cut_off(),
         "the input is cut off: a trace before the cut may lack runs that stood behind it",

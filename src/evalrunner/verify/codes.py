@@ -38,6 +38,10 @@ class Code(str, Enum):
     EXAMPLES_FURTHER = "examples-further"
     EXAMPLES_LEFT_OUT = "examples-left-out"
     INPUT_CUT_OFF = "input-cut-off"
+    PROJECT_EMPTY = "project-empty"
+    PROJECT_CHANGED = "project-changed"
+    PROJECT_UNREAD = "project-unread"
+    SCORES_LEFT_OUT = "scores-left-out"
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,9 @@ KINDS: dict[Code, Kind] = {
         "something of an item's trace was not as it should be: a child that outlived it, say",
         "see the text, and the worker's log",
     ),
-    Code.RUNS_OPEN: Kind("runs that were pushed have not ended", "push again when they have"),
+    Code.RUNS_OPEN: Kind(
+        "runs that were pushed or downloaded have not ended", "push or download again when they have"
+    ),
     Code.RUNS_EARLY: Kind(
         "runs begin, as they are sent, more than 24 hours ago, and a service may refuse them",
         "let times move: `upload --shift trace` into a new project; `push` without `--no-time-shift`, of what "
@@ -120,6 +126,16 @@ KINDS: dict[Code, Kind] = {
     Code.INPUT_CUT_OFF: Kind(
         "an uploaded file is cut off: traces before the cut may lack runs that stood behind it",
         "get the whole file, and upload it",
+    ),
+    Code.PROJECT_EMPTY: Kind(
+        "nothing was downloaded, because there is nothing", "look at the name, or at `--filter`"
+    ),
+    Code.PROJECT_CHANGED: Kind(
+        "runs came, changed or went while they were downloaded", "download again when nothing writes there"
+    ),
+    Code.PROJECT_UNREAD: Kind("whether runs changed while they were downloaded could not be seen", _AGAIN),
+    Code.SCORES_LEFT_OUT: Kind(
+        "scores of a downloaded project itself belong to no run, and are not in the file", _NOTHING
     ),
 }
 

@@ -1,4 +1,4 @@
-"""What a push or an upload warns of: a function for each kind of finding, which makes its sentence."""
+"""What a push, an upload or a download warns of: a function for each kind of finding, which makes its sentence."""
 
 from __future__ import annotations
 
@@ -68,3 +68,52 @@ def input_cut_off() -> Finding:
         Code.INPUT_CUT_OFF,
         "the input is cut off: a trace before the cut may lack runs that stood behind it",
     )
+
+
+def project_empty(filter: str | None) -> Finding:
+    """There is nothing to download."""
+    what = f"no trace matches {filter!r}" if filter else "the project has no runs"
+    return Finding(Code.PROJECT_EMPTY, f"{what}: the file is empty")
+
+
+def runs_appeared(count: int) -> Finding:
+    """Runs have come since the download looked first."""
+    return Finding(
+        Code.PROJECT_CHANGED, f"{_runs(count)} added while the project was read, and not in the file"
+    )
+
+
+def runs_changed(count: int) -> Finding:
+    """Runs are other ones than those that were read."""
+    return Finding(
+        Code.PROJECT_CHANGED,
+        f"{_runs(count)} changed (ended, say) after having been read; the file has the state before",
+    )
+
+
+def runs_vanished(count: int) -> Finding:
+    """Runs were seen, and were not there any more when they were to be read."""
+    return Finding(Code.PROJECT_CHANGED, f"{_runs(count)} deleted before being read, and not in the file")
+
+
+def changes_unseen(why: object) -> Finding:
+    """The last look at the project saw nothing."""
+    return Finding(Code.PROJECT_UNREAD, f"what has changed while the project was read is not known: {why}")
+
+
+def runs_open_in_file(count: int) -> Finding:
+    """Runs in the file have no end yet."""
+    told = f"{count:,} run(s) in the file had not ended when they were read"
+    return Finding(Code.RUNS_OPEN, told)
+
+
+def scores_left_out(count: int) -> Finding:
+    """A project has scores that are of no run."""
+    return Finding(
+        Code.SCORES_LEFT_OUT,
+        f"{count:,} score(s) of the project itself (summary evaluators') belong to no run, and are not in the file",
+    )
+
+
+def _runs(count: int) -> str:
+    return f"{count:,} run{' was' if count == 1 else 's were'}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -87,7 +86,7 @@ def _downloaded(options: DownloadOptions, local: bool, store: str | None, output
 
 def _show(done: Downloaded, output: Output, *, document: bool) -> None:
     if document:
-        output.document({**asdict(done), "complete": done.complete})
+        output.document(done.to_dict())
     for text in done.warnings:
         output.note(f"warning: {text}")
     for hole in done.missing[:_NAMED]:

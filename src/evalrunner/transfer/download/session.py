@@ -34,6 +34,7 @@ from evalrunner.transfer.download.target import Sink, opened, refuse_existing
 from evalrunner.transfer.remote import contents
 from evalrunner.transfer.remote.asking import Asking, RefusedError
 from evalrunner.transfer.remote.reads import Reads, Run
+from evalrunner.verify import transfers
 
 #: Runs that are asked for at once: at first, and the bytes of an answer that more are worth.
 _FIRST, _BYTES = 16, 4 << 20
@@ -112,7 +113,7 @@ class _Download:
         with opened(options.file, force=options.force) as sink:
             self._write(sink)
             self._look_again()
-        self._done.warnings += remarks(self._done)
+        self._done.findings += remarks(self._done)
 
     def _list(self, options: DownloadOptions) -> None:
         pages = self._reads.rows()
@@ -193,7 +194,7 @@ class _Download:
             msgspec.DecodeError,
         ) as error:  # what was written is whole nevertheless
             self._done.compared = False
-            self._done.warnings.append(f"what has changed while the project was read is not known: {error}")
+            self._done.findings.append(transfers.changes_unseen(error))
         else:
             self._done.appeared, self._done.changed = self._index.drift()
         for run in self._absent:

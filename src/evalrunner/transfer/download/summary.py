@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from evalrunner.verify import transfers
+from evalrunner.verify.codes import Finding
 
 #: Seconds without any answer after which a download ends.
 READ_DEADLINE = 300.0
@@ -48,7 +51,7 @@ class Downloaded:
         vanished: how many runs of those that were found at first were deleted before they could be read.
         compared: the project could be looked at once more in the end; else the three before say nothing.
         missing: what the service says it has, and does not give: {kind, run, name, reason}.
-        warnings: what should be known beside that, in sentences.
+        findings: what should be known beside that.
     """
 
     project: dict[str, str]
@@ -67,37 +70,33 @@ class Downloaded:
     vanished: int = 0
     compared: bool = True
     missing: list[dict[str, Any]] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
         """All that the service had when the download began, and still has in the end, is in the file."""
         return self.compared and not self.missing
 
+    @property
+    def warnings(self) -> list[str]:
+        """The sentences of the findings."""
+        return [one.text for one in self.findings]
 
-def remarks(done: Downloaded) -> list[str]:
-    """Return what should be known of a download beside its numbers, in sentences."""
-    found = []
-    if not done.runs:
-        what = f"no trace matches {done.filter!r}" if done.filter else "the project has no runs"
-        found.append(f"{what}: the file is empty")
-    if done.appeared:
-        found.append(f"{_runs(done.appeared)} added while the project was read, and not in the file")
-    if done.changed:
-        found.append(
-            f"{_runs(done.changed)} changed (ended, say) after having been read; the file has the state before"
-        )
-    if done.vanished:
-        found.append(f"{_runs(done.vanished)} deleted before being read, and not in the file")
-    if done.open_runs:
-        found.append(f"{done.open_runs:,} run(s) in the file had not ended when they were read")
-    if done.left_out:
-        found.append(
-            f"{done.left_out:,} score(s) of the project itself (summary evaluators') belong to no run, "
-            "and are not in the file"
-        )
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {**asdict(self), "warnings": self.warnings, "complete": self.complete}
+
+
+def remarks(done: Downloaded) -> list[Finding]:
+    """Return what should be known of a download beside its numbers."""
+    found = [] if done.runs else [transfers.project_empty(done.filter)]
+    for count, say in (
+        (done.appeared, transfers.runs_appeared),
+        (done.changed, transfers.runs_changed),
+        (done.vanished, transfers.runs_vanished),
+        (done.open_runs, transfers.runs_open_in_file),
+        (done.left_out, transfers.scores_left_out),
+    ):
+        if count:
+            found.append(say(count))
     return found
-
-
-def _runs(count: int) -> str:
-    return f"{count:,} run{' was' if count == 1 else 's were'}"
