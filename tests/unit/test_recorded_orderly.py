@@ -74,6 +74,7 @@ def test_which_are_told_in_one_pass(tmp_path: Path) -> None:
         (whole, True),
         ([], True),
         ([*whole, row("d", "a", "t")], False),  # it stands apart
+        ([*whole, row("e", None, "t")], False),  # a second root, further down: all before it has been told
         ([whole[1], whole[0]], False),  # before its parent
         ([*whole, row("y", None, "u")], False),  # a second root
         ([*whole, row("a", None, "v")], False),  # twins
