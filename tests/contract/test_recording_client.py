@@ -15,9 +15,9 @@ from langsmith.evaluation import EvaluationResult, EvaluationResults
 from langsmith.schemas import Dataset, Run, TracerSession
 
 from evalrunner.delivery.capture.items import CURRENT
-from evalrunner.delivery.capture.runs import Operation
 from evalrunner.delivery.capture.sdk import RecordingClient, mark_traceable
 from evalrunner.delivery.capture.traces import TraceBook
+from evalrunner.delivery.spool.record import Operation
 from evalrunner.protocol.ids import failure_id, feedback_id
 from tests.support.backend import TOKEN, Backend, Process
 

@@ -12,9 +12,9 @@ from langsmith.run_helpers import tracing_context
 from langsmith.schemas import LangSmithInfo
 
 from evalrunner.delivery.capture.items import CURRENT, ItemTrace
-from evalrunner.delivery.capture.runs import Operation
 from evalrunner.delivery.capture.sdk import RecordingClient
 from evalrunner.delivery.capture.traces import TraceBook
+from evalrunner.delivery.spool.record import Operation
 
 SESSION = uuid4()
 #: A port that nothing listens on: whatever would be sent after all, fails.

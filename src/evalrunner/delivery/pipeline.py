@@ -16,10 +16,9 @@ from typing import Any
 
 import orjson
 
-from evalrunner.delivery.capture.runs import Operation
 from evalrunner.delivery.listener import SpoolListener
 from evalrunner.delivery.sending.spools import Spool, SpoolSender
-from evalrunner.delivery.spool.record import Header, encode_parts
+from evalrunner.delivery.spool.record import Header, Operation, encode_parts
 from evalrunner.delivery.spool.writer import Entry, SpoolWriter
 from evalrunner.protocol.loose import About, LooseRecord, LooseState
 from evalrunner.protocol.reports import ProducedItem

@@ -13,9 +13,9 @@ from collections.abc import Callable
 import langsmith
 
 from evalrunner.config import Endpoint
-from evalrunner.delivery.capture.runs import Operation
 from evalrunner.delivery.capture.sdk import RecordingClient
 from evalrunner.delivery.capture.traces import TraceBook
+from evalrunner.delivery.spool.record import Operation
 
 Emit = Callable[[list[Operation]], None]
 

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import orjson
 
-from evalrunner.delivery.capture.runs import JSON, Operation, RunBuffer
+from evalrunner.delivery.capture.runs import RunBuffer
+from evalrunner.delivery.spool.record import JSON, Operation
 from evalrunner.protocol.ids import failure_id
 
 

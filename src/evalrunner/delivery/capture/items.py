@@ -6,7 +6,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from uuid import UUID
 
-from evalrunner.delivery.capture.runs import Operation, RunBuffer
+from evalrunner.delivery.capture.runs import RunBuffer
+from evalrunner.delivery.spool.record import Operation
 from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.ids import failure_id, feedback_id
 

@@ -17,15 +17,12 @@ from langsmith.run_trees import RunTree
 
 from evalrunner.delivery.capture.fitting import fit, is_uuid, shaped, text_from
 from evalrunner.delivery.capture.sdk import RUN_TYPES, dumps_json
-from evalrunner.delivery.spool.record import Part
+from evalrunner.delivery.spool.record import JSON, Operation, Part
 from evalrunner.errors import text_of
 from evalrunner.protocol.values import MOST_BYTES, UnfitError
 
 logger = logging.getLogger(__name__)
 
-JSON = "application/json"
-#: (kind, id, parts): what the service is told in one piece.
-Operation = tuple[str, str, list[Part]]
 #: What the SDK records as the outputs of a function that raised.
 NO_OUTPUTS = b'{"output":null}'
 #: Fields that travel as parts of their own (langsmith/_internal/_operations.py:196).

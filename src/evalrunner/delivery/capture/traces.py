@@ -19,7 +19,8 @@ from uuid import UUID
 import orjson
 
 from evalrunner.delivery.capture.items import CURRENT, ItemTrace
-from evalrunner.delivery.capture.runs import JSON, Operation, RunBuffer
+from evalrunner.delivery.capture.runs import RunBuffer
+from evalrunner.delivery.spool.record import JSON, Operation
 
 __all__ = ["Operation", "TraceBook"]
 

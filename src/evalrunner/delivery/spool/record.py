@@ -16,9 +16,11 @@ import orjson
 
 from evalrunner.errors import SpoolError
 
+JSON = "application/json"
 #: Name, content type, data.
 Part = tuple[str, str, bytes]
-#: An operation: its kind, its id, its parts as they are sent.
+#: (kind, id, parts): what the service is told in one piece; and the same with its parts as they are sent.
+Operation = tuple[str, str, list[Part]]
 Encoded = tuple[str, str, bytes]
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f"]')

@@ -13,11 +13,12 @@ from uuid import UUID
 
 from evalrunner.clock import Clock
 from evalrunner.delivery.capture.failures import error_run, failure
-from evalrunner.delivery.capture.runs import Operation, RunBuffer
+from evalrunner.delivery.capture.runs import RunBuffer
 from evalrunner.delivery.pipeline import DeliveryPipeline, loose_record, produced_item
 from evalrunner.delivery.sending.spools import SpoolSender
 from evalrunner.delivery.spool.files import stem_of
 from evalrunner.delivery.spool.openings import is_loose, item_of
+from evalrunner.delivery.spool.record import Operation
 from evalrunner.delivery.spool.writer import Entry
 from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.ids import root_run_id

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from evalrunner.delivery.capture.traces import Operation
-from evalrunner.delivery.spool.record import Encoded, encode_each
+from evalrunner.delivery.spool.record import Encoded, Operation, encode_each
 from evalrunner.service.paging import portions
 from evalrunner.transfer.push.source import Source, Trace
 from evalrunner.transfer.push.transform import Rewriting

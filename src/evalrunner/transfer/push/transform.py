@@ -16,9 +16,7 @@ from uuid import UUID
 import msgspec
 import orjson
 
-from evalrunner.delivery.capture.runs import JSON
-from evalrunner.delivery.capture.traces import Operation
-from evalrunner.delivery.spool.record import Part
+from evalrunner.delivery.spool.record import JSON, Operation, Part
 from evalrunner.protocol.ids import pushed_id
 from evalrunner.transfer.files.times import read_moment
 from evalrunner.transfer.remote.reads import Run, value_of

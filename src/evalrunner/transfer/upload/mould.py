@@ -10,8 +10,7 @@ import functools
 
 from msgspec import MsgspecError, Raw
 
-from evalrunner.delivery.capture.runs import JSON
-from evalrunner.delivery.spool.record import encode_parts
+from evalrunner.delivery.spool.record import JSON, encode_parts
 from evalrunner.transfer.upload.again import NULL, Plain, plain
 from evalrunner.transfer.upload.rewrite import APART, Placed, events, main
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from evalrunner.delivery.capture.traces import Operation
-from evalrunner.delivery.spool.record import Encoded, encode_each
+from evalrunner.delivery.spool.record import Encoded, Operation, encode_each
 from evalrunner.errors import RunBroken
 from evalrunner.transfer.files.inputs import Inputs
 from evalrunner.transfer.files.runs import RecordedRun

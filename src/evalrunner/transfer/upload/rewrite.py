@@ -16,9 +16,7 @@ from typing import Literal
 import msgspec
 import orjson
 
-from evalrunner.delivery.capture.runs import JSON
-from evalrunner.delivery.capture.traces import Operation
-from evalrunner.delivery.spool.record import Part
+from evalrunner.delivery.spool.record import JSON, Operation, Part
 from evalrunner.transfer.files.runs import RecordedRun
 from evalrunner.transfer.files.times import read_moment
 from evalrunner.transfer.upload.identity import run_id, score_id
