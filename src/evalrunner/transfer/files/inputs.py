@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 from evalrunner.transfer.files.element import Element
 from evalrunner.transfer.files.places import expanded
@@ -18,6 +19,16 @@ from evalrunner.transfer.files.window import SPAN, Window
 
 #: Files that are held open; of more, each is opened when it is read: a folder may have as many as it likes.
 _OPEN = 64
+
+
+class Hash(Protocol):
+    """What is told of every byte that is read, once."""
+
+    def update(self, data: bytes, /) -> None:
+        """Take some."""
+
+    def hexdigest(self) -> str:
+        """Return the hash of all."""
 
 
 class Inputs:
@@ -43,7 +54,7 @@ class Inputs:
             RunFolderError: there is no room for a copy.
         """
         self._span = span
-        self._hash = hashlib.sha256()
+        self._hash: Hash = hashlib.sha256()
         self._scratch = Scratch(scratch)
         self._files: list[Readable] = []
         with contextlib.ExitStack() as undo:
@@ -77,13 +88,14 @@ class Inputs:
         """The hash of all bytes that were read; of everything once `elements` has come to its end."""
         return self._hash.hexdigest()
 
-    def elements(self, part: int = 0) -> Iterator[Element]:
+    def elements(self, part: int = 0, hashing: Hash | None = None) -> Iterator[Element]:
         """Return what is in the files, in order, in bounded memory.
 
         Args:
             part: of how many bytes at once runs that are nothing special are told, without their bytes; 0: of none.
+            hashing: makes the fingerprint.
         """
-        self._hash = hashlib.sha256()
+        self._hash = hashing or hashlib.sha256()
         for number, file in enumerate(self._files):
             for ordinal, piece in enumerate(self._values(file, self._hash.update, part), start=1):
                 length = piece.size or len(piece.data)

@@ -55,9 +55,11 @@ def items(data: bytes, at: int, size: int, border: bytes) -> list[Found]:
     end = at + size
     for _ in range(_TRIES):
         end = data.rfind(border, at, end)
-        part = data[at : end + 1]
-        if not part or (values := _parsed(_array, b"[%b]" % part)):
-            return _taken(part, at, values) if part else []
+        if end < 0:
+            break
+        part = b"".join((b"[", memoryview(data)[at : end + 1], b"]"))
+        if values := _parsed(_array, part):
+            return _taken(part, at - 1, values)
     return []
 
 
@@ -74,7 +76,7 @@ def _taken(part: bytes, at: int, values: list[Raw]) -> list[Found]:
     found: list[Found] = []
     end = 0
     for value in values:
-        # Spaces and commas are all that stands in front of it; if it is no object, that is seen below.
+        # What stands in front of it is spaces, commas, a list's beginning; if it is no object, that is seen below.
         begin = part.find(b"{", end)
         length = memoryview(value).nbytes
         end = begin + length

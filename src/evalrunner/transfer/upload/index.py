@@ -133,8 +133,8 @@ class Index:
                 f"the index {path} cannot be opened: {found.cause}; {found.remedy}"
             ) from error
 
-    def fill(self, rows: Iterable[Row]) -> None:
-        """Write the rows of all inputs.
+    def fill(self, rows: Iterable[Row | tuple[object, ...]]) -> None:
+        """Write the rows of all inputs; each as it is, or as its values.
 
         Raises:
             RunFolderError: the disk is full.
@@ -142,7 +142,7 @@ class Index:
         batch: list[tuple[object, ...]] = []
         try:
             for row in rows:
-                batch.append(msgspec.structs.astuple(row))
+                batch.append(msgspec.structs.astuple(row) if isinstance(row, Row) else row)
                 if len(batch) == _BATCH:
                     self._insert(batch)
                     batch = []

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from evalrunner.clock import SYSTEM
 from evalrunner.transfer.files.broken import BrokenRun
 from evalrunner.transfer.files.element import Element
 from evalrunner.transfer.files.inputs import Inputs
+from evalrunner.transfer.files.plain import Told
 from evalrunner.transfer.files.quick import PART
 from evalrunner.transfer.files.runs import read_run
 from evalrunner.transfer.upload.forest import resolve
+from evalrunner.transfer.upload.hashing import Hashing
 from evalrunner.transfer.upload.index import SOUND, Index, Row
 from evalrunner.transfer.upload.rewrite import Unfit, check
 from evalrunner.transfer.upload.shift import Extent
@@ -33,16 +36,22 @@ def scan(inputs: Inputs, path: Path, size_limit: int, note: Callable[[str], None
     """
     index = Index(path, fresh=True)
     try:
-        index.fill(_rows(inputs, note))
+        with Hashing() as hashing:
+            index.fill(_rows(inputs, hashing, note))
         resolve(index.db, size_limit)
     finally:
         index.close()
 
 
-def _rows(inputs: Inputs, note: Callable[[str], None]) -> Iterator[Row]:
+def _rows(
+    inputs: Inputs, hashing: Hashing, note: Callable[[str], None]
+) -> Iterator[Row | tuple[object, ...]]:
     told, read = SYSTEM.monotonic(), 0
-    for n, element in enumerate(inputs.elements(PART), start=1):
-        yield to_row(n, element)
+    for n, element in enumerate(inputs.elements(PART, hashing), start=1):
+        if element.told is None:
+            yield to_row(n, element)
+        else:
+            yield _values(n, element, element.told)
         read += element.length
         if n % 256 == 0 and SYSTEM.monotonic() - told >= TELL_EVERY:
             told = SYSTEM.monotonic()
@@ -52,8 +61,8 @@ def _rows(inputs: Inputs, note: Callable[[str], None]) -> Iterator[Row]:
 def to_row(n: int, element: Element) -> Row:
     """Return what the index keeps of an element."""
     place = (n, element.file, element.line, element.offset, element.length)
-    if (told := element.told) is not None:
-        return Row(*place, told.id, told.trace, told.parent, told.start, told.end, False, None, told.example)
+    if element.told is not None:
+        return Row(*_values(n, element, element.told))
     try:
         run = read_run(element.data, element.fault)
         check(run)
@@ -64,6 +73,12 @@ def to_row(n: int, element: Element) -> Row:
         return Row(*place, run.id, run.trace, run.parent, run.start, run.end, fault=fault)
     scores, example = run.feedback is not None, run.example is not None
     return Row(*place, run.id, run.trace, run.parent, run.start, run.end, scores, None, example)
+
+
+def _values(n: int, element: Element, told: Told) -> tuple[Any, ...]:
+    """Return the values of a row: most runs are told, and are never made one."""
+    place = (n, element.file, element.line, element.offset, element.length)
+    return (*place, told.id, told.trace, told.parent, told.start, told.end, False, None, told.example)
 
 
 def extent(index: Index) -> Extent | None:
