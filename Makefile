@@ -86,6 +86,8 @@ bench-parse: setup ## how fast files of recorded runs are read, and in how much 
 	@$(BIN)/python scripts/bench/parse.py
 
 bench-upload: setup ## what `evalrunner upload` takes, beside the usual script and beside the bytes alone
+	@$(BIN)/python scripts/bench/upload_stages.py --runs 20000 --size 2400
+	@$(BIN)/python scripts/bench/upload_stages.py --runs 6000 --size 24000
 	@$(BIN)/python scripts/bench/upload.py --runs 20000 --sizes 2400
 	@$(BIN)/python scripts/bench/upload.py --runs 6000 --sizes 24000 --serve
 

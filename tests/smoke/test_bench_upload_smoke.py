@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "bench" / "upload.py"
+BENCH = Path(__file__).resolve().parents[2] / "scripts" / "bench"
+SCRIPT = BENCH / "upload.py"
 
 
 def test_uploads_are_compared_and_all_of_them_arrive(tmp_path: Path) -> None:
@@ -25,3 +26,19 @@ def test_uploads_are_compared_and_all_of_them_arrive(tmp_path: Path) -> None:
     assert [row["way"] for row in rows] == ["script", "script, 8 threads", "ours", "posted"]
     assert all(row["received"] > 0 for row in rows)
     assert verdict["holds"] == (done.returncode == 0)
+
+
+def test_every_stage_of_an_upload_is_told(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(BENCH / "upload_stages.py"), "--runs", "60", "--reps", "1"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    heading, *stages = done.stdout.splitlines()
+    assert heading.startswith("60 runs")
+    assert [line.split()[0] for line in stages] == [
+        "reading", "index", "traces", "placing", "building", "joining", "zstd", "socket",
+    ]  # fmt: skip

@@ -37,15 +37,14 @@ def scan(inputs: Inputs, path: Path, size_limit: int, note: Callable[[str], None
     index = Index(path, fresh=True)
     try:
         with Hashing() as hashing:
-            index.fill(_rows(inputs, hashing, note))
+            index.fill(rows(inputs, hashing, note))
         resolve(index.db, size_limit)
     finally:
         index.close()
 
 
-def _rows(
-    inputs: Inputs, hashing: Hashing, note: Callable[[str], None]
-) -> Iterator[Row | tuple[object, ...]]:
+def rows(inputs: Inputs, hashing: Hashing, note: Callable[[str], None]) -> Iterator[Row | tuple[object, ...]]:
+    """Yield what the index keeps of each run: its row, or the values of one."""
     told, read = SYSTEM.monotonic(), 0
     for n, element in enumerate(inputs.elements(PART, hashing), start=1):
         if element.told is None:
