@@ -228,6 +228,14 @@ def test_an_item_whose_target_raised_is_failed_and_visible(make: Make) -> None:
     assert (receipt.complete, receipt.exit_code) == (True, 1)
 
 
+def test_an_item_that_was_given_up_had_no_more_attempts_than_it_may_have(make: Make) -> None:
+    """Its error run bears the next number, so that no attempt's id is used twice; nothing was executed for it."""
+    run = make(S.VISIBLE, S.VISIBLE)
+    run.write(2, S.VISIBLE, "evalrunner: 2 workers died while they executed it")
+    run.ledger.move(2, S.VISIBLE, attempt=3, deaths=2, worker=0)
+    assert [item.attempt for item in run.receipt().items] == [1, 2]
+
+
 def test_a_mean_never_leaves_out_what_is_missing_or_failed_from_the_count(make: Make) -> None:
     run = make(S.VISIBLE, S.VISIBLE, S.VISIBLE, S.ACCEPTED, S.AVAILABLE, before=1)
     run.ledger.set_meta("evaluators", {"judge": ["exact", "never"]})

@@ -31,6 +31,9 @@ def test_an_item_that_was_merely_leased_is_never_given_up() -> None:
         desk.die(worker, 10_000)
         desk.ready(worker + 1, concurrency=2)
     assert S.FAILED not in states(desk)
+    grants = [grant for some in desk.leases.values() for grant in some]
+    assert len(grants) > len({grant.item for grant in grants}), "some were leased again"
+    assert {grant.attempt for grant in grants} == {1}, "no attempt of theirs has begun"
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 3])
