@@ -10,7 +10,7 @@ import pytest
 from langsmith import Client
 
 from evalrunner.service.paging import PAGE
-from evalrunner.verify.readback import ReadBack, RootRun
+from evalrunner.verify.readback import IDS, ReadBack, RootRun
 from tests.support.backend import (
     Backend,
     Process,
@@ -134,6 +134,18 @@ def test_scores_are_read_whole_over_all_pages_and_only_those_of_the_runs(shown: 
     assert len({score.id for score in found}) == 180
     assert {score.run_id for score in shown.reader.scores(runs[:2])} == set(runs[:2])
     assert list(shown.reader.scores([])) == []
+
+
+def test_one_score_a_run_costs_one_request_for_all_that_are_asked_for_at_once(shown: Shown) -> None:
+    """A page that is full leaves it open whether there is another one."""
+    runs = [run_id() for _ in range(2 * IDS)]
+    shown.send(*map(shown.post, runs))
+    shown.send(*map(shown.score, runs))
+    eventually(lambda: list(shown.reader.scores(runs)), lambda scores: len(scores) == len(runs))
+    asked: list[str] = []
+    shown.client.session.hooks["response"].append(lambda answer, **_: asked.append(answer.request.path_url))
+    assert len(list(shown.reader.scores(runs))) == len(runs)
+    assert len(asked) == 2, asked
 
 
 def test_what_a_score_says(shown: Shown) -> None:

@@ -19,7 +19,7 @@ from evalrunner.protocol.reports import ProducedItem, Report
 from evalrunner.supervisor.core import events as ev
 from evalrunner.supervisor.core import instructions as do
 from evalrunner.supervisor.core import state
-from evalrunner.supervisor.core.items import Item
+from evalrunner.supervisor.core.items import Item, ItemBook
 from evalrunner.supervisor.core.policy import Policy
 from evalrunner.supervisor.core.state import SupervisorState
 from evalrunner.supervisor.core.workers import Worker
@@ -181,3 +181,22 @@ def test_what_may_be_let_go_is_looked_for_where_something_has_changed(
     reclaimer.heard_of(7, 2, 2)
     reclaimer.let_go()
     assert len(looks) == 2
+
+
+def test_the_next_item_is_found_without_looking_through_what_its_worker_holds() -> None:
+    """With a thousand items in one worker's hands that was a sixth of the supervisor's time."""
+
+    looked_at: list[int] = []
+
+    class Number(int):
+        def __hash__(self) -> int:
+            looked_at.append(int(self))
+            return int(self)
+
+    book = ItemBook(
+        [(number, Item(ItemState.AVAILABLE)) for number in range(3)], max_attempts=2, first_token=1
+    )
+    held: set[int] = set(map(Number, range(10, 1000)))
+    looked_at.clear()
+    assert book.next_for(held) == 0
+    assert looked_at == []
