@@ -105,6 +105,10 @@ EACH: list[tuple[Finding, str]] = [
     (t.changes_unseen("why"), "what has changed while the project was read is not known: why"),
     (t.runs_open_in_file(1), "1 run(s) in the file had not ended when they were read"),
     (
+        t.runs_open_in_input(1),
+        "1 run(s) of the input have not ended; upload them again when they have",
+    ),
+    (
         t.scores_left_out(1),
         "1 score(s) of the project itself (summary evaluators') belong to no run, and are not in the file",
     ),

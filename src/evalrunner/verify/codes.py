@@ -102,7 +102,7 @@ KINDS: dict[Code, Kind] = {
         "see the text, and the worker's log",
     ),
     Code.RUNS_OPEN: Kind(
-        "runs that were pushed or downloaded have not ended", "push or download again when they have"
+        "runs that were pushed, uploaded or downloaded have not ended", "do it again when they have"
     ),
     Code.RUNS_EARLY: Kind(
         "runs begin, as they are sent, more than 24 hours ago, and a service may refuse them",

@@ -107,6 +107,12 @@ def runs_open_in_file(count: int) -> Finding:
     return Finding(Code.RUNS_OPEN, told)
 
 
+def runs_open_in_input(count: int) -> Finding:
+    """Runs of an input have no end yet."""
+    told = f"{count:,} run(s) of the input have not ended; upload them again when they have"
+    return Finding(Code.RUNS_OPEN, told)
+
+
 def scores_left_out(count: int) -> Finding:
     """A project has scores that are of no run."""
     return Finding(

@@ -89,9 +89,20 @@ def extent(index: Index) -> Extent | None:
 
 def examples(index: Index) -> int:
     """Return how many runs of sound traces name an example of a dataset."""
+    return _sound_runs(index, "example")
+
+
+def unended(index: Index) -> int:
+    """Return how many runs of sound traces have no end."""
+    return _sound_runs(index, "finish IS NULL")
+
+
+def _sound_runs(index: Index, condition: str) -> int:
+    if index.db.execute(f"SELECT 1 FROM runs WHERE {condition} LIMIT 1").fetchone() is None:  # noqa: S608
+        return 0  # as for most inputs, whose tables need not be joined then
     query = (
-        "SELECT count(*) FROM runs JOIN placed USING (n) JOIN trees ON trees.n = tree"
-        " WHERE example AND trees.fault IS NULL"
+        "SELECT count(*) FROM runs JOIN placed USING (n) JOIN trees ON trees.n = tree"  # noqa: S608 - constants
+        f" WHERE {condition} AND trees.fault IS NULL"
     )
     return int(index.db.execute(query).fetchone()[0])
 

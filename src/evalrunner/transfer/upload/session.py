@@ -36,7 +36,7 @@ from evalrunner.transfer.upload.index import BROKEN, SOUND, UNSENT, Index, State
 from evalrunner.transfer.upload.outbox import Outbox
 from evalrunner.transfer.upload.plan import Plan
 from evalrunner.transfer.upload.project import Project, choose_shift, early, find, make
-from evalrunner.transfer.upload.scan import ends_early, examples, extent, scan
+from evalrunner.transfer.upload.scan import ends_early, examples, extent, scan, unended
 from evalrunner.transfer.upload.shift import Shift, spelt
 from evalrunner.transfer.upload.summary import Hole, Uploaded, UploadOptions
 from evalrunner.transfer.upload.there import Destination
@@ -146,6 +146,8 @@ class _Upload:
             self._findings.append(transfers.input_cut_off())
         if named := examples(self._index):
             self._findings.append(transfers.examples_left_out(named))
+        if opened := unended(self._index):
+            self._findings.append(transfers.runs_open_in_input(opened))
         return shift
 
     def _summary(self, project: Project, shift: Shift, broken: list[Hole]) -> Uploaded:
