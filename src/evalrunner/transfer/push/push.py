@@ -29,6 +29,7 @@ from evalrunner.service.preflight import check
 from evalrunner.transfer.push import place
 from evalrunner.transfer.push.confirm import Beside, Copy, holes
 from evalrunner.transfer.push.plan import Plan, Runs
+from evalrunner.transfer.push.remarks import remarks
 from evalrunner.transfer.push.source import Source
 from evalrunner.transfer.push.state import opened
 from evalrunner.transfer.push.summary import Pushed, PushOptions
@@ -42,12 +43,9 @@ from evalrunner.transfer.upload.index import Index, State, writing
 from evalrunner.transfer.upload.outbox import Outbox
 from evalrunner.transfer.upload.rewrite import Raws
 from evalrunner.transfer.upload.scan import extent
-from evalrunner.transfer.upload.shift import DAY, SECOND
+from evalrunner.transfer.upload.shift import SECOND
 from evalrunner.verify import transfers
 from evalrunner.verify.codes import Finding
-
-#: What is named of many.
-_NAMED = 3
 
 
 def push(origin: Endpoint, to: Endpoint, options: PushOptions, note: Callable[[str], None]) -> Pushed:
@@ -121,8 +119,7 @@ class _Errand:
         self.to = Rewriting(experiment, name, self._snapshot.id, shift, Runs(self._index))
         if known is None:
             self._make_session()
-        self._look_for_window()
-        self._look_for_gaps()
+        self._findings += remarks(self._index, self.to, _now())
 
     def _refuse_itself(self) -> None:
         same = get(self._there, "/sessions", {"id": [self.session["id"]], "limit": 1})
@@ -156,27 +153,6 @@ class _Errand:
         }
         body = session(self.session, self.to, self._snapshot.version, facts)
         post(self._there, "/sessions", body)
-
-    def _look_for_window(self) -> None:
-        limit = _now() - DAY - self.to.shift
-        if early := self._index.count("start < ?", limit)[0]:
-            named = self._first("SELECT key FROM trees WHERE start < ? ORDER BY n", limit)
-            ids = map(self.to.id, named)
-            self._findings.append(transfers.traces_early(early, self._index.count("1")[0], ids))
-
-    def _look_for_gaps(self) -> None:
-        if unended := self._count("runs WHERE finish IS NULL"):
-            self._findings.append(transfers.runs_open(unended, self._count("runs")))
-        absent = "used WHERE example NOT IN (SELECT source FROM examples)"
-        if missing := self._count(absent):
-            named = self._first(f"SELECT example FROM {absent} ORDER BY example")  # noqa: S608 - constants
-            self._findings.append(transfers.examples_absent(missing, named))
-
-    def _count(self, what: str) -> int:
-        return int(self._index.db.execute(f"SELECT count(*) FROM {what}").fetchone()[0])  # noqa: S608 - constants
-
-    def _first(self, query: str, *values: object) -> list[str]:
-        return [row[0] for row in self._index.db.execute(f"{query} LIMIT {_NAMED}", values)]
 
     def carry_out(self, to: Endpoint, info: dict[str, Any], note: Callable[[str], None]) -> Pushed:
         """Send, read back, account."""
@@ -228,13 +204,14 @@ class _Errand:
     def _summary(self, sent: dict[str, int], posted: int, foreign: int) -> Pushed:
         snapshot = self._snapshot
         traces, runs, _ = self._index.count("1")
+        rated = self._index.db.execute("SELECT count(*) FROM rated").fetchone()[0]
         pushed = Pushed(
             experiment={"id": str(self.to.experiment), "name": self.to.name, "source_id": self.session["id"]},
             dataset={"id": str(snapshot.id), "name": snapshot.name},
             destination=host(self._there.api_url),
             shift=self.to.shift // SECOND,
             total={
-                "traces": traces, "runs": runs, "feedback": self._count("rated") + len(self._own),
+                "traces": traces, "runs": runs, "feedback": rated + len(self._own),
                 "examples": snapshot.total,
             },
             sent={
