@@ -18,10 +18,19 @@ import orjson
 import pytest
 from langsmith import Client
 
-from evalrunner.errors import ConfigError, DataError, ServiceError
+from evalrunner.errors import ConfigError, DataError, RunBroken, RunFolderError, ServiceError
 from evalrunner.exit_codes import ExitCode
+from evalrunner.transfer.files.inputs import Inputs
+from evalrunner.transfer.upload import confirm, dispatch
+from evalrunner.transfer.upload.confirm import Confirmer
+from evalrunner.transfer.upload.dispatch import Dispatch
+from evalrunner.transfer.upload.index import Index, State, writing
+from evalrunner.transfer.upload.plan import Plan
+from evalrunner.transfer.upload.project import find
+from evalrunner.transfer.upload.scan import scan
 from evalrunner.transfer.upload.session import upload
 from evalrunner.transfer.upload.summary import Uploaded, UploadOptions
+from evalrunner.transfer.upload.there import Destination
 from tests.support.recorded import TYPES, Recorder, write_array, write_lines
 from tests.support.rig import Backend, backend_in
 
@@ -331,8 +340,8 @@ def test_a_file_that_spans_days_is_refused_before_anything_is_sent(desk: Desk) -
 def test_a_dry_run_writes_nothing_there(desk: Desk) -> None:
     file = desk.folder / "t.json"
     write_array(file, Recorder(10).traces(40))
-    for writing in ("POST /runs/multipart", "POST /sessions", "POST /feedback"):
-        desk.backend.faults({"match": writing, "action": "status", "status": 500})
+    for route in ("POST /runs/multipart", "POST /sessions", "POST /feedback"):
+        desk.backend.faults({"match": route, "action": "status", "status": 500})
         done = desk.upload(file, dry_run=True)
         assert sum(one["matched"] for one in desk.backend.fault_report()["rules"]) == 0
     assert (done.exit_code, done.sent, done.project["id"]) == (ExitCode.COMPLETE, {}, None)
@@ -473,3 +482,41 @@ def test_the_end_of_what_was_uploaded_open_follows_once(desk: Desk) -> None:
     assert desk.count() == len(ended)
     again = desk.upload(file)
     assert (again.exit_code, again.already, again.sent["runs"]) == (ExitCode.COMPLETE, 2, 0)
+
+
+def test_what_is_there_in_part_stays_known_where_the_asking_ends_early(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = list(Recorder(18).traces(120))
+    opened = [{**trace[0], "end_time": None, "outputs": None, "error": None} for trace in ended[-3:]]
+    file = desk.folder / "t.json"
+    file.write_text(json.dumps(opened))
+    assert desk.upload(file, verify="ids").exit_code == ExitCode.COMPLETE
+    file.write_text(json.dumps([run for trace in ended for run in trace]))
+    project = find(desk.backend.client, desk.project)
+    assert project.id is not None
+    assert project.shift is not None
+    monkeypatch.setattr(confirm, "_TOGETHER", 10)
+    monkeypatch.setattr(dispatch, "AHEAD_BYTES", 0)
+    with Inputs((file,), desk.folder) as inputs:
+        scan(inputs, desk.folder / "index.sqlite", 20 << 20, desk.notes.append)
+        index = Index(desk.folder / "index.sqlite")
+        plan = Plan(inputs, index, project.id, project.name, project.shift)
+        confirmer = Confirmer(index, plan, Destination(desk.backend.client, project.id, newer=False))
+        for booked in (0, 1):  # the second one goes on where the first was cut off
+            index.book((n, State.ACCEPTED, None) for n in range(1, booked + 1))
+            Dispatch(index, plan, confirmer, desk.notes.append).look_for_known(known=True)
+            partly = [tree.key for tree in index.trees("state = ?", int(State.PARTLY))]
+            assert partly == [trace[0]["trace_id"] for trace in ended[-3:]]
+        index.close()
+
+
+def test_an_index_on_a_full_disk_ends_it_in_one_sentence(desk: Desk) -> None:
+    index = Index(desk.folder / "index.sqlite")
+    (pages,) = index.db.execute("PRAGMA page_count").fetchone()
+    index.db.execute(f"PRAGMA max_page_count = {pages}")
+    for begun, error in ((False, RunFolderError), (True, RunBroken)):
+        with pytest.raises(error, match="cannot be written") as told, writing(index.path, begun=begun):
+            index.db.execute("INSERT INTO facts VALUES (?, ?)", (str(begun), "x" * 100_000))
+        assert ("the same command goes on" in str(told.value)) is begun
+    index.close()
