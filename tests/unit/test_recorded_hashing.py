@@ -46,4 +46,4 @@ def test_the_fingerprint_is_the_same_on_a_thread(tmp_path: Path) -> None:
             pass
         alone = inputs.fingerprint
         assert sum(1 for _ in inputs.elements(1 << 16, hashing)) == 40_000
-        assert inputs.fingerprint == alone
+        assert inputs.fingerprint == hashing.hexdigest() == alone
