@@ -23,6 +23,8 @@ from evalrunner.delivery.spool.writer import Entry
 
 #: Of one record, and of all that are in memory; a single run may be larger.
 RECORD_BYTES, RECORD_OPS, AHEAD_BYTES = 1 << 20, 200, 24 << 20
+#: Of records that are given to a line at once: each time it wakes, and takes the interpreter from whoever builds.
+HANDED_BYTES = 1 << 18
 #: Requests under way at a time.
 LINES = 3
 #: Bytes of a request, unpacked.
@@ -112,6 +114,8 @@ class Outbox:
         self._numbers = itertools.count(1)
         self._bodies: dict[int, bytes] = {}
         self._held = 0
+        self._ready: list[Entry] = []
+        self._ready_bytes = 0
         self._trees: dict[int, _Progress] = {}
         self._room = threading.Condition()
         self._settled: queue.SimpleQueue[Settled] = queue.SimpleQueue()
@@ -152,12 +156,26 @@ class Outbox:
         )
         body = b"".join([data for _, _, data in operations])
         entry = Entry(next(self._numbers), 0, len(body), Header(None, None, {"tree": tree}, ops))
+        if not self._has_room(len(body)):
+            self._hand_over()  # or a body that needs all the room would wait for those that nobody sends
         with self._room:
-            self._room.wait_for(lambda: self._held == 0 or self._held + len(body) <= AHEAD_BYTES)
+            self._room.wait_for(lambda: self._has_room(len(body)))
             self._bodies[entry.seq] = body
             self._held += len(body)
             progress.left += 1
-        min(self._lines, key=lambda line: line.pending).offer([entry])
+        self._ready.append(entry)
+        self._ready_bytes += len(body)
+        if self._ready_bytes >= HANDED_BYTES:
+            self._hand_over()
+
+    def _has_room(self, size: int) -> bool:
+        return self._held == 0 or self._held + size <= AHEAD_BYTES
+
+    def _hand_over(self) -> None:
+        """Give a line what is ready."""
+        if self._ready:
+            min(self._lines, key=lambda line: line.pending).offer(self._ready)
+        self._ready, self._ready_bytes = [], 0
 
     def settled(self) -> Iterator[Settled]:
         """Return the traces of which all has been answered since the last call."""
@@ -169,6 +187,7 @@ class Outbox:
 
     def finish(self, meanwhile: Callable[[], None], every: float = 0.5) -> None:
         """Wait until all has been answered."""
+        self._hand_over()
         for line in self._lines:
             line.flush()
         for line in self._lines:
