@@ -26,7 +26,7 @@ def test_every_way_reads_every_file_and_finds_every_run(tmp_path: Path) -> None:
     assert list(files) == ["array 24 KB", "lines 24 KB"]
     for name, found in files.items():
         assert [row["way"] for row in found["rows"]] == [
-            "json.load", "orjson", "msgspec Raw", "ijson", "ours", "ours, runs",
+            "json.load", "orjson", "msgspec Raw", "ijson", "ours", "ours, told", "ours, runs",
         ]  # fmt: skip
         assert all(row["rate"] > 0 and row["rss"] > 0 for row in found["rows"]), name
         assert done.stdout.count(name) == 1
