@@ -1,7 +1,8 @@
 """How far an experiment is: how many items it was meant to have, and of how many an ended run is there.
 
 The rule is that of the experiment's page (web/fill.py, web/overview.py): the examples of its dataset version, in
-its splits, as many as its limit; where it says how many there are and the version holds more, those that have runs.
+its splits, as many as its limit; where it says how many there are, and the version holds more, and no more have runs,
+those that have runs.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def standing(connection: sqlite3.Connection, scope: Scope) -> Standing:
 def _examples(scope: Scope, held: int, begun: int) -> int:
     if scope.limit is not None or scope.told is None:
         return held
-    return max(scope.told, begun if held > scope.told else held)
+    # More have runs than it was made for: somebody has gone on with it, and what it says holds no more.
+    return held if begun > scope.told else scope.told
 
 
 def progress(connection: sqlite3.Connection, scope: Scope) -> dict[str, Any] | None:

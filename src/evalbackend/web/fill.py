@@ -89,9 +89,12 @@ INSERT INTO item_scores SELECT :session, s.key, s.pos, AVG(s.score), {value}
 FROM {scores} WHERE s.session = :session AND s.pos IS NOT NULL GROUP BY s.key, s.pos"""
 _TOUCHED_SCORES = "touched t CROSS JOIN scores s ON s.session = :session AND s.run_id = t.id"
 
-# An experiment over some examples that says how many, but not which: those that have runs are in its plan.
+# An experiment over some examples that says how many, but not which: those that have runs are in its plan, unless
+# more have runs than it says.
+_HOLDS = "SELECT COUNT(*) FROM plan WHERE session = :session"
 _NARROW = """
-DELETE FROM plan WHERE session = :session AND (SELECT COUNT(*) FROM plan WHERE session = :session) > :told
+DELETE FROM plan WHERE session = :session
+AND (SELECT COUNT(DISTINCT pos) FROM roots WHERE session = :session) <= :told
 AND NOT EXISTS (SELECT 1 FROM roots r WHERE r.session = :session AND r.pos = plan.pos)"""
 
 # Of the runs told to have changed: those that are or were this experiment's, with all runs of their examples.
@@ -163,8 +166,12 @@ def _item_scores(scope: Scope, scores: str) -> str:
 
 
 def _narrow(connection: sqlite3.Connection, scope: Scope) -> bool:
+    """Narrow the plan; tell whether a run more or less may make it another."""
     named = {"session": scope.id, "told": scope.told}
-    return connection.execute(_NARROW, named).rowcount > 0
+    if connection.execute(_HOLDS, named).fetchone()[0] <= (scope.told or 0):
+        return False
+    connection.execute(_NARROW, named)
+    return True
 
 
 def _named(scope: Scope) -> dict[str, Any]:

@@ -299,6 +299,24 @@ def test_a_dataset_s_page_plans_by_the_rule_of_the_experiment_s_own(
     assert cells() == (["6", "6", "8"], False)
 
 
+def test_where_more_have_runs_than_an_experiment_was_made_for_all_are_planned(
+    backend: Backend, visitor: requests.Session
+) -> None:
+    made = Made(backend, datetime.now(timezone.utc) - timedelta(hours=1))
+    backend.call("PATCH", f"/sessions/{made.session}", json={"num_examples": 1})
+
+    def planned() -> tuple[str, int]:
+        address = f"/sessions/{made.session}?include_stats=true"
+        progress = backend.call("GET", address).json()["experiment_progress"]
+        (shown,) = re.findall(r"<b>([^<]+)</b> planned", made.page(visitor))
+        return shown, progress["expected_run_count"]
+
+    made.run(made.examples[1])
+    assert planned() == ("2", 2)
+    made.run(made.examples[2])  # somebody has gone on with it
+    assert planned() == ("6", 6)
+
+
 def test_a_comparison_begins_with_the_key_that_both_share(
     backend: Backend, visitor: requests.Session
 ) -> None:
