@@ -172,3 +172,39 @@ def test_shards_of_one_experiment_are_completed_whichever_wrote_last(backend: Ba
     plan = run(TARGET, experiment=name, plan=True)
     assert counts(plan) == (6, 4, 2)
     assert codes(plan) == []
+
+
+def test_where_more_have_runs_than_it_was_made_for_the_page_wants_what_the_plan_does(
+    backend: Backend, run: Run
+) -> None:
+    dataset = backend.dataset(9)
+    there = examples(backend, dataset)
+    name = plain(backend, there[:3])
+    plain(backend, there[3:6], experiment=backend.client.read_project(project_name=name))
+    assert counts(run(TARGET, experiment=name, plan=True)) == (9, 6, 3)
+    assert expected_on_the_page(backend, name) == 9
+
+
+def test_a_part_that_is_asked_for_beside_other_runs_hides_none_of_them(backend: Backend, run: Run) -> None:
+    dataset = backend.dataset(6)
+    backend.client.create_examples(
+        dataset_id=dataset.id, examples=[{"inputs": {"i": i}, "split": "late"} for i in range(6, 10)]
+    )
+    name = plain(backend, examples(backend, dataset))
+    done = run(TARGET, experiment=name, limit=3)
+    assert (done.exit_code, done.plan["items"]) == (0, 3), done.verdict
+    assert counts(run(TARGET, experiment=name, plan=True)) == (10, 10, 0)
+    assert expected_on_the_page(backend, name) == 10
+    metadata = backend.client.read_project(project_name=name).metadata or {}
+    assert metadata["dataset_splits"] == ["base", "late"]
+
+
+def test_a_part_that_is_asked_for_is_no_more_than_was_meant(backend: Backend, run: Run) -> None:
+    dataset = backend.dataset(6, split=lambda number: ["odd" if number % 2 else "even"])
+    name = plain(backend, examples(backend, dataset, splits=["even"]))
+    delete(backend, name, (2,))
+    done = run(TARGET, experiment=name, splits=("even",))
+    assert (done.exit_code, done.plan["items"]) == (0, 3), done.verdict
+    again = run(TARGET, experiment=name, plan=True)
+    assert counts(again) == (3, 3, 0)
+    assert expected_on_the_page(backend, name) == 3

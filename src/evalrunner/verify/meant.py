@@ -120,23 +120,28 @@ def choose(told: Told, examples: Sequence[Example], linked: Collection[str], las
     run = [one for one in examples if one.id in linked]
     if not run:
         return Meant(examples, told.until)
-    until = told.until if told.fixed else _latest([told.until, last, *(one.created for one in run)])
+    end = until(told, last, *(one.created for one in run))
     if told.examples == len(linked):
-        return _only(run, examples, until, f"it was made for {told.examples:,} examples, and those have runs")
-    there = [one for one in examples if one.id in linked or not later(one.created, until)]
+        return _only(run, examples, end, f"it was made for {told.examples:,} examples, and those have runs")
+    there = [one for one in examples if one.id in linked or not later(one.created, end)]
     if (split := _of_splits(told, there, run)) is not None:
         why = f"its runs are of split {', '.join(told.splits)}"
-        return replace(_only(split, examples, until, why), splits=told.splits)
+        return replace(_only(split, examples, end, why), splits=told.splits)
     if (first := _first(told, there, run)) is not None:
         why = f"it was made for {told.examples:,} examples, and its runs are of the first ones"
-        return _only(first, examples, until, why)
+        return _only(first, examples, end, why)
     doubt = ""
     if told.examples is not None and len(linked) < told.examples < len(there):
         doubt = (
             f"it was made for {told.examples:,} examples, and which those are besides the {len(linked):,} that have "
             "runs is not known"
         )
-    return _only(there, examples, until, f"added after its last run began ({until})", doubt)
+    return _only(there, examples, end, f"added after its last run began ({end})", doubt)
+
+
+def until(told: Told, *times: str) -> str:
+    """Return when the examples existed that were meant: what was settled, or the latest of its start and `times`."""
+    return told.until if told.fixed else _latest([told.until, *times])
 
 
 def _of_splits(told: Told, there: Sequence[Example], run: Sequence[Example]) -> Sequence[Example] | None:

@@ -38,6 +38,8 @@ class Reading:
         splits: every split that occurs.
         known: what is looked at to tell which of them an experiment was meant to hold, where that has to be told.
         meant: what was told.
+        beside: something else had filled the experiment, and whoever asks has said himself which examples he means.
+        until: when the examples existed that it was meant to hold all the same, where he means a part of them.
     """
 
     ids: dict[str, None] = field(default_factory=dict)
@@ -45,6 +47,8 @@ class Reading:
     splits: set[str] = field(default_factory=set)
     known: list[Example] = field(default_factory=list)
     meant: Meant | None = None
+    beside: bool = False
+    until: str = ""
 
     def note(self, one: Example) -> None:
         """Take an example in."""

@@ -19,7 +19,7 @@ from evalrunner.config import RunConfig
 from evalrunner.service import client as service
 from evalrunner.supervisor.setup.dataset import Reading
 from evalrunner.supervisor.setup.scope import Scope
-from evalrunner.verify.intent import FACTS, FOUND
+from evalrunner.verify.intent import FACTS, FOUND, texts
 from evalrunner.verify.meant import positive
 
 _OURS = (FACTS, "num_repetitions", "dataset_version", "dataset_splits")
@@ -47,7 +47,10 @@ class Judges:
 
 def describe(scope: Scope, reading: Reading, judges: Judges) -> dict[str, Any]:
     """Return the experiment's metadata: what was there, the version over the whole dataset, our facts."""
-    known = scope.metadata if isinstance(scope.metadata.get(FACTS), dict) else {}
+    # Beside runs that something else has made, what it wrote stands too: the view shows no other examples.
+    known = scope.metadata if isinstance(scope.metadata.get(FACTS), dict) or reading.beside else {}
+    version = known.get("dataset_version")
+    versions = (version if isinstance(version, str) else None, reading.version)
     # A run over a part of an experiment does not make the experiment smaller: what its creation said stands.
     facts = known.get(FACTS) or {
         "version": __version__,
@@ -60,8 +63,8 @@ def describe(scope: Scope, reading: Reading, judges: Judges) -> dict[str, Any]:
     return {
         **scope.metadata,
         "num_repetitions": repetitions,
-        "dataset_version": max(filter(None, (known.get("dataset_version"), reading.version)), default=None),
-        "dataset_splits": sorted({*(known.get("dataset_splits") or ()), *reading.splits}),
+        "dataset_version": max(filter(None, versions), default=None),
+        "dataset_splits": sorted({*texts(known.get("dataset_splits")), *reading.splits}),
         FACTS: {**facts, **evaluator_facts(facts, judges)},
     }
 
@@ -71,9 +74,10 @@ def _found(scope: Scope, reading: Reading) -> dict[str, Any]:
 
     What we write over it (`dataset_splits`, and runs that begin later) would tell it otherwise.
     """
-    if scope.told is None or reading.meant is None:
+    until = reading.meant.until if reading.meant is not None else reading.until
+    if scope.told is None or not until:
         return {}
-    return {FOUND: {"until": reading.meant.until, "splits": list(scope.told.splits)}}
+    return {FOUND: {"until": until, "splits": list(scope.told.splits)}}
 
 
 def _splits(scope: Scope, reading: Reading) -> list[str]:

@@ -14,7 +14,7 @@ from evalrunner.supervisor.setup.refusals import check_size
 from evalrunner.supervisor.setup.scope import Scope
 from evalrunner.verify import findings
 from evalrunner.verify.codes import Finding
-from evalrunner.verify.meant import Meant, choose
+from evalrunner.verify.meant import Meant, choose, until
 from evalrunner.verify.readback import RootRun
 
 
@@ -46,8 +46,11 @@ def read_meant(
     if not reading.ids:
         raise UsageError(nothing(config, scope.dataset_name, as_of=as_of, splits=splits))
     found: list[Finding] = []
+    last = max((root.started for root in linked), default="")
+    if asked and linked and scope.told is not None:
+        reading.beside = True
+        reading.until = "" if config.as_of else until(scope.told, last)
     if told is not None:
-        last = max(root.started for root in linked)
         meant = choose(told, reading.known, {str(root.example_id) for root in linked}, last)
         reading, found = Reading.of(meant), _said(meant)
     check_size(len(reading.ids), scope.repetitions)
