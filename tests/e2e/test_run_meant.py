@@ -208,3 +208,18 @@ def test_a_part_that_is_asked_for_is_no_more_than_was_meant(backend: Backend, ru
     again = run(TARGET, experiment=name, plan=True)
     assert counts(again) == (3, 3, 0)
     assert expected_on_the_page(backend, name) == 3
+
+
+@pytest.mark.parametrize("options", [{}, {"limit": 3}, {"splits": ("even",)}], ids=["all", "limit", "split"])
+def test_what_had_left_the_dataset_before_a_run_is_not_missing_after_it(
+    backend: Backend, run: Run, options: dict[str, Any]
+) -> None:
+    dataset = backend.dataset(6, split=lambda i: ["odd" if i % 2 else "even"])
+    there = sorted(examples(backend, dataset), key=number)
+    backend.client.update_example(there[2].id, split="odd")
+    backend.client.delete_example(there[0].id)
+    done = run(TARGET, dataset=dataset.name, **options)
+    assert done.exit_code == 0, done.verdict
+    again = run(TARGET, experiment=done.experiment["name"], plan=True)
+    assert counts(again) == (done.plan["items"], done.plan["items"], 0)
+    assert expected_on_the_page(backend, done.experiment["name"]) == done.plan["items"]

@@ -20,7 +20,7 @@ from evalrunner.ledger.ledger import Ledger
 from evalrunner.protocol.orders import UNFIT
 from evalrunner.protocol.values import NESTING, UnfitError, check_json
 from evalrunner.service.paging import by_offset
-from evalrunner.verify.meant import Example, Meant, example
+from evalrunner.verify.meant import Example, Meant, example, moment
 
 #: Pages to a commit of the ledger.
 PAGES = 50
@@ -34,7 +34,7 @@ class Reading:
 
     Attributes:
         ids: of the examples, in the dataset's order, each once.
-        version: `modified_at` of the newest: what the SDK calls `dataset_version`.
+        version: of the dataset, where it was asked for, else `modified_at` of the newest, which the SDK takes for it.
         splits: every split that occurs.
         known: what is looked at to tell which of them an experiment was meant to hold, where that has to be told.
         meant: what was told.
@@ -64,6 +64,19 @@ class Reading:
         for one in meant.examples:
             reading.note(one)
         return reading
+
+
+def newest(client: Client, dataset_id: str, as_of: str | None) -> str | None:
+    """Return the dataset's newest version, or that of a time or a tag; None where the service has none.
+
+    The newest example does not tell it: as of then, what was deleted or left a split since is there again.
+    """
+    which = {"as_of": as_of} if as_of is not None and moment(as_of) else {"tag": as_of or "latest"}
+    try:
+        answer = client.request_with_retries("GET", f"/datasets/{dataset_id}/version", params=which)
+        return str(answer.json()["as_of"])
+    except (LangSmithNotFoundError, ValueError, KeyError, TypeError):
+        return None
 
 
 def read_examples(

@@ -9,7 +9,7 @@ from langsmith import Client
 from evalrunner.config import RunConfig
 from evalrunner.errors import UsageError
 from evalrunner.ledger.ledger import Ledger
-from evalrunner.supervisor.setup.dataset import Reading, nothing, read_examples
+from evalrunner.supervisor.setup.dataset import Reading, newest, nothing, read_examples
 from evalrunner.supervisor.setup.refusals import check_size
 from evalrunner.supervisor.setup.scope import Scope
 from evalrunner.verify import findings
@@ -34,11 +34,15 @@ def read_meant(
     asked = bool(config.as_of or config.splits or config.limit)
     linked = [root for root in roots if root.example_id is not None]
     told = scope.told if linked and not asked else None
+    beside = asked and bool(linked) and scope.told is not None
+    # The next run reads this version again, unless it is told once more what was found.
+    pins = told is None and bool(config.as_of or not (beside or as_of))
+    version = newest(client, str(scope.dataset_id), as_of) if pins else None
     reading = read_examples(
         client,
         ledger,
         str(scope.dataset_id),
-        as_of=as_of,
+        as_of=version or as_of,
         splits=splits,
         limit=scope.limit,
         known=told is not None,
@@ -46,8 +50,9 @@ def read_meant(
     if not reading.ids:
         raise UsageError(nothing(config, scope.dataset_name, as_of=as_of, splits=splits))
     found: list[Finding] = []
+    reading.version = max(filter(None, (reading.version, version)), default=None)
     last = max((root.started for root in linked), default="")
-    if asked and linked and scope.told is not None:
+    if beside and scope.told is not None:
         reading.beside = True
         reading.until = "" if config.as_of else until(scope.told, last)
     if told is not None:
