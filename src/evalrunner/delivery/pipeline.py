@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from evalrunner.delivery.forked import renew_in_copies
 from evalrunner.delivery.listener import SpoolListener
 from evalrunner.delivery.sending.spools import Spool, SpoolSender
 from evalrunner.delivery.spool.record import Header, Operation, encode_parts
@@ -51,6 +52,7 @@ class DeliveryPipeline:
     ) -> None:
         self._listener = listener
         self._lock = threading.Lock()
+        renew_in_copies(self, "_lock")
         self._on_their_way = 0  # published, and not offered to the sender yet
         self._spool = SpoolWriter(
             path, info=info, on_durable=self._durable, on_error=self._failed, segment_bytes=SEGMENT

@@ -20,6 +20,7 @@ import orjson
 
 from evalrunner.delivery.capture.items import CURRENT, ItemTrace
 from evalrunner.delivery.capture.runs import RunBuffer
+from evalrunner.delivery.forked import renew_in_copies
 from evalrunner.delivery.spool.record import JSON, Operation
 
 __all__ = ["Operation", "TraceBook"]
@@ -46,6 +47,7 @@ class TraceBook:
         self._open_live = open_live
         self._unsent = unsent
         self._lock = threading.Lock()
+        renew_in_copies(self, "_lock")
         self._items: dict[UUID, ItemTrace] = {}
         self._loose: dict[UUID, RunBuffer] = {}
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -21,6 +22,8 @@ from evalrunner.errors import text_of
 
 logger = logging.getLogger(__name__)
 _OURS = str(Path(__file__).parents[2])
+#: Seconds that a copy has for what it prints at its end.
+_LAST_WORDS = 1.0
 #: What `after_each_call` was given.
 _looks: list[Callable[[], None]] = []
 
@@ -114,6 +117,15 @@ def end_copy(pid: int, error: BaseException | None = None) -> None:
     if os.getpid() == pid:
         return
     code = error.code if isinstance(error, SystemExit) else error
+    # A thread of the parent may have been writing at the fork: the stream's lock is held in the copy for ever.
+    with suppress(BaseException):
+        words = threading.Thread(target=_last_words, args=(code,), daemon=True)
+        words.start()
+        words.join(_LAST_WORDS)
+    os._exit(code & 0xFF if isinstance(code, int) else int(code is not None))
+
+
+def _last_words(code: Any) -> None:
     with suppress(BaseException):
         if isinstance(code, BaseException):
             traceback.print_exception(code)
@@ -121,7 +133,6 @@ def end_copy(pid: int, error: BaseException | None = None) -> None:
             print(code, file=sys.stderr)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-    os._exit(code & 0xFF if isinstance(code, int) else int(code is not None))
 
 
 async def contained_await(awaitable: Any) -> Any:

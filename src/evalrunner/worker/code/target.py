@@ -166,15 +166,16 @@ class Target:
 
 
 class _Ending:
-    """Ends a run with what is raised in its block, and lets that pass."""
+    """Ends a run with what is raised in its block, and lets that pass; a copy of this process ends here."""
 
     def __init__(self, root: RootRun, items: list[Any]) -> None:
-        self._root, self._items = root, items
+        self._root, self._items, self._pid = root, items, os.getpid()
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, _: Any, error: BaseException | None, trace: TracebackType | None) -> None:
+        end_copy(self._pid, error)  # before the run: it is its parent's
         if error is not None:
             error.__traceback__ = users_part(trace)
             with suppress(BaseException):  # it cannot be printed: the lane ends the run with what can be said
