@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 from langsmith import Client
-from langsmith.utils import LangSmithNotFoundError
+from langsmith.utils import LangSmithError, LangSmithNotFoundError
 
 from evalrunner.advice import beside
 from evalrunner.config import RunConfig
@@ -75,7 +75,12 @@ def newest(client: Client, dataset_id: str, as_of: str | None) -> str | None:
     try:
         answer = client.request_with_retries("GET", f"/datasets/{dataset_id}/version", params=which)
         return str(answer.json()["as_of"])
-    except (LangSmithNotFoundError, ValueError, KeyError, TypeError):
+    except (
+        LangSmithError,
+        ValueError,
+        KeyError,
+        TypeError,
+    ):  # who cannot be reached will not answer what follows
         return None
 
 
