@@ -69,6 +69,9 @@ def _verdict(uploaded: Uploaded) -> str:
     where = f"project {name} ({uploaded.project['id'] or 'not made'}) at {uploaded.destination}"
     holes = len(uploaded.not_delivered) + len(uploaded.not_visible) + len(uploaded.different)
     if holes:
+        if holes == len(uploaded.different):
+            # What is there is not written over: once more would find the same.
+            return f"{where}: {holes:,} of {traces:,} traces are there otherwise, and stay so; upload them elsewhere"
         return f"{where}: {holes:,} of {traces:,} traces are not there as sent; run it again"
     left = f"; {len(uploaded.broken):,} broken ones are left out" if uploaded.broken else ""
     if uploaded.verify == "none":
