@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -10,6 +11,9 @@ import requests
 from langsmith import evaluate
 from langsmith.schemas import Dataset, Example
 
+from evalrunner.config import Endpoint
+from evalrunner.doctor.survey import survey
+from evalrunner.doctor.symptoms import symptoms
 from evalrunner.report.receipt import Receipt
 from tests.support.rig import Backend, ExecutionLog, read_experiment
 
@@ -223,3 +227,19 @@ def test_what_had_left_the_dataset_before_a_run_is_not_missing_after_it(
     again = run(TARGET, experiment=done.experiment["name"], plan=True)
     assert counts(again) == (done.plan["items"], done.plan["items"], 0)
     assert expected_on_the_page(backend, done.experiment["name"]) == done.plan["items"]
+
+
+@pytest.mark.parametrize("version", [5, "no time", None, ["x"]])
+def test_what_stands_as_the_version_and_is_no_time_is_nobody_s(
+    backend: Backend, run: Run, version: Any
+) -> None:
+    dataset = backend.dataset(3)
+    name = plain(backend, dataset.name)
+    experiment = backend.client.read_project(project_name=name)
+    backend.client.update_project(experiment.id, metadata={"dataset_version": version})
+    seen = survey(Endpoint(url=backend.url, key=backend.token), name)
+    assert [one.text for one in symptoms(seen, datetime.now(timezone.utc))] == []
+    assert run(TARGET, experiment=name, limit=2).exit_code == 0
+    assert counts(run(TARGET, experiment=name, plan=True)) == (3, 3, 0)
+    written = (backend.client.read_project(project_name=name).metadata or {})["dataset_version"]
+    assert datetime.fromisoformat(written)

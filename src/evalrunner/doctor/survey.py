@@ -18,7 +18,7 @@ from evalrunner.service.errors import told
 from evalrunner.service.pages import query_runs
 from evalrunner.service.paging import by_offset
 from evalrunner.service.preflight import check
-from evalrunner.verify.intent import Intent, intent, texts
+from evalrunner.verify.intent import Intent, intent, texts, version_of
 from evalrunner.verify.meant import Example, Meant, choose, example
 
 _ROOT = ("id", "name", "start_time", "end_time", "error", "reference_example_id", "feedback_stats")
@@ -107,7 +107,7 @@ def survey(endpoint: Endpoint, named: str) -> Survey:
         dataset.name,
         meant,
         said.repetitions,
-        metadata.get("dataset_version"),
+        version_of(metadata),
         texts(metadata.get("dataset_splits")),
         roots,
         children,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from evalrunner.verify.meant import Told, made_for, positive, repetitions
+from evalrunner.verify.meant import Told, made_for, moment, positive, repetitions
 
 #: Key of our facts in the experiment's metadata.
 FACTS = "evalrunner"
@@ -50,7 +50,7 @@ def intent(session: Mapping[str, Any], metadata: Mapping[str, Any], start: datet
         texts(facts.get("splits")) if told is None else (),
         positive(facts.get("limit")),
         # Only a version that we wrote covers the whole dataset: each shard of a plain aevaluate writes its own.
-        metadata.get("dataset_version") if told is None else None,
+        version_of(metadata) if told is None else None,
     )
 
 
@@ -64,6 +64,12 @@ def _told(
     if not isinstance(settled, dict):
         return None
     return Told(examples, texts(settled.get("splits")), str(settled.get("until") or ""), fixed=True)
+
+
+def version_of(metadata: Mapping[str, Any]) -> str | None:
+    """Return the version of the dataset that an experiment's metadata name, or None for whatever is no time."""
+    told = metadata.get("dataset_version")
+    return told if isinstance(told, str) and moment(told) else None
 
 
 def texts(value: Any) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from evalrunner.config import RunConfig
 from evalrunner.service import client as service
 from evalrunner.supervisor.setup.dataset import Reading
 from evalrunner.supervisor.setup.scope import Scope
-from evalrunner.verify.intent import FACTS, FOUND, texts
+from evalrunner.verify.intent import FACTS, FOUND, texts, version_of
 from evalrunner.verify.meant import positive
 
 _OURS = (FACTS, "num_repetitions", "dataset_version", "dataset_splits")
@@ -49,8 +49,7 @@ def describe(scope: Scope, reading: Reading, judges: Judges) -> dict[str, Any]:
     """Return the experiment's metadata: what was there, the version over the whole dataset, our facts."""
     # Beside runs that something else has made, what it wrote stands too: the view shows no other examples.
     known = scope.metadata if isinstance(scope.metadata.get(FACTS), dict) or reading.beside else {}
-    version = known.get("dataset_version")
-    versions = (version if isinstance(version, str) else None, reading.version)
+    versions = (version_of(known), reading.version)
     # A run over a part of an experiment does not make the experiment smaller: what its creation said stands.
     facts = known.get(FACTS) or {
         "version": __version__,
