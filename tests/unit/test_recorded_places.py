@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from evalrunner.transfer.files.runs import RecordedRun, read_run
 from evalrunner.transfer.upload.again import again
 from evalrunner.transfer.upload.index import Row, State, Tree
-from evalrunner.transfer.upload.rewrite import APART, Unfit, check, events, moment, operations, place
+from evalrunner.transfer.upload.moments import moment
+from evalrunner.transfer.upload.rewrite import APART, Unfit, check, events, operations, place
 from evalrunner.transfer.upload.shift import Shift
 
 PROJECT = "6f1d3c7a-9b55-4d6b-9b1e-0c5e2a4e6e0b"

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from evalrunner.transfer.files import sound
 from evalrunner.transfer.files.element import Element
 from evalrunner.transfer.files.envelope import RUN
-from evalrunner.transfer.files.values import Piece, Values
+from evalrunner.transfer.files.piece import Piece
+from evalrunner.transfer.files.values import Values
 from evalrunner.transfer.files.window import SPAN, Window
 
 #: What has misled cutters of JSON: quotes, escapes, brackets and borders inside of texts.

@@ -10,11 +10,12 @@ from types import TracebackType
 from typing import Protocol
 
 from evalrunner.transfer.files.element import Element
+from evalrunner.transfer.files.piece import Piece
 from evalrunner.transfer.files.places import expanded
 from evalrunner.transfer.files.readable import Readable, opened
 from evalrunner.transfer.files.scratch import Scratch
 from evalrunner.transfer.files.shapes import HEAD, judge
-from evalrunner.transfer.files.values import Piece, Values
+from evalrunner.transfer.files.values import Values
 from evalrunner.transfer.files.window import SPAN, Window
 
 #: Files that are held open; of more, each is opened when it is read: a folder may have as many as it likes.

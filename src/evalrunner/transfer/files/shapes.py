@@ -10,8 +10,9 @@ from typing import Any
 from evalrunner.errors import ConfigError, DataError
 from evalrunner.transfer.files.envelope import RUN, keys_of, list_of_runs
 from evalrunner.transfer.files.foreign import known, no_json
+from evalrunner.transfer.files.piece import Piece
 from evalrunner.transfer.files.sound import MORE, end_of
-from evalrunner.transfer.files.values import BOM, Piece
+from evalrunner.transfer.files.values import BOM
 
 #: Bytes and values that are looked at.
 HEAD = 1 << 19

@@ -11,11 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-import msgspec
-
 from evalrunner.transfer.files import quick
 from evalrunner.transfer.files.envelope import list_of_runs
-from evalrunner.transfer.files.plain import Told
+from evalrunner.transfer.files.piece import Piece, has_lines
 from evalrunner.transfer.files.scanner import Scanner
 from evalrunner.transfer.files.sound import MORE, end_of, fault_of, odd
 from evalrunner.transfer.files.window import Window
@@ -29,21 +27,6 @@ BOM = b"\xef\xbb\xbf"
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _OPEN_ARRAY, _CLOSE_ARRAY, _OPEN_OBJECT, _CLOSE_OBJECT, _COMMA, _COLON = b"[]{},:"
 _UNCLOSED = "the file ends here, and a list in it is not closed: what followed is missing"
-
-
-class Piece(msgspec.Struct, frozen=True, gc=False):
-    """A value: where it begins, its bytes, its line if the file has lines, and what is wrong with it.
-
-    Attributes:
-        told: what it tells as a run; then its bytes are not here, and `size` says how many they are.
-    """
-
-    offset: int
-    data: bytes
-    line: int | None
-    fault: str | None
-    told: Told | None = None
-    size: int = 0
 
 
 class Values:
@@ -67,7 +50,7 @@ class Values:
     def __iter__(self) -> Iterator[Piece]:
         self._more(_HEAD)
         self._at = len(BOM) if self._window.data.startswith(BOM) else 0
-        self._line = 1 if _has_lines(self._window.data[self._at :]) else None
+        self._line = 1 if has_lines(self._window.data[self._at :]) else None
         while (byte := self._skip()) is not None:
             if byte == _OPEN_ARRAY:
                 self._at += 1
@@ -258,13 +241,3 @@ class Values:
         return Piece(
             start, kept, line, f"longer than {self._largest >> 20} MiB; only its first bytes are read"
         )
-
-
-def _has_lines(head: bytes) -> bool:
-    """Tell whether values have lines of their own: by the end of the first one, or the beginning of the second."""
-    head = head.lstrip(b" \t\r\n")
-    if head.startswith(b"["):
-        return False
-    line, _, rest = head.partition(b"\n")
-    rest = rest.lstrip(b"\r\n")
-    return not rest.strip() or line.rstrip().endswith(b"}") or rest[:1] in b"{["

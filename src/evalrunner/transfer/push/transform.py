@@ -20,7 +20,8 @@ from evalrunner.delivery.spool.record import JSON, Operation, Part
 from evalrunner.protocol.ids import pushed_id
 from evalrunner.transfer.files.times import read_moment
 from evalrunner.transfer.remote.reads import Run, value_of
-from evalrunner.transfer.upload.rewrite import APART, Raws, join, moment, moved_in, segment
+from evalrunner.transfer.upload.moments import moment, segment
+from evalrunner.transfer.upload.rewrite import APART, Raws, join, moved_in
 from evalrunner.transfer.upload.shift import ROOM, SECOND, Extent
 
 #: Key of our facts in the metadata of the dataset and the experiment there.

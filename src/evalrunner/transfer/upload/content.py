@@ -13,7 +13,8 @@ import orjson
 from evalrunner.transfer.files.runs import RecordedRun
 from evalrunner.transfer.files.times import read_moment
 from evalrunner.transfer.remote.reads import Feedback, Run, value_of
-from evalrunner.transfer.upload.rewrite import Placed, events, moment
+from evalrunner.transfer.upload.moments import moment
+from evalrunner.transfer.upload.rewrite import Placed, events
 
 #: Values that travel as parts of their own, or of the first one (tags).
 _VALUES = ("inputs", "outputs", "error", "extra", "tags", "serialized")

@@ -13,13 +13,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from evalrunner.clock import SYSTEM, Clock
 from evalrunner.delivery.sending.exchange import Transport
-from evalrunner.delivery.sending.retry import LONGEST_RETRY_AFTER
 from evalrunner.delivery.sending.sender import Sender
-from evalrunner.delivery.sending.transport import Answer
 from evalrunner.delivery.spool.record import Encoded, Header, Op
 from evalrunner.delivery.spool.writer import Entry
+from evalrunner.transfer.upload.gate import Gate, Gated
 
 #: Of one record, and of all that are in memory; a single run may be larger.
 RECORD_BYTES, RECORD_OPS, AHEAD_BYTES = 1 << 20, 200, 24 << 20
@@ -30,47 +28,6 @@ LINES = 3
 #: Bytes of a request, unpacked.
 BATCH_BYTES = 4 << 20
 _FAREWELL = 2.0
-
-
-class Gate:
-    """One limit for all lines: when the service asks to be left alone, nobody sends until then."""
-
-    def __init__(self, clock: Clock = SYSTEM) -> None:
-        self._clock, self._lock, self._until = clock, threading.Lock(), 0.0
-        self._closing = threading.Event()
-
-    def close(self) -> None:
-        """Keep nobody any longer."""
-        self._closing.set()
-
-    def wait(self) -> None:
-        """Wait until one may send."""
-        while (left := self._left()) > 0 and not self._closing.wait(left):
-            pass
-
-    def _left(self) -> float:
-        with self._lock:
-            return self._until - self._clock.monotonic()
-
-    def asked(self, seconds: float) -> None:
-        """Note that the service wants to be left alone."""
-        with self._lock:
-            self._until = max(self._until, self._clock.monotonic() + min(seconds, LONGEST_RETRY_AFTER))
-
-
-class _Gated:
-    """A transport that passes the gate."""
-
-    def __init__(self, transport: Transport, gate: Gate) -> None:
-        self._transport, self._gate = transport, gate
-
-    def post_multipart(self, body: bytes, boundary: str, *, compress: bool, limit: float) -> Answer:
-        """Send one body, when it may be sent."""
-        self._gate.wait()
-        answer = self._transport.post_multipart(body, boundary, compress=compress, limit=limit)
-        if answer.retry_after:
-            self._gate.asked(answer.retry_after)
-        return answer
 
 
 @dataclass
@@ -123,7 +80,7 @@ class Outbox:
         self._gate = Gate()
         self._lines = [
             Sender(
-                _Gated(new_transport(), self._gate),
+                Gated(new_transport(), self._gate),
                 self._body,
                 self.boundary,
                 self,

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-import functools
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -21,9 +19,9 @@ from evalrunner.transfer.files.runs import RecordedRun
 from evalrunner.transfer.files.times import read_moment
 from evalrunner.transfer.upload.identity import run_id, score_id
 from evalrunner.transfer.upload.index import Row, Tree
+from evalrunner.transfer.upload.moments import moment, segment
 from evalrunner.transfer.upload.shift import Shift
 
-_EPOCH = datetime(1970, 1, 1)
 #: What the service takes as a part of its own.
 APART = ("extra", "inputs", "outputs", "events", "error", "serialized")
 #: Of a feedback, as `download` writes it: what names its place is made anew.
@@ -44,23 +42,6 @@ _files = msgspec.json.Decoder(dict[str, dict[str, str]])
 
 class Unfit(Exception):
     """A part of a run has not the form that it must have."""
-
-
-def moment(micros: int) -> str:
-    """Return a time as the service takes it."""
-    seconds, fraction = divmod(micros, 1_000_000)
-    return f"{_second(seconds)}.{fraction:06d}+00:00"
-
-
-@functools.lru_cache(maxsize=4096)  # the runs of a trace share their seconds
-def _second(seconds: int) -> str:
-    return (_EPOCH + timedelta(seconds=seconds)).isoformat()
-
-
-def segment(micros: int, run: str) -> str:
-    """Return a run's part of its place in the trace (langsmith/run_trees.py: `_create_current_dotted_order`)."""
-    text = moment(micros)
-    return f"{text[:4]}{text[5:7]}{text[8:13]}{text[14:16]}{text[17:19]}{text[20:26]}Z{run}"
 
 
 class Placed(msgspec.Struct, frozen=True, gc=False):
