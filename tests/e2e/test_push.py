@@ -369,7 +369,10 @@ def test_of_an_experiment_longer_than_the_window_the_late_half_arrives(
         assert early
         assert early <= named
         there.faults()
-        assert here.push(there).code == 0
+        done = here.push(there)
+        assert done.code == 0
+        assert [one["code"] for one in done.receipt["findings"]] == ["runs-early"]
+        assert here.push(there).receipt["findings"] == []  # they are there, and nobody refuses them any more
 
 
 def test_ctrl_c_says_how_to_go_on(there: Backend, tmp_path: Path) -> None:

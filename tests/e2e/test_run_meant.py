@@ -124,6 +124,7 @@ def test_a_split_of_a_dataset_is_completed_without_the_others(
     plan = run(TARGET, experiment=name, plan=True)
     assert counts(plan) == (6, 5, 1)
     assert "its runs are of split" in plan.warnings[0]
+    assert set(plan.plan["splits"]) == {"test", "hard"}
     settled(backend, run, name, 6)
     assert log.counts() == {"4": 1}
 

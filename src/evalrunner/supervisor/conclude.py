@@ -59,7 +59,7 @@ def _ending(outcome: Outcome, *, plan_only: bool) -> Ending:
 
 
 def _planned(outcome: Outcome) -> Planned:
-    plan, scope = outcome.plan, outcome.scope
+    plan, scope, meant = outcome.plan, outcome.scope, outcome.reading.meant
     return Planned(
         len(outcome.reading.ids),
         scope.repetitions,
@@ -67,7 +67,7 @@ def _planned(outcome: Outcome) -> Planned:
         len(plan.missing),
         len(plan.score),
         needs(plan),
-        scope.splits,
+        scope.splits or (meant.splits if meant is not None else ()),
         scope.limit,
         outcome.checked,
     )

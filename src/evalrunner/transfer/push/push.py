@@ -45,7 +45,7 @@ from evalrunner.transfer.upload.rewrite import Raws
 from evalrunner.transfer.upload.scan import extent
 from evalrunner.transfer.upload.shift import SECOND
 from evalrunner.verify import transfers
-from evalrunner.verify.codes import Finding
+from evalrunner.verify.codes import Code, Finding
 
 
 def push(origin: Endpoint, to: Endpoint, options: PushOptions, note: Callable[[str], None]) -> Pushed:
@@ -180,6 +180,10 @@ class _Errand:
         patiently(look, self.options.visible_deadline)
         pushed = self._summary({"traces": dispatch.accepted, **outbox.sent}, posted, plan.foreign)
         self._account(pushed, plan, confirmer, beside)
+        if not (
+            pushed.sent["runs"] or pushed.not_delivered
+        ):  # what the service might refuse is there already
+            pushed.findings = [one for one in pushed.findings if one.code is not Code.RUNS_EARLY]
         return pushed
 
     def _send_beside(self) -> tuple[Beside, int]:
