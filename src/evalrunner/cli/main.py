@@ -30,7 +30,6 @@ from evalrunner.cli.commands import (
 )
 from evalrunner.cli.errors import Evaluating, Guarded, failure, plain_flags, print_exit_codes
 from evalrunner.cli.streams import stand
-from evalrunner.exit_codes import ExitCode
 
 HELP = """Run a LangSmith evaluation in many processes, into one experiment, and prove that nothing was lost.
 
@@ -42,6 +41,7 @@ run --help.)
 [bold]evalrunner init DIR[/bold] writes a small evaluation to try it on. With no LangSmith configured,
 everything works against a local backend that evalrunner starts itself."""
 
+_CUT_OFF = 130
 _OWN = ("--help", "-h", "--version", "--install-completion", "--show-completion")
 
 
@@ -132,12 +132,15 @@ def _folded(text: str) -> str:
 
 
 def main() -> None:
-    """Be the entry point of `evalrunner` and of `python -m evalrunner`."""
+    """Carry out what was asked for, and end with its exit code."""
     stand()
     try:
         build()(prog_name="evalrunner")
     except KeyboardInterrupt:
-        sys.exit(int(ExitCode.INTERRUPTED))
+        sys.exit(int(failure(KeyboardInterrupt(), {})))
+    except SystemExit as end:
+        # Typer's word for a Ctrl-C before a command has begun (typer/core.py, `_main`).
+        sys.exit(int(failure(KeyboardInterrupt(), {})) if end.code == _CUT_OFF else end.code)
     except Exception as error:
         sys.exit(int(failure(error, {})))
     finally:
