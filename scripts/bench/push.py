@@ -89,7 +89,8 @@ def _trace(project: UUID, example: str, number: int) -> Iterator[Operation]:
         "key": "k",
         "score": 1,
     }
-    yield "feedback", score["id"], [(f"feedback.{score['id']}", JSON, orjson.dumps(score))]  # type: ignore[misc]
+    one = str(score["id"])
+    yield "feedback", one, [(f"feedback.{one}", JSON, orjson.dumps(score))]
 
 
 def push(store: Path, there: Backend, folder: Path) -> dict[str, Any]:

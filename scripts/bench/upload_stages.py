@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -89,9 +90,9 @@ def measured(file: Path, folder: Path) -> dict[str, float]:
         sink = Sink()
         batch: list[bytes] = []
         for some in together(index.trees(SOUND)):
-            placed = clock.of("placing", lambda some=some: plan.placed(some))  # type: ignore[misc]
+            placed = clock.of("placing", partial(plan.placed, some))
             for runs in placed.values():
-                batch.append(clock.of("building", lambda runs=runs: _body(plan, runs)))  # type: ignore[misc]
+                batch.append(clock.of("building", partial(_body, plan, runs)))
                 if sum(map(len, batch)) >= BATCH_BYTES:
                     _post(batch, clock, sink)
                     batch = []

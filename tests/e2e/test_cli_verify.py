@@ -99,6 +99,17 @@ def test_what_is_whole_is_called_whole(place: Backend, verify: Verify) -> None:
     assert (document["symptoms"], document["exit_code"], document["scores"]) == ([], 0, {"right": 10})
 
 
+def test_an_experiment_over_nothing_is_not_whole(place: Backend, verify: Verify) -> None:
+    dataset = place.dataset(2)
+    name = plain(place, dataset.name)
+    for one in place.client.list_examples(dataset_id=dataset.id):
+        place.client.delete_example(one.id)
+    done = verify(name)
+    assert done.code == 3
+    assert "nothing-meant" in done.out.splitlines()[-1]
+    assert verify(place.experiment(place.dataset(0))).code == 3
+
+
 def test_errors_of_the_target_are_no_loss(place: Backend, verify: Verify) -> None:
     def raises(inputs: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(inputs["i"])

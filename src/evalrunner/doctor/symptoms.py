@@ -22,6 +22,7 @@ RECENT = timedelta(minutes=10)
 class Code(str, Enum):
     """The codes."""
 
+    NOTHING_MEANT = "nothing-meant"
     RUN_MISSING = "run-missing"
     RUN_PENDING = "run-pending"
     RUN_UNDER_WAY = "run-under-way"
@@ -45,6 +46,10 @@ class Kind:
 _RUN = "`evalrunner --experiment NAME --target ...` executes what is missing, and nothing else"
 
 KINDS: dict[Code, Kind] = {
+    Code.NOTHING_MEANT: Kind(
+        "the experiment's dataset has no examples, or none any more: nothing can be said of what is missing",
+        "`evalrunner dataset list`",
+    ),
     Code.RUN_MISSING: Kind("examples have fewer complete root runs than were meant", _RUN),
     Code.RUN_PENDING: Kind(
         "root runs have no end: what made them died, or their end was lost",
@@ -84,7 +89,7 @@ class Symptom:
 
     Attributes:
         text: the sentence that people read.
-        ids: what it is about: {"example"?, "run"?, "lacks"?, "keys"?}.
+        ids: what it is about: {"dataset"?, "example"?, "run"?, "lacks"?, "keys"?}.
     """
 
     code: Code
@@ -95,6 +100,7 @@ class Symptom:
 def symptoms(seen: Survey, now: datetime) -> list[Symptom]:
     """Return all that is wrong, worst first."""
     found = [
+        _nothing(seen),
         _missing(seen),
         *_open(seen, now),
         _unlinked(seen),
@@ -118,6 +124,11 @@ def complete(seen: Survey) -> dict[str, list[Root]]:
 def under_way(seen: Survey, now: datetime) -> bool:
     """Tell whether a root run began so recently that more may come."""
     return any(_recent(root, now) for root in seen.roots)
+
+
+def _nothing(seen: Survey) -> Symptom:
+    about = [] if seen.meant.examples else [{"dataset": seen.dataset}]
+    return Symptom(Code.NOTHING_MEANT, f"the dataset {seen.dataset!r} has no examples that were meant", about)
 
 
 def _missing(seen: Survey) -> Symptom:

@@ -30,13 +30,13 @@ def command(
     it. The exit code is 0 only if every item has its complete run and nothing else is wrong.
     """
     from evalrunner.cli.settings.endpoint import opened  # noqa: PLC0415 - the SDK costs 0.3 s
-    from evalrunner.clock import SYSTEM  # noqa: PLC0415
+    from evalrunner.clock import SYSTEM  # noqa: PLC0415 - as above
 
     output = Output(json=json, quiet=quiet)
     with opened(gather({"local": local or None, "store": store}), output) as endpoint:
-        from evalrunner.doctor import told  # noqa: PLC0415
-        from evalrunner.doctor.survey import survey  # noqa: PLC0415
-        from evalrunner.doctor.symptoms import symptoms  # noqa: PLC0415
+        from evalrunner.doctor import told  # noqa: PLC0415 - as above, once there is an endpoint
+        from evalrunner.doctor.survey import survey  # noqa: PLC0415 - likewise
+        from evalrunner.doctor.symptoms import symptoms  # noqa: PLC0415 - likewise
 
         seen = survey(endpoint, experiment)
     now = SYSTEM.utcnow()

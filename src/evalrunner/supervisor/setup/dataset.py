@@ -75,13 +75,8 @@ def newest(client: Client, dataset_id: str, as_of: str | None) -> str | None:
     try:
         answer = client.request_with_retries("GET", f"/datasets/{dataset_id}/version", params=which)
         return str(answer.json()["as_of"])
-    except (
-        LangSmithError,
-        ValueError,
-        KeyError,
-        TypeError,
-    ):  # who cannot be reached will not answer what follows
-        return None
+    except (LangSmithError, ValueError, KeyError, TypeError):
+        return None  # whoever cannot be reached will not answer the next question either, which says so
 
 
 def read_examples(
