@@ -120,6 +120,16 @@ def test_errors_of_the_target_are_no_loss(place: Backend, verify: Verify) -> Non
     assert "there: 2 root runs (2 ended in an error), 0 runs below them" in done.out
 
 
+def test_two_processes_over_a_target_that_raises_make_duplicates_too(place: Backend, verify: Verify) -> None:
+    def raises(inputs: dict[str, Any]) -> dict[str, Any]:
+        raise ValueError(inputs["i"])
+
+    dataset = place.dataset(2)
+    name = plain(place, dataset.name, call=raises)
+    plain(place, dataset.name, call=raises, experiment=name)
+    assert len(told(verify(name, "--json"))["run-duplicate"]) == 2
+
+
 def test_runs_that_are_missing_are_named_by_example(place: Backend, verify: Verify) -> None:
     dataset = place.dataset(4)
     name = plain(place, dataset.name)

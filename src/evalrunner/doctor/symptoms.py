@@ -167,8 +167,14 @@ def _unlinked(seen: Survey) -> Symptom:
 
 
 def _duplicates(seen: Survey) -> Symptom:
-    # An attempt that failed, beside the one that took its place, is no duplicate.
-    extra = [root for runs in complete(seen).values() for root in runs[seen.repetitions :] if not root.failed]
+    times = seen.repetitions
+    extra = [
+        root
+        for runs in complete(seen).values()
+        for root in runs[times:]
+        # An attempt that failed, beside one that did not and took its place, is no duplicate.
+        if not root.failed or runs[times - 1].failed
+    ]
     return Symptom(
         Code.RUN_DUPLICATE, f"{len(extra):,} complete root runs are more than were meant", _of_roots(extra)
     )
