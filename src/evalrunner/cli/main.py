@@ -17,6 +17,7 @@ from evalrunner import __version__
 from evalrunner.cli.commands import (
     config,
     dataset,
+    doctor,
     download,
     init,
     push,
@@ -111,6 +112,7 @@ def build() -> typer.Typer:
         (app, "report", report.command, Guarded),
         (app, "story", story.command, Guarded),
         (app, "verify", verify.command, Guarded),
+        (app, "doctor", doctor.command, Guarded),
         (app, "config", config.command, Guarded),
         (app, "init", init.command, Guarded),
         (app, "serve", serve.command, Guarded),

@@ -1,0 +1,1 @@
+"""What it means: pure, facts in and checks out."""
