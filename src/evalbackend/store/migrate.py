@@ -25,6 +25,7 @@ MIGRATIONS: dict[int, str] = {
     11: "to_12_usage_once.sql",
     12: "to_13_feedback.sql",
     13: "to_14_traces.sql",
+    14: "to_15_ends.sql",
 }
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
 

@@ -54,6 +54,7 @@ CREATE TABLE items (
     missing INTEGER NOT NULL,
     failed  INTEGER NOT NULL,
     extra   INTEGER NOT NULL,
+    ends    INTEGER NOT NULL,  -- runs without their beginning
     latency REAL,
     slowest REAL,
     last    TEXT,

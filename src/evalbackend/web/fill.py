@@ -32,6 +32,7 @@ _SPLITS = """AND EXISTS (SELECT 1 FROM json_each(v.metadata, '$.dataset_split')
 WHERE value IN (SELECT value FROM json_each(:splits)))"""
 
 _ALL_RUNS = "store.runs r INDEXED BY roots_by_session"
+_ALL_ENDS = "store.runs r INDEXED BY ends_by_session"
 _TOUCHED_RUNS = "touched t CROSS JOIN store.runs r ON r.id = t.id"
 # A run counts if it ended and its example has room for it: those without error first, then in order of time.
 _ROOTS = f"""
@@ -45,10 +46,13 @@ FROM (SELECT r.id, r.reference_example_id AS example_id, p.pos, r.start_time, r.
     FROM {{runs}}
     LEFT JOIN plan p ON p.session = :session AND p.example_id = r.reference_example_id
     WHERE r.session_id = :session AND r.post_n > 0 AND r.parent_run_id IS NULL)"""  # noqa: S608
-_UPDATES = """
-INSERT OR IGNORE INTO roots (session, id, example_id, end_time, failed, kind, why)
-SELECT :session, r.id, reference_example_id, end_time, 0, 'update', 'its update arrived, its create did not'
-FROM {runs} WHERE session_id = :session AND start_time IS NULL AND post_n = 0 AND parent_run_id IS NULL"""
+# Its update tells nearly all that a create does, its start too: that no create came is what the store has counted.
+_HEADLESS = """
+INSERT INTO roots (session, id, example_id, pos, start_time, end_time, failed, kind, why)
+SELECT :session, r.id, r.reference_example_id, p.pos, r.start_time, r.end_time, 0, 'headless',
+    'its end arrived, its beginning did not'
+FROM {runs} LEFT JOIN plan p ON p.session = :session AND p.example_id = r.reference_example_id
+WHERE r.session_id = :session AND r.post_n = 0 AND r.parent_run_id IS NULL"""
 _STRANGE = f"""
 UPDATE roots SET (kind, why) = (SELECT
     CASE WHEN MAX(v.dataset_id = :dataset) THEN 'hidden' ELSE 'unlinked' END,
@@ -79,6 +83,7 @@ _ITEMS = """
 INSERT INTO items SELECT :session, p.pos, COALESCE(SUM(kind = 'counted'), 0), COALESCE(SUM(kind = 'pending'), 0),
     MAX(:repetitions - COALESCE(SUM(kind IN ('counted', 'pending')), 0), 0),
     COALESCE(SUM(kind = 'counted' AND failed), 0), COALESCE(SUM(kind = 'duplicate'), 0),
+    COALESCE(SUM(kind = 'headless'), 0),
     AVG(CASE WHEN kind = 'counted' THEN latency END), MAX(CASE WHEN kind = 'counted' THEN latency END),
     MAX(COALESCE(end_time, start_time))
 FROM {plan} LEFT JOIN roots r INDEXED BY roots_by_pos ON r.session = :session AND r.pos = p.pos
@@ -94,8 +99,9 @@ _TOUCHED_SCORES = "touched t CROSS JOIN scores s ON s.session = :session AND s.r
 _HOLDS = "SELECT COUNT(*) FROM plan WHERE session = :session"
 _NARROW = """
 DELETE FROM plan WHERE session = :session
-AND (SELECT COUNT(DISTINCT pos) FROM roots WHERE session = :session) <= :told
-AND NOT EXISTS (SELECT 1 FROM roots r WHERE r.session = :session AND r.pos = plan.pos)"""
+AND (SELECT COUNT(DISTINCT pos) FROM roots WHERE session = :session AND kind <> 'headless') <= :told
+AND NOT EXISTS (
+    SELECT 1 FROM roots r WHERE r.session = :session AND r.pos = plan.pos AND r.kind <> 'headless')"""
 
 # Of the runs told to have changed: those that are or were this experiment's, with all runs of their examples.
 _TOUCH = (
@@ -126,7 +132,7 @@ def fill(connection: sqlite3.Connection, scope: Scope) -> bool:
     )
     _run(
         connection,
-        (plan, _ROOTS.format(runs=_ALL_RUNS), _UPDATES.format(runs="store.runs r"), _STRANGE),
+        (plan, _ROOTS.format(runs=_ALL_RUNS), _HEADLESS.format(runs=_ALL_ENDS), _STRANGE),
         named,
     )
     _run(connection, (_SCORES.format(roots="roots r"), _JUDGE_ERRORS.format(roots="roots r")), named)
@@ -145,7 +151,7 @@ def forward(connection: sqlite3.Connection, scope: Scope, runs: Iterable[str]) -
     if connection.execute("SELECT 1 FROM touched LIMIT 1").fetchone() is None:
         return False
     steps = (
-        _ROOTS.format(runs=_TOUCHED_RUNS), _UPDATES.format(runs=_TOUCHED_RUNS), _STRANGE,
+        _ROOTS.format(runs=_TOUCHED_RUNS), _HEADLESS.format(runs=_TOUCHED_RUNS), _STRANGE,
         _SCORES.format(roots=_TOUCHED_ROOTS),
         _JUDGE_ERRORS.format(roots=_TOUCHED_ROOTS), _ITEMS.format(plan=_AFFECTED_PLAN),
         _item_scores(scope, _TOUCHED_SCORES),

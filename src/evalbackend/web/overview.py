@@ -11,7 +11,7 @@ from evalbackend.web.digest import Digests
 LIVE_S = 60  # a run of an unfinished experiment within so many seconds: it is going on
 KINDS = {
     "missing": (
-        "No run has arrived for these.",
+        "For these no run has arrived, or the end of one alone.",
         "{} evaluates just them.",
     ),
     "pending": (
@@ -30,9 +30,9 @@ KINDS = {
         "Runs that belong to no example of this dataset.",
         "Open them: a target that starts traces of its own, or a killed worker's runs, look like this.",
     ),
-    "update": (
-        "The end of a run has arrived, its beginning has not.",
-        "If nothing is being sent any more, {} sends what still lies on disk.",
+    "headless": (
+        "Of these runs only the end has arrived; their beginning was lost, or is still on its way.",
+        "They do not count. Where their items are missing, {} evaluates those.",
     ),
 }
 """What a hole of each kind means, and what to do about it; {} is the command that goes on with the experiment."""
@@ -172,9 +172,9 @@ class Hole:
 
 
 _MISSING = (
-    "SELECT 'missing', p.example_id, NULL, i.missing, (i.counted + i.pending) || ' of ' || ? || ' runs arrived', "
-    "NULL FROM items i JOIN plan p USING (session, pos) WHERE i.session = ? AND i.missing > 0 ORDER BY pos "
-    "LIMIT ? OFFSET ?"
+    "SELECT 'missing', p.example_id, NULL, i.missing, (i.counted + i.pending) || ' of ' || ? || ' runs arrived' "
+    "|| CASE WHEN i.ends THEN ', and the end of ' || i.ends ELSE '' END, NULL FROM items i "
+    "JOIN plan p USING (session, pos) WHERE i.session = ? AND i.missing > 0 ORDER BY pos LIMIT ? OFFSET ?"
 )
 _RUNS = (
     "SELECT kind, example_id, id, 1, why, start_time FROM roots WHERE session = ? AND kind = ? "

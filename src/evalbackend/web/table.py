@@ -77,6 +77,7 @@ class Row:
     missing: int
     failed: int
     extra: int
+    ends: int
     latency: float | None
     scores: dict[str, tuple[float | None, str | None]] = field(default_factory=dict)
     run_id: str | None = None
@@ -108,7 +109,7 @@ def read_rows(digests: Digests, scope: Scope, view: View, found: list[str] | Non
         total = filter_counts(digests, scope, view.key)[view.show]
     scored = _SCORED if view.sort in ("low", "high") else ""
     rows = digests.rows(
-        "SELECT i.pos, p.example_id, version, gone, counted, pending, missing, failed, extra, latency "
+        "SELECT i.pos, p.example_id, version, gone, counted, pending, missing, failed, extra, ends, latency "
         f"{tables} {scored} WHERE {where} ORDER BY {_ORDER[view.sort]} LIMIT {PAGE} OFFSET :offset",
         **named,
         offset=(view.page - 1) * PAGE,

@@ -69,6 +69,17 @@ class Made:
         assert self.backend.multipart(made).status_code == 202
         return str(run)
 
+    def end(self, example: str | None) -> str:
+        """Send the end of a run as the SDK does: it tells all but the inputs, and its start too."""
+        run = run_id()
+        told = {
+            "session_id": self.session, "name": "target", "run_type": "chain", "reference_example_id": example,
+            "start_time": "2026-01-02T03:04:05.000006+00:00", "end_time": "2026-01-02T03:04:06.000006+00:00",
+        }  # fmt: skip
+        sent = body(patch(run, outputs={"a": "half told"}, **told))
+        assert self.backend.multipart(sent).status_code == 202
+        return str(run)
+
     def all_runs(self) -> list[str]:
         return [self.run(example) for example in self.examples for _ in range(2)]
 
@@ -176,30 +187,28 @@ def test_every_kind_of_hole_is_a_row(backend: Backend, visitor: requests.Session
     pending = made.run(second, end_time=None, outputs=None)
     hidden = made.run(made.example({"q": "late"})["id"])
     unlinked = made.run(None)
-    update = run_id()
-    assert (
-        backend.multipart(body(patch(update, session_id=made.session, outputs={"a": 1}))).status_code == 202
-    )
+    headless = made.end(third)
     page = made.page(visitor)
     rest = "to come" if goes_on else "missing or pending"
     assert f"2 of 6 items are visible; 4 are {rest}. 4 further runs do not count." in page
     chips = re.findall(r'class="row"><b>(\d+)</b> (\w+)', page)
-    kinds = {"hidden": 1, "duplicate": 1, "unlinked": 1, "update": 1}
+    kinds = {"hidden": 1, "duplicate": 1, "unlinked": 1, "headless": 1}
     if not goes_on:  # what is to come is no hole yet
         kinds |= {"missing": 3, "pending": 1}
     assert {kind: int(count) for count, kind in chips} == kinds
     rows = {
         kind: made.page(visitor, f"/holes?kind={kind}")
-        for kind in ("missing", "pending", "hidden", "duplicate", "unlinked", "update")
+        for kind in ("missing", "pending", "hidden", "duplicate", "unlinked", "headless")
     }
     assert f"/ui/examples/{third}" in rows["missing"]
-    assert "0 of 2 runs arrived" in rows["missing"]
+    assert "0 of 2 runs arrived, and the end of 1" in rows["missing"]
     assert f"/ui/runs/{pending}" in rows["pending"]
     assert f"/ui/runs/{hidden}" in rows["hidden"]
     assert "added after the experiment" in rows["hidden"]
     assert f"/ui/runs/{unlinked}" in rows["unlinked"]
     assert "the run names no example" in rows["unlinked"]
-    assert update[:8] in rows["update"]
+    assert f"/ui/runs/{headless}" in rows["headless"]
+    assert f"/ui/examples/{third}" in rows["headless"]
     assert len(re.findall(r"/ui/runs/", rows["duplicate"])) == 1
     assert duplicate  # which of three equal runs is one too many, only their times say
 
