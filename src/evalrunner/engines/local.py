@@ -107,17 +107,20 @@ class LocalEngine:
             args=("evalrunner.worker.main", theirs, order),
             name=f"evalrunner-{order.worker_id}",
         )
+        own_child = self.method == "spawn"
         try:
             with _without_main(), _away_from_here():
                 process.start()
+            pipe = WorkerPipe(ours, str(order.worker_id))
+            return LocalWorker(process, pipe, order, board, self._kills, self._waiter, own_child=own_child)
         except BaseException:
+            # A Ctrl-C, maybe. multiprocess waits at our end for every child that it has started (`_exit_function`).
+            if process.pid is not None:
+                process.kill()
             ours.close()
             raise
         finally:
             theirs.close()
-        pipe = WorkerPipe(ours, str(order.worker_id))
-        own_child = self.method == "spawn"
-        return LocalWorker(process, pipe, order, board, self._kills, self._waiter, own_child=own_child)
 
     def _mark_of(self, worker_id: int) -> str:
         return f"{self._mark}{worker_id}."
@@ -155,5 +158,10 @@ class LocalEngine:
                 os.kill(pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Let go of what it waits with; the forkserver ends when this process does."""
+        """Let go of what it waits with; the forkserver ends when this process does.
+
+        A worker that is left was started for somebody who was interrupted before he had it.
+        """
+        for worker in self._waiter.workers:
+            worker.kill()
         self._waiter.close()
