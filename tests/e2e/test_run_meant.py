@@ -12,6 +12,7 @@ from langsmith import evaluate
 from langsmith.schemas import Dataset, Example
 
 from evalrunner.config import Endpoint
+from evalrunner.doctor.place import find
 from evalrunner.doctor.survey import survey
 from evalrunner.doctor.symptoms import symptoms
 from evalrunner.report.receipt import Receipt
@@ -238,7 +239,7 @@ def test_what_stands_as_the_version_and_is_no_time_is_nobody_s(
     name = plain(backend, dataset.name)
     experiment = backend.client.read_project(project_name=name)
     backend.client.update_project(experiment.id, metadata={"dataset_version": version})
-    seen = survey(Endpoint(url=backend.url, key=backend.token), name)
+    seen = survey(find(Endpoint(url=backend.url, key=backend.token), name))
     assert [one.text for one in symptoms(seen, datetime.now(timezone.utc))] == []
     assert run(TARGET, experiment=name, limit=2).exit_code == 0
     assert counts(run(TARGET, experiment=name, plan=True)) == (3, 3, 0)

@@ -11,19 +11,16 @@ from typing import Any
 
 from langsmith import Client
 
-from evalrunner.config import Endpoint
-from evalrunner.service import client as service
-from evalrunner.service.capabilities import only_newer_reads
+from evalrunner.doctor.place import Place
 from evalrunner.service.errors import told
 from evalrunner.service.pages import query_runs
 from evalrunner.service.paging import by_offset
-from evalrunner.service.preflight import check
 from evalrunner.verify.intent import Intent, intent, texts, version_of
-from evalrunner.verify.meant import Example, Meant, choose, example
+from evalrunner.verify.meant import Example, Meant, choose, example, positive
 
 _ROOT = ("id", "name", "start_time", "end_time", "error", "reference_example_id", "feedback_stats")
 #: The place in the trace says whose child it is, in both generations of reads.
-_CHILD = ("id", "trace_id", "dotted_order", "end_time")
+_CHILD = ("id", "name", "trace_id", "dotted_order", "start_time", "end_time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +47,14 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A run below another."""
+    """A run below another; `started` as the service writes it."""
 
     id: str
     trace: str
     parent: str
     ended: bool
+    name: str = ""
+    started: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,52 +64,54 @@ class Survey:
     Attributes:
         meant: the examples that the experiment was meant to hold.
         repetitions: of each.
+        linked: the experiment names its dataset.
         version, splits: what its metadata says of the dataset: LangSmith's view shows no other examples.
+        filled: an example of the dataset has inputs.
+        last_repetitions: what the last writer of its metadata was asked for, or None.
     """
 
     experiment: str
     experiment_id: str
     dataset: str
+    linked: bool
     meant: Meant
     repetitions: int
     version: str | None
     splits: tuple[str, ...]
     roots: Sequence[Root]
     children: Sequence[Child]
+    filled: bool = True
+    last_repetitions: int | None = None
 
 
-def survey(endpoint: Endpoint, named: str) -> Survey:
+def survey(place: Place) -> Survey:
     """Read an experiment, whoever made it.
 
-    Args:
-        named: its id or name.
-
     Raises:
-        ServiceError: it does not exist, is no experiment, or cannot be read.
+        ServiceError: it cannot be read.
     """
-    client = service.make_client(endpoint)
-    newer = only_newer_reads(check(client).model_dump(mode="json"))
-    session = service.find_experiment(client, named)
-    dataset = service.find_dataset(client, str(session.reference_dataset_id))
-    metadata = dict(session.metadata or {})
-    said = intent(service.session_facts(client, session.id), metadata, service.began(session))
+    client, newer, metadata = place.client, place.newer, place.metadata
+    said = intent(place.facts, metadata, place.began)
+    filled: list[bool] = []
     with told(client):
         # Runs before examples: one that is made meanwhile is no stranger.
-        roots = [_root(row) for row in query_runs(client, str(session.id), _ROOT, newer=newer, is_root=True)]
-        below = query_runs(client, str(session.id), _CHILD, newer=newer, is_root=False)
+        roots = [_root(row) for row in query_runs(client, place.id, _ROOT, newer=newer, is_root=True)]
+        below = query_runs(client, place.id, _CHILD, newer=newer, is_root=False)
         children = [_child(row) for row in below]
-        examples = list(_examples(client, str(dataset.id), said))
-    meant = _meant(said, examples, roots)
+        examples = list(_examples(client, str(place.dataset.id), said, filled))
     return Survey(
-        str(session.name),
-        str(session.id),
-        dataset.name,
-        meant,
+        place.name,
+        place.id,
+        place.dataset.name,
+        place.linked,
+        _meant(said, examples, roots),
         said.repetitions,
         version_of(metadata),
         texts(metadata.get("dataset_splits")),
         roots,
         children,
+        any(filled),
+        positive(metadata.get("num_repetitions")),
     )
 
 
@@ -122,11 +123,12 @@ def _meant(said: Intent, examples: Sequence[Example], roots: Sequence[Root]) -> 
     return choose(said.told, examples, {str(root.example) for root in linked}, last)
 
 
-def _examples(client: Client, dataset: str, said: Intent) -> Iterator[Example]:
+def _examples(client: Client, dataset: str, said: Intent, filled: list[bool]) -> Iterator[Example]:
     asked = {"dataset": dataset, "as_of": said.as_of, "splits": list(said.splits) or None}
     params = {name: value for name, value in asked.items() if value is not None}
     seen: set[str] = set()
     for page in by_offset(client, "/examples", params, limit=said.limit):
+        filled.append(any(row.get("inputs") for row in page))
         for row in page:
             if row["id"] not in seen:
                 seen.add(row["id"])
@@ -156,4 +158,6 @@ def _child(row: Mapping[str, Any]) -> Child:
         str(row.get("trace_id") or ""),
         str(row.get("dotted_order") or "").rpartition(".")[0][-36:],
         row.get("end_time") is not None,
+        str(row.get("name") or ""),
+        str(row.get("start_time") or ""),
     )

@@ -1,7 +1,6 @@
 """What is wrong with an experiment, as far as can be told from what it holds. Pure.
 
-Each symptom has a code, which is stable, its meaning, and what to do; the table in the README is this one. What has
-begun within the last minutes may still be under way, and is called nothing worse.
+What has begun within the last minutes may still be under way, and is called nothing worse.
 """
 
 from __future__ import annotations
@@ -9,78 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import Enum
 from typing import Any
 
+from evalrunner.doctor.codes import Code
 from evalrunner.doctor.survey import Root, Survey
 from evalrunner.verify.meant import later, moment
 
 #: What began so recently may still be under way.
 RECENT = timedelta(minutes=10)
-
-
-class Code(str, Enum):
-    """The codes."""
-
-    NOTHING_MEANT = "nothing-meant"
-    RUN_MISSING = "run-missing"
-    RUN_PENDING = "run-pending"
-    RUN_UNDER_WAY = "run-under-way"
-    RUN_UNLINKED = "run-unlinked"
-    RUN_DUPLICATE = "run-duplicate"
-    VIEW_HIDDEN = "view-hidden"
-    TRACE_HEADLESS = "trace-headless"
-    CHILD_ORPHAN = "child-orphan"
-    CHILD_PENDING = "child-pending"
-    SCORE_FAILED = "score-failed"
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What a code means, and what to do; both as the README has them."""
-
-    meaning: str
-    remedy: str
-
-
-_RUN = "`evalrunner --experiment NAME --target ...` executes what is missing, and nothing else"
-
-KINDS: dict[Code, Kind] = {
-    Code.NOTHING_MEANT: Kind(
-        "the experiment's dataset has no examples, or none any more: nothing can be said of what is missing",
-        "`evalrunner dataset list`",
-    ),
-    Code.RUN_MISSING: Kind("examples have fewer complete root runs than were meant", _RUN),
-    Code.RUN_PENDING: Kind(
-        "root runs have no end: what made them died, or their end was lost",
-        "none of them counts: their examples are among the missing ones",
-    ),
-    Code.RUN_UNDER_WAY: Kind("root runs that began within the last 10 minutes have no end yet", "look again"),
-    Code.RUN_UNLINKED: Kind(
-        "root runs name no example, so that no view of the experiment shows them (an error that `error_handling="
-        "'ignore'` let pass, or a trace beside the items)",
-        "none of them counts: an example that has no other is among the missing ones",
-    ),
-    Code.RUN_DUPLICATE: Kind(
-        "examples have more complete root runs than were meant, and means count them twice",
-        "delete those that you do not want",
-    ),
-    Code.VIEW_HIDDEN: Kind(
-        "runs are there whose examples the experiment's metadata leaves out (`dataset_version`, `dataset_splits`: of "
-        "several processes, the last has written them), so that LangSmith's view does not show them",
-        "`evalrunner --experiment NAME --target ...` writes them over the whole dataset; with nothing missing it "
-        "executes nothing",
-    ),
-    Code.TRACE_HEADLESS: Kind("traces have runs and no root run: its post was lost", _RUN),
-    Code.CHILD_ORPHAN: Kind("runs hang below a run that is not there: its post was lost", "nothing"),
-    Code.CHILD_PENDING: Kind("runs have no end below a root run that has one", "nothing"),
-    Code.SCORE_FAILED: Kind(
-        "evaluators raised on runs",
-        "`evalrunner --experiment NAME --target ... --evaluator ...` scores these runs, and executes nothing",
-    ),
-}
-#: What takes nothing away from the experiment.
-NOTES = frozenset({Code.RUN_UNLINKED})
 
 
 @dataclass(frozen=True)
@@ -97,15 +32,20 @@ class Symptom:
     ids: Sequence[dict[str, Any]]
 
 
-def symptoms(seen: Survey, now: datetime) -> list[Symptom]:
-    """Return all that is wrong, worst first."""
+def symptoms(seen: Survey, now: datetime, recent: timedelta = RECENT) -> list[Symptom]:
+    """Return all that is wrong, worst first.
+
+    Args:
+        recent: what has no end and began within this time may still be under way.
+    """
     found = [
         _nothing(seen),
         _missing(seen),
-        *_open(seen, now),
+        *_open(seen, now, recent),
         _unlinked(seen),
         _duplicates(seen),
         _hidden(seen),
+        _no_dataset(seen),
         *_traces(seen),
         _failed_scores(seen),
     ]
@@ -121,9 +61,9 @@ def complete(seen: Survey) -> dict[str, list[Root]]:
     return found
 
 
-def under_way(seen: Survey, now: datetime) -> bool:
+def under_way(seen: Survey, now: datetime, recent: timedelta = RECENT) -> bool:
     """Tell whether a root run began so recently that more may come."""
-    return any(_recent(root, now) for root in seen.roots)
+    return any(_recent(root, now, recent) for root in seen.roots)
 
 
 def _nothing(seen: Survey) -> Symptom:
@@ -144,21 +84,26 @@ def _missing(seen: Survey) -> Symptom:
     )
 
 
-def _open(seen: Survey, now: datetime) -> Iterator[Symptom]:
+def _open(seen: Survey, now: datetime, within: timedelta) -> Iterator[Symptom]:
     pending = [root for root in seen.roots if not root.ended]
-    recent = [root for root in pending if _recent(root, now)]
-    old = [root for root in pending if not _recent(root, now)]
+    recent = [root for root in pending if _recent(root, now, within)]
+    old = [root for root in pending if not _recent(root, now, within)]
     yield Symptom(Code.RUN_PENDING, f"{len(old):,} root runs have no end", _of_roots(old))
     yield Symptom(
         Code.RUN_UNDER_WAY,
-        f"{len(recent):,} root runs have no end yet, and began within the last 10 minutes: look again",
+        f"{len(recent):,} root runs have no end yet, and began within the last {_minutes(within)}: look again",
         _of_roots(recent),
     )
 
 
-def _recent(root: Root, now: datetime) -> bool:
+def _minutes(span: timedelta) -> str:
+    seconds = span.total_seconds()
+    return f"{seconds / 60:g} minutes" if seconds % 60 == 0 else f"{seconds:g} s"
+
+
+def _recent(root: Root, now: datetime, within: timedelta) -> bool:
     began = moment(root.started)
-    return began is not None and now - began < RECENT
+    return began is not None and now - began < within
 
 
 def _unlinked(seen: Survey) -> Symptom:
@@ -194,6 +139,12 @@ def _hidden(seen: Survey) -> Symptom:
         "them",
         _of_roots(found),
     )
+
+
+def _no_dataset(seen: Survey) -> Symptom:
+    about = [] if seen.linked else [{"dataset": seen.dataset}]
+    text = f"the project names no dataset, and its runs are over examples of {seen.dataset!r}"
+    return Symptom(Code.VIEW_NO_DATASET, text, about)
 
 
 def _traces(seen: Survey) -> Iterator[Symptom]:

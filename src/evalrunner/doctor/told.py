@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from evalrunner.doctor.codes import KINDS, NOTES, Code
 from evalrunner.doctor.survey import Survey
-from evalrunner.doctor.symptoms import KINDS, NOTES, Code, Symptom, complete, under_way
+from evalrunner.doctor.symptoms import Symptom, complete, under_way
 from evalrunner.exit_codes import ExitCode
 
 

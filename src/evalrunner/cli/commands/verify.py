@@ -35,10 +35,11 @@ def command(
     output = Output(json=json, quiet=quiet)
     with opened(gather({"local": local or None, "store": store}), output) as endpoint:
         from evalrunner.doctor import told  # noqa: PLC0415 - as above, once there is an endpoint
+        from evalrunner.doctor.place import find  # noqa: PLC0415 - likewise
         from evalrunner.doctor.survey import survey  # noqa: PLC0415 - likewise
         from evalrunner.doctor.symptoms import symptoms  # noqa: PLC0415 - likewise
 
-        seen = survey(endpoint, experiment)
+        seen = survey(find(endpoint, experiment))
     now = SYSTEM.utcnow()
     found = symptoms(seen, now)
     if json:

@@ -1,0 +1,78 @@
+"""Symptoms that only evaluators' traces, or other experiments, show. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from evalrunner.doctor.codes import Code
+from evalrunner.doctor.evidence import Evidence, Verdict
+from evalrunner.doctor.survey import Root, Survey
+from evalrunner.doctor.symptoms import Symptom
+
+
+def further(seen: Survey, evidence: Evidence) -> list[Symptom]:
+    """Return them, worst first."""
+    roots = {root.id: root for root in seen.roots if root.ended and root.example is not None}
+    found = [
+        _lost(roots, evidence),
+        _silent(roots, evidence),
+        _split(seen, evidence),
+        _hidden(seen, evidence),
+    ]
+    return [one for one in found if one.ids]
+
+
+def _lost(roots: Mapping[str, Root], evidence: Evidence) -> Symptom:
+    given = {one.source for one in evidence.scores or () if one.source}
+    # An evaluator whose trace its feedback does not name: by its name, which is its key unless it says otherwise.
+    named = {(one.run, one.key) for one in evidence.scores or () if not one.source}
+    lost = [
+        one
+        for one in evidence.verdicts
+        if one.gave and one.ended and not one.failed and one.run in roots
+        and one.id not in given and (one.run, one.name) not in named
+    ] if evidence.scores is not None else []  # fmt: skip
+    return _by_run(Code.SCORE_LOST, "{} runs were scored, and the score is not there: {}", lost, roots)
+
+
+def _silent(roots: Mapping[str, Root], evidence: Evidence) -> Symptom:
+    failed: dict[str, list[Verdict]] = {}
+    for one in evidence.verdicts:
+        if one.failed and one.run in roots:
+            failed.setdefault(one.run, []).append(one)
+    silent = [
+        one
+        for run, verdicts in failed.items()
+        # An error that was recorded stands under the evaluator's keys, which need not be its name.
+        if len(roots[run].errors) < len(verdicts)
+        for one in verdicts
+        if one.name not in roots[run].errors
+    ]
+    text = "evaluators raised on {} runs, and no feedback says so: {}"
+    return _by_run(Code.SCORE_SILENT, text, silent, roots)
+
+
+def _by_run(code: Code, text: str, verdicts: list[Verdict], roots: Mapping[str, Root]) -> Symptom:
+    names: dict[str, list[str]] = {}
+    for one in verdicts:
+        names.setdefault(one.run, []).append(one.name)
+    keys = ", ".join(sorted({one.name for one in verdicts}))
+    ids = [
+        {"run": run, "example": roots[run].example, "keys": sorted(set(told))} for run, told in names.items()
+    ]
+    return Symptom(code, text.format(f"{len(ids):,}", keys), ids)
+
+
+def _split(seen: Survey, evidence: Evidence) -> Symptom:
+    mine = {one.id for one in seen.meant.examples}
+    parts = [one for one in evidence.parts if one.example not in mine]
+    names = sorted({one.project for one in parts})
+    text = f"{len(parts):,} runs over other examples are in {', '.join(map(repr, names))}"
+    return Symptom(Code.VIEW_SPLIT, text, [{"run": one.run, "example": one.example} for one in parts])
+
+
+def _hidden(seen: Survey, evidence: Evidence) -> Symptom:
+    latest = [{"run": root.id, "example": root.example} for root in seen.roots] if evidence.hidden else []
+    return Symptom(
+        Code.VIEW_INPUTS_HIDDEN, "the latest root runs have no inputs, and the examples have", latest
+    )

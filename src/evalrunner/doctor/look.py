@@ -1,0 +1,225 @@
+"""Reading what tells one cause from another. Nothing is written, and nothing is asked that no symptom asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import timedelta
+from itertools import islice
+from typing import Any
+
+from evalrunner.doctor.evidence import Evidence, Score, Stray, Verdict, metadata_of, rate, score, verdict
+from evalrunner.doctor.place import Place
+from evalrunner.doctor.survey import Root, Survey
+from evalrunner.doctor.symptoms import complete
+from evalrunner.service.errors import told
+from evalrunner.service.pages import query_runs
+from evalrunner.service.paging import PAGE, by_offset, portions
+from evalrunner.verify.meant import moment
+
+#: Evaluators' traces go there (langsmith/evaluation/_arunner.py, `_addressed_to_project`).
+EVALUATORS = "evaluators"
+#: Marks a run of LangSmith's pytest plugin.
+TEST_SUITE = "LANGSMITH_TEST_SUITE"
+#: So many ids are asked for at once within a filter.
+_AT_ONCE = 50
+#: Projects that are looked through for what is missing here.
+_PROJECTS = 50
+#: Siblings begin within this time of each other: the processes of one job.
+_NEAR = timedelta(hours=1)
+#: Scores of more root runs are not read just to find some of runs that are not there.
+_FEW = 2_000
+
+
+def look(place: Place, seen: Survey) -> Evidence:
+    """Read what the symptoms of an experiment ask for.
+
+    Raises:
+        ServiceError: it cannot be read.
+    """
+    counts = complete(seen)
+    missing = [one for one, runs in counts.items() if len(runs) < seen.repetitions]
+    unscored = _unscored(seen)
+    with told(place.client):
+        latest = list(islice(_runs(place, "id", "extra", "inputs"), PAGE))
+        verdicts = _verdicts(place, missing, unscored) if missing or unscored else []
+        unlinked = [root.id for root in seen.roots if root.ended and root.example is None]
+        return Evidence(
+            verdicts,
+            _scores(place, seen, verdicts, missing, unscored),
+            _strays(place, missing) if missing else (),
+            _parts(place, seen) if missing or seen.meant.left_out else (),
+            rate(latest),
+            any(TEST_SUITE in metadata_of(row) for row in latest),
+            bool(latest) and seen.filled and not any(row.get("inputs") for row in latest),
+            _inputs_of_runs(place, unlinked) if missing else {},
+            _inputs_of_examples(place, missing) if unlinked else {},
+        )
+
+
+def _runs(place: Place, *select: str, **narrowed: Any) -> Iterator[dict[str, Any]]:
+    return query_runs(place.client, place.id, select, newer=place.newer, is_root=True, **narrowed)
+
+
+def _unscored(seen: Survey) -> list[Root]:
+    """Return the complete runs that lack a score that others have, or, where none has one, all."""
+    keys = {
+        key for root in seen.roots for key, given in root.scores.items() if given > root.errors.get(key, 0)
+    }
+    if not keys:
+        return [root for root in seen.roots if root.ended and root.example is not None]
+    return [
+        root
+        for root in seen.roots
+        if root.ended and root.example is not None and not keys <= set(root.scores)
+    ]
+
+
+def _verdicts(place: Place, missing: Sequence[str], unscored: Sequence[Root]) -> list[Verdict]:
+    """Return the traces of evaluators over runs of these examples, or over these runs."""
+    project = next(iter(_projects(place, name=EVALUATORS)), None)
+    if project is None:
+        return []
+    found: dict[str, Verdict] = {}
+    for key, ids in (("reference_example_id", missing), ("target_run_id", [root.id for root in unscored])):
+        for row in _marked(place, str(project["id"]), key, ids):
+            one = verdict(row, (place.name, place.id))
+            if one is not None:
+                found[one.id] = one
+    return list(found.values())
+
+
+def _marked(place: Place, project: str, key: str, ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield the evaluators' traces whose metadata name one of these ids: of many, all of the experiment."""
+    select = ("id", "name", "extra", "outputs", "end_time", "error")
+    for matching in _matching(place, key, ids):
+        yield from query_runs(
+            place.client, project, select, newer=place.newer, is_root=True, matching=matching
+        )
+
+
+def _matching(place: Place, key: str, ids: Sequence[str]) -> Iterator[str]:
+    if len(ids) > _FEW:
+        yield f'and(eq(metadata_key, "experiment"), eq(metadata_value, "{_quoted(place.name)}"))'
+        return
+    for part in portions(ids, _AT_ONCE):
+        listed = ", ".join(f'"{one}"' for one in part)
+        yield f'and(eq(metadata_key, "{key}"), in(metadata_value, [{listed}]))'
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _scores(
+    place: Place,
+    seen: Survey,
+    verdicts: Sequence[Verdict],
+    missing: Sequence[str],
+    unscored: Sequence[Root],
+) -> list[Score] | None:
+    """Return the feedback of the runs that lack a score; where no evaluator left a trace of what is missing, all."""
+    asked = {one.run for one in verdicts if one.gave or one.failed}
+    there = {root.id for root in seen.roots}
+    if missing and not asked - there and len(there) <= _FEW:
+        return list(_feedback(place, {"session": [place.id]}))
+    wanted = [root.id for root in unscored if root.id in asked]
+    if not wanted:
+        return None
+    return [one for part in portions(wanted, _AT_ONCE) for one in _feedback(place, {"run": list(part)})]
+
+
+def _feedback(place: Place, params: dict[str, Any]) -> Iterator[Score]:
+    for page in by_offset(place.client, "/feedback", params):
+        yield from (score(row) for row in page if row.get("run_id"))
+
+
+def _strays(place: Place, missing: Sequence[str]) -> list[Stray]:
+    """Return root runs in tracing projects of the examples that lack one here, begun since the experiment was."""
+    since = (place.began - _NEAR).isoformat()
+    projects = [
+        one
+        for one in _projects(place, reference_free=True, limit=_PROJECTS)
+        if one.get("name") != EVALUATORS and one["id"] != place.id
+    ]
+    return list(_naming(place, projects, missing, since))
+
+
+def _parts(place: Place, seen: Survey) -> list[Stray]:
+    """Return the runs of experiments that look like parts of this one.
+
+    The processes of one job, each with an experiment of its own: they have one prefix, ran at the same time, and no
+    example is in two of them. A comparison, or one split after another, is none.
+    """
+    mine = {root.example for root in seen.roots if root.example is not None}
+    found: list[Stray] = []
+    for one in _siblings(place):
+        runs = list(_naming(place, [one], None, ""))
+        if runs and mine.isdisjoint(run.example for run in runs) and _together(seen, runs):
+            found += runs
+    return found
+
+
+def _together(seen: Survey, runs: Sequence[Stray]) -> bool:
+    """Whether two experiments ran at the same time: each began before the other had begun its last run."""
+    ours = sorted(root.started for root in seen.roots if moment(root.started))
+    theirs = sorted(run.started for run in runs if moment(run.started))
+    return bool(ours and theirs) and ours[0] <= theirs[-1] and theirs[0] <= ours[-1]
+
+
+def _stem(name: str) -> str:
+    return name.rpartition("-")[0]
+
+
+def _siblings(place: Place) -> list[dict[str, Any]]:
+    """Return the other experiments over the dataset with the same prefix, made at about the same time."""
+    near = []
+    for one in _projects(place, reference_dataset=str(place.dataset.id), limit=PAGE):
+        began = moment(str(one.get("start_time") or ""))
+        alike = one["id"] != place.id and _stem(str(one.get("name"))) == _stem(place.name)
+        if alike and began is not None and abs(began - place.began) <= _NEAR:
+            near.append(one)
+    return near[:_PROJECTS]
+
+
+def _naming(
+    place: Place,
+    projects: Sequence[Mapping[str, Any]],
+    examples: Collection[str] | None,
+    since: str,
+) -> Iterator[Stray]:
+    names = {str(one["id"]): str(one.get("name")) for one in projects}
+    if not names:
+        return
+    select = ("id", "reference_example_id", "start_time", "session_id" if not place.newer else "project_id")
+    asked = [None] if examples is None else list(portions(sorted(examples), _AT_ONCE))
+    for part in asked:
+        listed = ", ".join(f'"{one}"' for one in part or ())
+        matching = f"in(reference_example_id, [{listed}])" if part is not None else None
+        for row in query_runs(
+            place.client, list(names), select, newer=place.newer, is_root=True, matching=matching
+        ):
+            started = str(row.get("start_time") or "")
+            if row.get("reference_example_id") and started >= since:
+                project = names.get(str(row.get("session_id") or row.get("project_id")), "")
+                yield Stray(str(row["id"]), str(row["reference_example_id"]), project, started)
+
+
+def _projects(place: Place, **params: Any) -> list[dict[str, Any]]:
+    limit = params.pop("limit", 1)
+    return [row for page in by_offset(place.client, "/sessions", params, limit=limit) for row in page]
+
+
+def _inputs_of_runs(place: Place, ids: Sequence[str]) -> dict[str, Any]:
+    found = {}
+    for part in portions(ids, PAGE):
+        for row in _runs(place, "id", "inputs", ids=list(part)):
+            found[str(row["id"])] = row.get("inputs")
+    return found
+
+
+def _inputs_of_examples(place: Place, ids: Sequence[str]) -> dict[str, Any]:
+    found = {}
+    for part in portions(ids, PAGE):
+        for page in by_offset(place.client, "/examples", {"id": list(part)}):
+            found.update({str(row["id"]): row.get("inputs") for row in page})
+    return found
