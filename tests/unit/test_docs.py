@@ -13,7 +13,7 @@ from evalrunner import __version__
 from evalrunner.cli.main import build
 from evalrunner.cli.settings.kinds import SWITCH
 from evalrunner.cli.settings.options import OPTIONS
-from evalrunner.doctor import symptoms
+from evalrunner.doctor import causes, codes
 from evalrunner.exit_codes import TEXTS
 from evalrunner.supervisor.setup.environment import THREADS
 from evalrunner.verify.codes import KINDS
@@ -125,7 +125,14 @@ def test_the_findings_are_the_findings() -> None:
 
 def test_the_symptoms_are_the_symptoms() -> None:
     documented = {code.strip("`"): tuple(rest) for code, rest in table("Symptoms").items()}
-    assert documented == {code.value: (kind.meaning, kind.remedy) for code, kind in symptoms.KINDS.items()}
+    assert documented == {code.value: (kind.meaning, kind.remedy) for code, kind in codes.KINDS.items()}
+
+
+def test_the_causes_are_the_causes() -> None:
+    documented = {code.strip("`"): tuple(rest) for code, rest in table("Causes").items()}
+    assert documented == {
+        code.value: (about.meaning, about.next_time) for code, about in causes.ABOUT.items()
+    }
 
 
 def test_the_environment_of_workers_is_documented() -> None:

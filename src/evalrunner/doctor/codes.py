@@ -90,3 +90,5 @@ KINDS: dict[Code, Kind] = {
 }
 #: What takes nothing away from the experiment.
 NOTES = frozenset({Code.RUN_UNLINKED, Code.VIEW_SPLIT, Code.VIEW_INPUTS_HIDDEN})
+#: What is the evaluators' affair: the runs themselves are whole.
+SCORES = frozenset({Code.SCORE_FAILED, Code.SCORE_LOST, Code.SCORE_SILENT})

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from evalrunner.doctor.codes import KINDS, NOTES, Code
+from evalrunner.doctor.codes import KINDS, NOTES, SCORES
 from evalrunner.doctor.survey import Survey
 from evalrunner.doctor.symptoms import Symptom, complete, under_way
 from evalrunner.exit_codes import ExitCode
@@ -16,7 +16,7 @@ from evalrunner.exit_codes import ExitCode
 def exit_code(found: Sequence[Symptom]) -> ExitCode:
     """Return how `verify` ends: scores alone are the evaluators' affair."""
     wrong = {one.code for one in found} - NOTES
-    if wrong - {Code.SCORE_FAILED}:
+    if wrong - SCORES:
         return ExitCode.INCOMPLETE
     return ExitCode.EVALUATORS if wrong else ExitCode.COMPLETE
 
@@ -71,8 +71,8 @@ def _scores(seen: Survey) -> dict[str, int]:
     return counts
 
 
-def lines(seen: Survey, found: Sequence[Symptom], *, ids: bool) -> Iterator[str]:
-    """Yield it for people; with the ids that each symptom is about, or without."""
+def heading(seen: Survey) -> Iterator[str]:
+    """Yield, for people, what was meant and what is there."""
     counts = _counts(seen)
     yield f"experiment {seen.experiment!r} ({seen.experiment_id}) over dataset {seen.dataset!r}"
     times = f" x {seen.repetitions} repetitions" if seen.repetitions > 1 else ""
@@ -89,6 +89,11 @@ def lines(seen: Survey, found: Sequence[Symptom], *, ids: bool) -> Iterator[str]
         yield f"       {counts['of_other_examples']:,} of them are of examples that were not meant, or are gone"
     for key, number in sorted(_scores(seen).items()):
         yield f"       {key}: on {number:,} of {counts['complete']:,} complete runs"
+
+
+def lines(seen: Survey, found: Sequence[Symptom], *, ids: bool) -> Iterator[str]:
+    """Yield all of it for people; with the ids that each symptom is about, or without."""
+    yield from heading(seen)
     for one in found:
         yield f"{one.code.value}: {one.text}"
         yield f"       {_remedy(seen, one)}"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from evalrunner.cli.commands.doctor_experiment import Looking, experiment_report, explain
 from evalrunner.cli.commands.doctor_machine import machine
 from evalrunner.errors import ConfigError
 from evalrunner.exit_codes import ExitCode
+
+_OF_AN_EXPERIMENT = "Of an experiment"
 
 
 def command(
@@ -16,6 +20,48 @@ def command(
         str | None, typer.Argument(metavar="[EXPERIMENT]", help="An experiment, by id or name.")
     ] = None,
     *,
+    inside: Annotated[
+        bool,
+        typer.Option(
+            "--inside",
+            help="It was made on this machine: look at this environment, and at what the SDK kept of failed "
+            "requests (LANGSMITH_FAILED_TRACES_DIR).",
+            rich_help_panel=_OF_AN_EXPERIMENT,
+        ),
+    ] = False,
+    logs: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="A log of its processes; several times.", rich_help_panel=_OF_AN_EXPERIMENT
+        ),
+    ] = None,
+    failed_traces: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="What the SDK kept of failed requests, if it is not where --inside looks.",
+            rich_help_panel=_OF_AN_EXPERIMENT,
+        ),
+    ] = None,
+    recent: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="What has no end, and began within this time, may still be under way.",
+            rich_help_panel=_OF_AN_EXPERIMENT,
+        ),
+    ] = 600,
+    ids: Annotated[
+        bool,
+        typer.Option(
+            "--ids", help="Print the ids that each finding is about.", rich_help_panel=_OF_AN_EXPERIMENT
+        ),
+    ] = False,
+    explain_code: Annotated[
+        str | None,
+        typer.Option("--explain", metavar="CODE", help="Say what a symptom or a cause means, and no more."),
+    ] = None,
     local: Annotated[
         bool, typer.Option("--local", help="Use the local backend even though a LangSmith is configured.")
     ] = False,
@@ -23,12 +69,24 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict only.")] = False,
 ) -> ExitCode:
-    """Check this machine: is it fit for a run, and what would cost traces here.
+    """Say why runs of an experiment are missing, pending, hidden or not scored; or check this machine.
 
-    Nothing is changed. The exit code is 0 if nothing that was looked at is a failure.
+    With an experiment, whoever made it: each symptom that verify names, divided by its cause: one that is certain,
+    or those that the evidence leaves. From outside many causes look alike; --inside and --logs tell them apart where
+    they happened. Without one: is this machine fit for a run, and what would cost traces here.
+
+    Nothing is changed. The exit code is verify's; of a machine it is 0 if nothing that was looked at is a failure.
     """
+    if explain_code is not None:
+        return explain(explain_code, quiet=quiet)
+    looking = Looking(inside, tuple(logs or ()), failed_traces, recent)
     if experiment is not None:
+        return experiment_report(
+            experiment, looking, ids=ids, local=local, store=store, json=json, quiet=quiet
+        )
+    if ids or looking != Looking():
         raise ConfigError(
-            f"doctor looks at this machine; of an experiment say: evalrunner verify {experiment}"
+            "--inside, --logs, --failed-traces, --recent and --ids are about an experiment: name it, as in "
+            "evalrunner doctor EXPERIMENT --inside"
         )
     return machine(local=local, store=store, json=json, quiet=quiet)

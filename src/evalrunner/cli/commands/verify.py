@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -14,6 +15,14 @@ from evalrunner.exit_codes import ExitCode
 def command(
     experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="An experiment, by id or name.")],
     *,
+    recent: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="What has no end, and began within this time, may still be under way.",
+        ),
+    ] = 600,
     ids: Annotated[bool, typer.Option("--ids", help="Print the ids that each symptom is about.")] = False,
     local: Annotated[
         bool, typer.Option("--local", help="Use the local backend even though a LangSmith is configured.")
@@ -35,13 +44,12 @@ def command(
     output = Output(json=json, quiet=quiet)
     with opened(gather({"local": local or None, "store": store}), output) as endpoint:
         from evalrunner.doctor import told  # noqa: PLC0415 - as above, once there is an endpoint
+        from evalrunner.doctor.examine import examine  # noqa: PLC0415 - likewise
         from evalrunner.doctor.place import find  # noqa: PLC0415 - likewise
-        from evalrunner.doctor.survey import survey  # noqa: PLC0415 - likewise
-        from evalrunner.doctor.symptoms import symptoms  # noqa: PLC0415 - likewise
 
-        seen = survey(find(endpoint, experiment))
-    now = SYSTEM.utcnow()
-    found = symptoms(seen, now)
+        now = SYSTEM.utcnow()
+        examined = examine(find(endpoint, experiment), now, timedelta(seconds=recent))
+    seen, found = examined.seen, examined.symptoms
     if json:
         output.document(told.document(seen, found, now))
     else:
