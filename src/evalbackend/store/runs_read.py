@@ -128,8 +128,8 @@ class RunReader:
         return urls
 
     def _children(self, ids: list[str]) -> dict[str, list[str]]:
-        some = marks(ids)
-        sql = f"SELECT parent_run_id, id FROM runs WHERE parent_run_id IN ({some}) ORDER BY start_time, id"  # noqa: S608
+        where = f"parent_run_id IN ({marks(ids)}) AND post_n > 0"
+        sql = f"SELECT parent_run_id, id FROM runs WHERE {where} ORDER BY start_time, id"  # noqa: S608
         found: dict[str, list[str]] = {}
         for parent, child in self.connection.execute(sql, ids):
             found.setdefault(parent, []).append(child)

@@ -18,6 +18,7 @@ _ROOTS = (
     "(SELECT COUNT(*) FROM runs INDEXED BY roots_by_session WHERE session_id = s.id AND post_n > 0 "
     "AND parent_run_id IS NULL)"
 )
+_ANY = "SELECT 1 FROM runs WHERE session_id = s.id AND post_n >= 0"
 _DATASETS = """
 SELECT d.id, d.name, d.description, d.created_at,
     (SELECT COUNT(*) FROM example_versions e WHERE e.dataset_id = d.id AND e.valid_to IS NULL) AS examples,
@@ -28,6 +29,25 @@ ORDER BY COALESCE(latest, d.created_at) DESC, d.id LIMIT ? OFFSET ?"""
 _SESSIONS = f"""
 SELECT s.id, s.name, s.description, s.start_time, {_ROOTS} AS roots
 FROM sessions s WHERE {{where}} ORDER BY s.start_time DESC, s.id DESC LIMIT ? OFFSET ?"""  # noqa: S608
+
+_ROWS = f"""
+SELECT id, name, start_time, {_LATENCY} AS latency, status, post_n, 0 AS below, substr(error, 1, 400) AS error,
+    substr(inputs, 1, {HEAD}) AS inputs, substr(outputs, 1, {HEAD}) AS outputs FROM runs WHERE session_id = ?1"""  # noqa: S608
+_WHOLE = (
+    f"{_ROWS} AND post_n > 0 AND parent_run_id IS NULL ORDER BY start_time DESC, id DESC LIMIT ? OFFSET ?"
+)
+# Roots of which only the end has arrived, and those of which nothing has but runs below them; the second are looked
+# for among the runs that began in the time of one page, and not among all of the project.
+_HEADLESS = f"""
+{_ROWS} AND post_n = 0 AND parent_run_id IS NULL AND COALESCE(start_time, end_time, '9998') >= ?2
+    AND COALESCE(start_time, end_time, '9998') < ?3
+UNION ALL
+SELECT trace_id, NULL, MIN(start_time), NULL, 'absent', 0, COUNT(*), NULL, NULL, NULL FROM (
+    SELECT trace_id, start_time FROM runs INDEXED BY runs_by_session WHERE session_id = ?1
+    AND start_time >= ?2 AND start_time < ?3 AND trace_id <> id AND post_n >= 0
+    ORDER BY start_time DESC LIMIT 20000) AS part
+GROUP BY trace_id HAVING NOT EXISTS (SELECT 1 FROM runs WHERE runs.id = part.trace_id AND post_n >= 0)
+ORDER BY 3 DESC LIMIT 50"""  # noqa: S608
 
 
 def _dicts(connection: sqlite3.Connection, sql: str, args: tuple[Any, ...]) -> list[dict[str, Any]]:
@@ -45,8 +65,8 @@ def datasets(connection: sqlite3.Connection, search: str, page: int) -> tuple[li
 
 def projects(connection: sqlite3.Connection) -> list[dict[str, Any]]:
     """Return the latest sessions that belong to no dataset and hold runs."""
-    found = _dicts(connection, _SESSIONS.format(where="s.reference_dataset_id IS NULL"), (PAGE, 0))
-    return [project for project in found if project["roots"]]
+    where = f"s.reference_dataset_id IS NULL AND EXISTS ({_ANY})"
+    return _dicts(connection, _SESSIONS.format(where=where), (PAGE, 0))
 
 
 def dataset(connection: sqlite3.Connection, dataset_id: str) -> dict[str, Any]:
@@ -116,16 +136,19 @@ def examples(
 
 
 def roots(connection: sqlite3.Connection, session_id: str, page: int) -> tuple[list[dict[str, Any]], int]:
-    """Return a page of a project's traces, latest first, and how many there are."""
-    where = "session_id = ? AND post_n > 0 AND parent_run_id IS NULL"
-    total = connection.execute(f"SELECT COUNT(*) FROM runs WHERE {where}", (session_id,)).fetchone()[0]  # noqa: S608
-    rows = _dicts(
-        connection,
-        f"SELECT id, name, start_time, {_LATENCY} AS latency, status, substr(error, 1, 400) AS error, "  # noqa: S608
-        f"substr(inputs, 1, {HEAD}) AS inputs, substr(outputs, 1, {HEAD}) AS outputs FROM runs "
-        f"WHERE {where} ORDER BY start_time DESC, id DESC LIMIT ? OFFSET ?",
-        (session_id, PAGE, (page - 1) * PAGE),
-    )
+    """Return a page of a project's traces, latest first, and how many there are; also those without a beginning.
+
+    These are not counted: each is on the page of its time.
+    """
+    count = "SELECT COUNT(*) FROM runs WHERE session_id = ? AND post_n > 0 AND parent_run_id IS NULL"
+    total = connection.execute(count, (session_id,)).fetchone()[0]
+    rows = _dicts(connection, _WHOLE, (session_id, PAGE + 1, (page - 1) * PAGE))
+    since = rows[PAGE]["start_time"] if len(rows) > PAGE else ""
+    until = rows[0]["start_time"] if rows and page > 1 else "9999"
+    rows = rows[:PAGE]
+    if rows or page == 1:
+        rows += _dicts(connection, _HEADLESS, (session_id, since, until))
+    rows.sort(key=lambda row: row["start_time"] or "9998", reverse=True)
     for row in rows:
         row |= {"inputs": _cell(row["inputs"]), "outputs": _cell(row["outputs"])}
     return rows, total

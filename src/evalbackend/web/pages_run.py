@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from evalbackend.errors import HttpError
 from evalbackend.http.state import state
 from evalbackend.store.scope import Scope, read_scope
-from evalbackend.web import text, trace
+from evalbackend.web import text, trace, tree
 from evalbackend.web.paging import wanted
 from evalbackend.web.plots import ticks
 from evalbackend.web.render import HEADERS, page
@@ -25,7 +25,7 @@ async def run(request: Request) -> Response:
 
     def read(connection: sqlite3.Connection) -> dict[str, Any]:
         shown = trace.read_run(connection, run_id)
-        nodes, total, span = trace.read_tree(connection, shown["trace_id"])
+        nodes, total, span = tree.read_tree(connection, shown["trace_id"])
         return {
             "run": shown,
             "nodes": nodes,
@@ -40,7 +40,7 @@ async def run(request: Request) -> Response:
             ),
         }
 
-    return page(request, "run.html", **await parts.store.read(read), whole=text.WHOLE)
+    return page(request, "run.html", **await parts.store.read(read), whole=text.WHOLE, most=tree.MOST)
 
 
 def _scope(connection: sqlite3.Connection, session: str | None) -> Scope | None:

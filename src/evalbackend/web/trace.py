@@ -1,110 +1,62 @@
-"""A trace as a tree with a timeline, a run in full, and the runs of an example."""
+"""A run in full, also one whose beginning was lost, and the runs of an example.
+
+Held back runs (post_n < 0) are not there; of a run with post_n = 0 only the end has arrived.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from evalbackend.errors import HttpError
 from evalbackend.http.presign import Signer
-from evalbackend.store.functions import in_traces, marks
+from evalbackend.store.functions import marks
 from evalbackend.web.fill import LATENCY
 from evalbackend.web.text import Field, fields, one_line, preview
 
-MOST = 1000  # runs of a trace that a page shows
 _LATENCY = LATENCY.format(end="end_time", start="start_time")
-_OFFSET = LATENCY.format(end="start_time", start=":start")
-
-
-@dataclass(slots=True)
-class Node:
-    """A run in its tree; `left` and `width` are per cent of the trace's time."""
-
-    id: str
-    parent: str | None
-    name: str
-    run_type: str
-    status: str
-    offset: float
-    latency: float | None
-    tokens: int | None = None
-    depth: int = 0
-    left: float = 0.0
-    width: float = 0.0
-    children: list[Node] = field(default_factory=list)
+_COLUMNS = (
+    "id", "session_id", "trace_id", "parent_run_id", "name", "run_type", "start_time", "end_time",
+    "reference_example_id", "prompt_tokens", "completion_tokens", "total_tokens", "total_cost", "tags", "error",
+    "status", "latency", "post_n", "patch_n",
+)  # fmt: skip
+_RUN = f"SELECT {', '.join(_COLUMNS)} FROM (SELECT *, {_LATENCY} AS latency FROM runs) WHERE id = ? AND post_n >= 0"  # noqa: S608
+_BELOW = (
+    "SELECT session_id, trace_id FROM runs WHERE parent_run_id = ?1 AND post_n >= 0",
+    "SELECT session_id, trace_id FROM runs WHERE trace_id = ?1 AND trace_id <> id AND post_n >= 0",
+)
 
 
 def read_run(connection: sqlite3.Connection, run_id: str) -> dict[str, Any]:
-    """Return a run's small columns; 404 if its create has not arrived."""
-    cursor = connection.execute(
-        "SELECT id, session_id, trace_id, parent_run_id, name, run_type, start_time, end_time, "  # noqa: S608
-        "reference_example_id, prompt_tokens, completion_tokens, total_tokens, total_cost, tags, error, status, "
-        f"{_LATENCY} AS latency, post_n, patch_n FROM runs WHERE id = ? AND post_n > 0",
-        (run_id,),
-    )
-    names = [column[0] for column in cursor.description]
-    row = cursor.fetchone()
-    if row is None:
-        raise HttpError(404, "there is no such run: its create has not arrived, or it was deleted")
-    run = dict(zip(names, row, strict=True))
+    """Return a run's small columns, as far as they have arrived; 404 if neither it nor a run below it has."""
+    row = connection.execute(_RUN, (run_id,)).fetchone()
+    run = dict(zip(_COLUMNS, row, strict=True)) if row is not None else _absent(connection, run_id)
     run["tags"] = orjson.loads(run["tags"]) if run["tags"] else []
     return run
 
 
-def read_tree(connection: sqlite3.Connection, trace_id: str) -> tuple[list[Node], int, float]:
-    """Return the trace's runs in the order of the tree, how many there are, and its whole time."""
-    scope, named = f"{in_traces(':trace')} AND post_n > 0", {"trace": trace_id}
-    total, start = connection.execute(
-        f"SELECT COUNT(*), MIN(start_time) FROM runs WHERE {scope}",  # noqa: S608
-        named,
-    ).fetchone()
-    rows = connection.execute(
-        f"SELECT id, parent_run_id, name, run_type, status, {_OFFSET}, {_LATENCY}, total_tokens FROM runs "  # noqa: S608
-        f"WHERE {scope} ORDER BY start_time, dotted_order LIMIT :most",
-        {**named, "start": start, "most": MOST},
-    )
-    nodes = [Node(*row) for row in rows]
-    span = max([node.offset + (node.latency or 0.0) for node in nodes], default=0.0) or 1e-6
-    for node in nodes:
-        node.left = node.offset / span * 100
-        node.width = max(
-            ((node.latency if node.latency is not None else span - node.offset) / span) * 100, 0.4
-        )
-    return _ordered(nodes), total, span
-
-
-def _ordered(nodes: list[Node]) -> list[Node]:
-    """Return the nodes parents first; a run whose parent has not arrived stands at the top level."""
-    by_id = {node.id: node for node in nodes}
-    tops: list[Node] = []
-    for node in nodes:
-        parent = by_id.get(node.parent or "")
-        (parent.children if parent is not None and parent is not node else tops).append(node)
-    found: list[Node] = []
-    waiting = [(node, 0) for node in reversed(tops)]
-    while waiting:
-        node, node.depth = waiting.pop()
-        found.append(node)
-        waiting += [(child, node.depth + 1) for child in reversed(node.children)]
-    return found
+def _absent(connection: sqlite3.Connection, run_id: str) -> dict[str, Any]:
+    for sql in _BELOW:
+        row = connection.execute(f"{sql} LIMIT 1", (run_id,)).fetchone()
+        if row is not None:
+            known = {"id": run_id, "session_id": row[0], "trace_id": row[1], "status": "absent"}
+            return {**dict.fromkeys(_COLUMNS), **known, "post_n": 0, "patch_n": 0}
+    raise HttpError(404, "there is no such run: nothing of it has arrived, or it was deleted")
 
 
 def read_parts(connection: sqlite3.Connection, run_id: str) -> dict[str, list[Field]]:
     """Return the run's documents, cut to what a page shows."""
-    row = connection.execute(
-        "SELECT inputs, outputs, extra, events FROM runs WHERE id = ?", (run_id,)
-    ).fetchone()
-    return {
-        name: fields(raw) for name, raw in zip(("inputs", "outputs", "extra", "events"), row, strict=True)
-    }
+    names = ("inputs", "outputs", "extra", "events")
+    sql = f"SELECT {', '.join(names)} FROM runs WHERE id = ? AND post_n >= 0"  # noqa: S608
+    row = connection.execute(sql, (run_id,)).fetchone()
+    return {name: fields(raw) for name, raw in zip(names, row or [None] * len(names), strict=True)}
 
 
 def read_part(connection: sqlite3.Connection, run_id: str, name: str) -> bytes | str | None:
     """Return one document of a run, whole; `name` is a known column."""
-    row = connection.execute(f"SELECT {name} FROM runs WHERE id = ? AND post_n > 0", (run_id,)).fetchone()  # noqa: S608
+    row = connection.execute(f"SELECT {name} FROM runs WHERE id = ? AND post_n >= 0", (run_id,)).fetchone()  # noqa: S608
     if row is None:
         raise HttpError(404, "there is no such run")
     value: bytes | str | None = row[0]
@@ -143,10 +95,11 @@ def linked_runs(connection: sqlite3.Connection, example_id: str, session: str | 
     """Return the runs of an example, those of one experiment only if it is given, latest experiment first."""
     cursor = connection.execute(
         "SELECT r.id, r.name, r.session_id, s.name AS session, r.start_time, r.status, r.error, "  # noqa: S608
+        "r.post_n, r.patch_n, "
         f"{LATENCY.format(end='r.end_time', start='r.start_time')} AS latency, "
         "substr(r.outputs, 1, 40000) AS outputs "
         "FROM runs r LEFT JOIN sessions s ON s.id = r.session_id WHERE r.reference_example_id = ?1 "
-        "AND r.post_n > 0 AND r.parent_run_id IS NULL AND (?2 IS NULL OR r.session_id = ?2) "
+        "AND r.post_n >= 0 AND r.parent_run_id IS NULL AND (?2 IS NULL OR r.session_id = ?2) "
         "ORDER BY s.start_time DESC, s.id, r.start_time, r.id LIMIT 200",
         (example_id, session),
     )

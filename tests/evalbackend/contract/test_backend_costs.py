@@ -13,7 +13,7 @@ import pytest
 from evalbackend.store import db
 from evalbackend.store.functions import register
 from evalbackend.store.journal import Journal
-from evalbackend.web.trace import read_tree
+from evalbackend.web.tree import read_tree
 from tests.support.backend import (
     Backend,
     body,

@@ -270,15 +270,15 @@ def test_hostile_text_stays_text_everywhere(backend: Backend, visitor: requests.
 
 
 def test_a_trace_is_a_tree(backend: Backend, visitor: requests.Session) -> None:
-    root, child, orphan = run_id(), run_id(), run_id()
+    root, child, orphan, lost = run_id(), run_id(), run_id(), run_id()
     kids = [
         post(child, "p", trace_id=root, parent_run_id=root, name="child"),
-        post(orphan, "p", trace_id=root, parent_run_id=run_id(), name="orphan", end_time=None),
+        post(orphan, "p", trace_id=root, parent_run_id=lost, name="orphan", end_time=None),
     ]
     assert backend.multipart(body(post(root, "p", name="root"), *kids)).status_code == 202
     page = visitor.get(f"{backend.url}/ui/runs/{child}", timeout=60).text
     depths = re.findall(r'class="d(\d+)" href="/ui/runs/([0-9a-f-]+)#run"', page)
-    assert {run: int(depth) for depth, run in depths} == {root: 0, child: 1, orphan: 0}
+    assert {run: int(depth) for depth, run in depths} == {root: 0, child: 1, lost: 0, orphan: 1}
     assert "3 runs" in page
 
 
