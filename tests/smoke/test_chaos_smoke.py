@@ -54,3 +54,8 @@ def test_an_upload_that_is_killed() -> None:
     said = run(str(CHAOS / "upload.py"), "--smoke")
     assert said.count("killed with") == 2
     assert said.splitlines()[-1] == "HOLDS: nothing lost, nothing twice, nothing changed"
+
+
+def test_causes_of_what_is_missing() -> None:
+    said = run(str(CHAOS / "causes.py"), "--smoke")
+    assert said.splitlines()[-1] == "HOLDS"

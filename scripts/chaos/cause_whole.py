@@ -1,0 +1,92 @@
+"""What goes wrong with whole experiments, and how their datasets are made for it."""
+
+from __future__ import annotations
+
+import secrets
+
+from evalrunner.doctor.causes import Cause
+from scripts.chaos.cause_stage import NotProvoked, Stage
+
+
+def fewer(stage: Stage, numbers: list[int]) -> None:
+    stage.work(numbers, options={"num_repetitions": stage.rng.randint(1, stage.repetitions - 1)})
+
+
+def make_repeated(stage: Stage, count: int) -> None:
+    stage.repetitions = stage.rng.choice((2, 3))
+    stage.make(count)
+
+
+def last_writer(stage: Stage, numbers: list[int]) -> None:
+    first = len(stage.ids) // 2
+    parts = [[one for one in numbers if one < first], [one for one in numbers if one >= first]]
+    for part in reversed(parts):
+        if part:
+            stage.work(part)
+    stage.blame(list(stage.ids), Cause.LAST_WRITER)
+
+
+def make_parted(stage: Stage, count: int) -> None:
+    """A dataset in two splits, or one that was written in two goes."""
+    if stage.rng.random() < 0.5:
+        stage.make(count, split=lambda number: ["old" if number < count // 2 else "new"])
+        return
+    stage.make(count // 2, tell=False)
+    grow(stage, count - count // 2)
+
+
+def grow(stage: Stage, more: int) -> None:
+    first = len(stage.ids)
+    rows = [
+        {"inputs": {"i": number}, "outputs": {"i": number}, "metadata": {"i": number}}
+        for number in range(first, first + more)
+    ]
+    stage.backend.client.create_examples(dataset_id=stage.dataset_id, examples=rows)
+    stage.learn()
+
+
+def changed(stage: Stage, numbers: list[int]) -> None:
+    """Examples come while it runs: those that it had read are all that it evaluates."""
+    before = list(stage.ids)
+    half = before[: max(1, len(before) // 2)]
+    stage.work(half)
+    grow(stage, stage.rng.randint(1, 5))
+    stage.work(before[len(half) :] or before[:1])
+    stage.blamed.clear()
+    stage.blame(list(stage.ids), Cause.DATASET_CHANGED)
+
+
+def make_untold(stage: Stage, count: int) -> None:
+    stage.make(count, tell=False)
+
+
+def no_dataset(stage: Stage, numbers: list[int]) -> None:
+    stage.experiment = f"p-{secrets.token_hex(4)}"
+    stage.work(numbers, "loop", env={"LANGSMITH_TRACING": "true"})
+
+
+def pytest(stage: Stage, numbers: list[int]) -> None:
+    """The plugin's look at the examples fails: no run gets its end, nor its link; all tests pass."""
+    lines = ["import pytest", "from langsmith import get_current_run_tree"]
+    for number, one in stage.ids.items():
+        lines += [
+            f"@pytest.mark.langsmith(id={one!r})",
+            f"@pytest.mark.parametrize('i', [{number}])",
+            f"def test_{number}(i):",
+            "    tree = get_current_run_tree()",
+            f"    with open({str(stage.log.path)!r}, 'a') as log:",
+            f"        log.write(f'experiment {{tree.session_name}}\\nbegin {number} {{tree.id}}\\n')",
+        ]
+    file = stage.folder / "test_suite.py"
+    file.write_text("\n".join(lines) + "\n")
+    env = {"LANGSMITH_TEST_SUITE": stage.dataset, "LANGSMITH_TRACING": "true"}
+    words = ["-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", str(file)]
+    fraction = stage.rng.choice((0.5, 1.0))
+    rule = {"match": "GET /examples/*", "action": "status", "status": 422, "fraction": fraction}
+    with stage.fault(rule):
+        code = stage.run(words, env).wait(120)
+    stage.log.read()
+    if code or not stage.log.experiments:
+        raise NotProvoked(f"pytest ended with {code}")
+    stage.experiment = stage.log.experiments[0]
+    stage.blame(list(stage.ids), Cause.PYTEST_UNSYNCED)
