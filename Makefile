@@ -105,6 +105,8 @@ chaos: setup ## kill workers, supervisors and the backend at random moments; the
 
 chaos-causes: setup ## lose runs in every known way with the plain SDK, and see what is said of it
 	@$(BIN)/python scripts/chaos/causes.py
+	@$(BIN)/python scripts/chaos/causes.py --pairs 30
+	@$(BIN)/python scripts/chaos/causes.py --healthy --seeds 3
 
 clean: ## remove what setup, demo and the tests made
 	@rm -rf .venv .venv-sdk-* demo build dist src/*.egg-info .evalrunner

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from itertools import pairwise
 
 from evalrunner.doctor.causes import Cause
@@ -115,6 +114,4 @@ def by_name(names: Sequence[str]) -> list[Case]:
 
 def can(case: Case) -> bool:
     """Tell whether what it needs is installed."""
-    if case.cause is not Cause.OTEL_ONLY:
-        return True
-    return find_spec("opentelemetry") is not None and find_spec("opentelemetry.exporter") is not None
+    return case.cause is not Cause.OTEL_ONLY or ways.otel_there()

@@ -144,7 +144,7 @@ def sync_target(inputs: dict[str, Any]) -> dict[str, Any]:
 def judged(event: str, key: str, run: Any) -> None:
     """Write down what an evaluator does."""
     tree = get_current_run_tree()
-    note(event, run.outputs["i"] if run.outputs else "-", key, run.id, tree.id if tree else "-")
+    note(event, (run.outputs or {}).get("i", "-"), key, run.id, tree.id if tree else "-")
 
 
 def right(run: Any, example: Any) -> dict[str, Any]:

@@ -33,9 +33,9 @@ class Command:
     @classmethod
     def found(cls, folder: Path) -> Command:
         """Return what this version of the product has."""
-        helped = {name: in_process(name, "--help", cwd=folder) for name in ("doctor", "verify")}
-        name = "doctor" if helped["doctor"].code == 0 else "verify"
-        return cls(name, "--recent" in helped[name].out)
+        helped = {name: in_process(name, "--help", cwd=folder).out for name in ("doctor", "verify")}
+        name = "doctor" if "--inside" in helped["doctor"] else "verify"
+        return cls(name, "--recent" in helped[name])
 
     def knows(self, code: str) -> bool:
         """Tell whether it has a word for a symptom; `verify` is not asked for what only `doctor` can tell."""

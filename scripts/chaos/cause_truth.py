@@ -117,11 +117,13 @@ class Judge:
         return {one: self._blamed_example(one) for one in self.lacks()}
 
     def _duplicates(self) -> dict[str, Cause | None]:
-        return {
-            one: self._blamed_example(one)
-            for one, runs in self._complete().items()
-            if len(runs) > self.stage.repetitions
-        }
+        times, found = self.stage.repetitions, []
+        for one, runs in self._complete().items():
+            sound = [run for run in runs if not run.error]
+            # What failed counts where too few have not: beside enough of those it was an attempt.
+            if len(sound if len(sound) >= times else runs) > times:
+                found.append(one)
+        return {one: self._blamed_example(one) for one in found}
 
     def _hidden(self) -> Iterator[Run]:
         """Return the runs whose examples the SDK does not give, asked with the experiment's own metadata."""

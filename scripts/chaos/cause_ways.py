@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 from scripts.chaos.cause_stage import BATCHES, Stage, some
@@ -14,6 +15,11 @@ from scripts.chaos.cause_truth import runs_of
 from tests.support.rig import wait_until
 
 Provoke = Callable[[Stage, list[int]], None]
+
+
+def otel_there() -> bool:
+    """Tell whether the SDK could send by OpenTelemetry."""
+    return find_spec("opentelemetry") is not None and find_spec("opentelemetry.exporter") is not None
 
 
 def never(stage: Stage, numbers: list[int]) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 
 from evalrunner.doctor.causes import Cause
-from scripts.chaos.cause_stage import NotProvoked, Stage
+from scripts.chaos.cause_stage import PATIENCE, NotProvoked, Stage
 
 
 def fewer(stage: Stage, numbers: list[int]) -> None:
@@ -67,6 +68,15 @@ def no_dataset(stage: Stage, numbers: list[int]) -> None:
 
 def pytest(stage: Stage, numbers: list[int]) -> None:
     """The plugin's look at the examples fails: no run gets its end, nor its link; all tests pass."""
+    fraction = stage.rng.choice((0.5, 1.0))
+    rule = {"match": "GET /examples/*", "action": "status", "status": 422, "fraction": fraction}
+    with stage.fault(rule, seed=stage.rng.randint(0, 99)):
+        suite(stage)
+    stage.blame(list(stage.ids), Cause.PYTEST_UNSYNCED)
+
+
+def suite(stage: Stage, skips: Sequence[int] = ()) -> None:
+    """Run a suite of tests over the dataset, a test for each example, and learn its experiment."""
     lines = ["import pytest", "from langsmith import get_current_run_tree"]
     for number, one in stage.ids.items():
         lines += [
@@ -76,17 +86,14 @@ def pytest(stage: Stage, numbers: list[int]) -> None:
             "    tree = get_current_run_tree()",
             f"    with open({str(stage.log.path)!r}, 'a') as log:",
             f"        log.write(f'experiment {{tree.session_name}}\\nbegin {number} {{tree.id}}\\n')",
+            *(["    pytest.skip('not now')"] if number in skips else []),
         ]
     file = stage.folder / "test_suite.py"
     file.write_text("\n".join(lines) + "\n")
     env = {"LANGSMITH_TEST_SUITE": stage.dataset, "LANGSMITH_TRACING": "true"}
     words = ["-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", str(file)]
-    fraction = stage.rng.choice((0.5, 1.0))
-    rule = {"match": "GET /examples/*", "action": "status", "status": 422, "fraction": fraction}
-    with stage.fault(rule):
-        code = stage.run(words, env).wait(120)
+    code = stage.run(words, env).wait(PATIENCE)
     stage.log.read()
     if code or not stage.log.experiments:
         raise NotProvoked(f"pytest ended with {code}")
-    stage.experiment = stage.log.experiments[0]
-    stage.blame(list(stage.ids), Cause.PYTEST_UNSYNCED)
+    stage.experiment, stage.repetitions = stage.log.experiments[0], 1

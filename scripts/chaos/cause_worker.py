@@ -122,6 +122,27 @@ def forked(client: Client) -> None:
             child.kill()
 
 
+def forked_clean() -> None:
+    """Fork processes that each make a client of their own."""
+    context = multiprocessing.get_context("fork")
+    children = [context.Process(target=_alone, args=(part,)) for part in _parts()]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+
+
+def _alone(numbers: list[int]) -> None:
+    DESK.job = replace(DESK.job, numbers=numbers)
+    well(Client())
+
+
+def again(client: Client) -> None:
+    """Score the runs that are there."""
+    evaluate(DESK.job.experiment, evaluators=judges(), client=client)
+    client.flush()
+
+
 def pooled(client: Client) -> None:
     """Let a pool's processes evaluate, and end the pool by leaving its block: SIGTERM."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -141,14 +162,17 @@ def _parts() -> Iterator[list[int]]:
 
 HOWS: dict[str, Callable[[Client], None]] = {
     "well": well, "consume": consume, "unread": unread, "gone": gone, "loop": loop, "forked": forked,
-    "pooled": pooled,
+    "pooled": pooled, "again": again,
 }  # fmt: skip
 
 
 def main() -> None:
     """Do the job."""
     DESK.job = Job(**json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
-    HOWS[DESK.job.how](Client())
+    if DESK.job.how == "forked_clean":
+        forked_clean()
+    else:
+        HOWS[DESK.job.how](Client())
 
 
 if __name__ == "__main__":

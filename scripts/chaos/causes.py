@@ -1,7 +1,7 @@
 """Lose runs in every way that is known, with the real SDK in real processes, and see what is said of it.
 
     python scripts/chaos/causes.py [--seeds 10] [--first-seed 1] [--cases CAUSE,...] [--pairs N]
-                                   [--keep FOLDER] [--smoke]
+                                   [--healthy] [--keep FOLDER] [--smoke]
 
 Each case makes an experiment on the local backend and has a part of it done wrongly; what is missing, pending, hidden
 or without scores is then told independently, from what the processes wrote down and from what the SDK reads. Then
@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from scripts.chaos.cause_cases import Case, by_name, can, play  # noqa: E402 - after the path is set
+from scripts.chaos.cause_healthy import KINDS  # noqa: E402 - likewise
 from scripts.chaos.cause_score import Command, Outcome, Score, findings  # noqa: E402 - likewise
 from scripts.chaos.cause_stage import NotProvoked, Stage  # noqa: E402 - likewise
 from scripts.chaos.cause_truth import Judge, Truth, by_cause, see  # noqa: E402 - likewise
@@ -69,6 +70,21 @@ class Programme:
         self.folder, self.options = folder, options
         self.command = Command.found(folder)
         self.trials: list[Trial] = []
+
+    def healthy(self, backend: Backend, name: str, seed: int) -> Trial:
+        """Play a healthy kind; whatever is said of it is wrong."""
+        stage = Stage(backend, random.Random(f"{name}:{seed}"), self.folder / f"{seed}-{name}")
+        trial = Trial(name, seed)
+        KINDS[name](stage)
+        if truth := Judge(stage, see(stage)).truth():
+            trial.refused = f"it is not healthy: {', '.join(truth)}"
+            return trial
+        for inside in (False, True) if self.causes else (False,):
+            document = self.command.ask(stage, inside=inside)
+            trial.asked["inside" if inside else "outside"] = document
+            trial.refused = trial.refused or str(document.get("refused", ""))
+            trial.differences += sorted({f"{one.code}: said" for one in findings(document)})
+        return trial
 
     def trial(self, backend: Backend, cases: Sequence[Case], seed: int) -> Trial:
         """Play cases in one experiment until something has gone wrong, and look at it."""
@@ -135,6 +151,9 @@ def table(trials: Sequence[Trial], *, causes: bool) -> Iterator[str]:
     for trial in trials:
         for one in trial.outcomes:
             found.setdefault(one.cause.value, []).append(one)
+    for name in dict.fromkeys(trial.name for trial in trials if not trial.outcomes):
+        mine = [trial for trial in trials if trial.name == name]
+        yield f"{name:>20} {len(mine):>8} healthy, {sum(bool(trial.faults) for trial in mine)} with false findings"
     for name, outcomes in found.items():
         shares = [sum(one.provoked for one in outcomes), sum(one.symptom for one in outcomes)]
         judged = [one for one in outcomes if one.provoked]
@@ -185,6 +204,10 @@ def main() -> int:
 def _play(programme: Programme, backend: Backend, seed: int) -> None:
     """Play what is asked for: pairs of causes, or each alone."""
     knows = programme.command.knows
+    if programme.options.healthy:
+        for name in programme.options.cases or KINDS:
+            programme.keep(programme.healthy(backend, name, seed))
+        return
     chosen = [case for case in by_name(programme.options.cases) if can(case)]
     chosen = [case for case in chosen if any(map(knows, case.symptoms))]
     together = [[case] for case in chosen]
@@ -207,6 +230,7 @@ def _options() -> argparse.Namespace:
         default=0,
         help="two causes in one experiment: so many for each seed, and none alone",
     )
+    parser.add_argument("--healthy", action="store_true", help="healthy experiments, and nothing else")
     parser.add_argument("--keep", default="", help="folder for the documents of cases that fall short")
     parser.add_argument("--smoke", action="store_true", help="a handful of cases")
     options = parser.parse_args()
