@@ -21,6 +21,7 @@ class Case:
         provoke: does it over a part of the examples.
         within: what the list of causes may hold, if not what the class of the cause does.
         paired: it leaves the other examples of the experiment alone.
+        beside: what is done well is done at the same time.
         prepare: makes dataset and experiment, where that is a part of it.
     """
 
@@ -30,6 +31,7 @@ class Case:
     within: frozenset[Cause] = frozenset()
     paired: bool = True
     prepare: Callable[[Stage, int], None] | None = None
+    beside: bool = False
 
 
 _ROOTS = ("run-missing",)
@@ -51,7 +53,7 @@ CASES: tuple[Case, ...] = (
     Case(Cause.FORGOTTEN, _ROOTS, ways.forgotten),
     Case(Cause.SAMPLED, _ROOTS, ways.sampled),
     Case(Cause.OTEL_ONLY, _ROOTS, ways.otel_only),
-    Case(Cause.ELSEWHERE, _ROOTS, ways.elsewhere),
+    Case(Cause.ELSEWHERE, _ROOTS, ways.elsewhere, beside=True),
     Case(Cause.FEWER_REPETITIONS, _ROOTS, whole.fewer, paired=False, prepare=whole.make_repeated),
     Case(Cause.STILL_RUNNING, ("run-under-way", "run-missing"), ways.still_running, paired=False),
     Case(Cause.PYTEST_UNSYNCED, _CUT, whole.pytest, paired=False),
@@ -80,13 +82,17 @@ def play(stage: Stage, cases: Sequence[Case]) -> None:
     parts = _parts(stage, cases)
     for case, part in zip(cases, parts[1:], strict=True):
         stage.blame(part, case.cause)
-    first = rng.random() < 0.5
-    if parts[0] and first:
-        stage.work(parts[0])
+    stage.well = parts[0]
+    if rng.random() < 0.5 and not any(case.beside for case in cases):
+        _rest(stage)
     for case, part in zip(cases, parts[1:], strict=True):
         case.provoke(stage, part)
-    if parts[0] and not first:
-        stage.work(parts[0])
+    _rest(stage)
+
+
+def _rest(stage: Stage) -> None:
+    if numbers := stage.take_well():
+        stage.work(numbers)
 
 
 def _make(stage: Stage, count: int) -> None:

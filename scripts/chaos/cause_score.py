@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from evalrunner.doctor.causes import CUT, LOST, SILENT, UNSEEN, Cause
-from evalrunner.doctor.symptoms import Code
+from evalrunner.doctor.codes import Code
 from scripts.chaos.cause_stage import Stage
 from scripts.chaos.cause_truth import WHOLE, Truth, by_cause
 from tests.support.cli import in_process
 
 CLASSES = tuple(frozenset(one) for one in (UNSEEN, LOST, CUT))
+#: Where no evaluator leaves a trace, what was executed and lost looks like what never was.
+_UNTRACED = frozenset({*UNSEEN, Cause.FORGOTTEN, Cause.OTEL_ONLY})
+#: These leave a mark in the experiment, and are told beside whatever else may have been.
+_MARKED = frozenset({Cause.SAMPLED, Cause.OTEL_ONLY})
 #: What a score that was given and is not there may be called besides what is to blame for the run.
 _SCORES = frozenset({*LOST, Cause.FEEDBACK_LOST})
 
@@ -90,7 +94,8 @@ class Outcome:
     """What became of one cause in one case.
 
     Attributes:
-        listed, narrow, named: (right, of all) by id.
+        listed, narrow, named: for each id, whether the cause is in the list, the list is no wider than its class,
+            and it is the only one from inside.
     """
 
     cause: Cause
@@ -106,8 +111,11 @@ class Outcome:
 class Score:
     """Compares what is said with what is true."""
 
-    def __init__(self, truth: Truth, outside: Sequence[Finding], inside: Sequence[Finding]) -> None:
+    def __init__(
+        self, truth: Truth, outside: Sequence[Finding], inside: Sequence[Finding], *, traced: bool
+    ) -> None:
         self.truth = truth
+        self.classes = CLASSES if traced else (*CLASSES, _UNTRACED)
         self.outside, self.inside = outside, inside
 
     def differences(self) -> Iterator[str]:
@@ -146,8 +154,8 @@ class Score:
         named = [each for each in self.inside if self._about(each, code, one)]
         good = accepted(code, outcome.cause)
         listed = any(good & each.causes for each in about)
-        narrow = all(_narrow(code, each.causes, outcome.cause, within) for each in about)
-        known = any(each.certain and each.causes <= good for each in named)
+        narrow = all(self._narrow(code, each.causes, outcome.cause, within) for each in about)
+        known = bool(named) and all(each.causes and each.causes <= good for each in named)
         wrong = any(each.certain and not each.causes & good for each in (*about, *named))
         outcome.listed.append(listed)
         outcome.narrow.append(narrow)
@@ -158,6 +166,15 @@ class Score:
         if outcome.cause not in SILENT and not known:
             outcome.faults.append(f"{code} {one}: not named from inside: {_said(named)}")
 
+    def _narrow(self, code: str, said: frozenset[Cause], cause: Cause, within: frozenset[Cause]) -> bool:
+        """Tell whether a list is no wider than the class of the cause: one of those that hold it, or it alone."""
+        if code == "score-lost":
+            return said <= _SCORES
+        if cause in _MARKED:
+            return any(said <= one | {cause} for one in self.classes)
+        classes = [within] if within else [one for one in self.classes if cause in one]
+        return any(said <= one for one in classes or [frozenset({cause})])
+
     def _about(self, each: Finding, code: str, one: str) -> bool:
         return self._code(each.code) == code and (code in WHOLE or one in each.ids)
 
@@ -165,14 +182,6 @@ class Score:
 def accepted(code: str, cause: Cause) -> frozenset[Cause]:
     """Return what a symptom of this cause may be put down to."""
     return frozenset({cause, Cause.FEEDBACK_LOST} if code == "score-lost" else {cause})
-
-
-def _narrow(code: str, said: frozenset[Cause], cause: Cause, within: frozenset[Cause]) -> bool:
-    """Tell whether a list is no wider than the class of the cause: one of the classes that hold it, or it alone."""
-    if code == "score-lost":
-        return said <= _SCORES
-    classes = [within] if within else [one for one in CLASSES if cause in one]
-    return any(said <= one for one in classes or [frozenset({cause})])
 
 
 def _said(about: Sequence[Finding]) -> str:

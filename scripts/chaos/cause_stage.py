@@ -69,6 +69,7 @@ class Stage:
     Attributes:
         ids: number -> id of its example; all of these are meant, and `repetitions` times.
         blamed: number -> why its runs may be missing, cut off, hidden, twice or without their scores.
+        well: numbers that are still to be done well.
         logs, dumps, env: what the processes left, for a look from inside.
         waits: what is to be ended when everything has been asked.
         asks: further words for the commands.
@@ -87,6 +88,7 @@ class Stage:
         self.dataset = self.experiment = ""
         self.repetitions = 1
         self.judges: list[str] = []
+        self.well: list[int] = []
         self.waits: list[subprocess.Popen[bytes]] = []
         self.asks: list[str] = []
 
@@ -166,6 +168,11 @@ class Stage:
             self.backend.faults()
         if rules and not any(fired):
             raise NotProvoked(f"no fault has struck: {rules}")
+
+    def take_well(self) -> list[int]:
+        """Return what is to be done well, if nobody has done it yet: whoever takes it does it."""
+        taken, self.well = self.well, []
+        return taken
 
     def blame(self, numbers: Sequence[int], cause: Cause) -> None:
         """Say why these may be wrong."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
-from scripts.chaos.cause_stage import BATCHES, Stage, some
+from scripts.chaos.cause_stage import BATCHES, PATIENCE, Stage, some
 from scripts.chaos.cause_truth import runs_of
 from tests.support.rig import wait_until
 
@@ -126,8 +126,11 @@ def otel_only(stage: Stage, numbers: list[int]) -> None:
 
 def elsewhere(stage: Stage, numbers: list[int]) -> None:
     """An experiment of its own for each process, or a tracer of one's own into another project."""
-    if stage.rng.random() < 0.5:
-        stage.work(numbers, experiment="", prefix=stage.experiment[:5])
+    if beside := stage.take_well():
+        job: dict[str, Any] = {"seconds": 0.05, "concurrency": 1}
+        mine = stage.start(numbers, experiment="", prefix=stage.experiment.rpartition("-")[0], **job)
+        stage.work(beside, **job)
+        mine.wait(PATIENCE)
         return
     other = f"p-{secrets.token_hex(4)}"
     env = {"LANGSMITH_TRACING": "true", "LANGSMITH_PROJECT": other}

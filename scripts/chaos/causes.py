@@ -38,7 +38,7 @@ from tests.support.rig import Backend, backend_in  # noqa: E402 - likewise
 
 #: How often a case is tried in which nothing went wrong by chance.
 TRIES = 4
-SMOKE = ["never-started", "killed", "refused", "forgotten", "error-ignored", "evaluator-raised"]
+SMOKE = ["refused", "fewer-repetitions", "error-ignored", "run-twice", "feedback-lost", "evaluator-raised"]
 EXACT = 0.99
 COLUMNS = ("N", "provoked", "symptom", "listed", "narrow", "ids", "inside")
 
@@ -105,13 +105,14 @@ class Programme:
         return trial
 
     def _look(self, stage: Stage, cases: Sequence[Case], trial: Trial) -> None:
-        truth = Judge(stage, see(stage)).truth()
+        seen = see(stage)
+        truth = Judge(stage, seen).truth()
         if not _provoked(truth, cases):
             raise NotProvoked
         outside = self.command.ask(stage, inside=False)
         inside = self.command.ask(stage, inside=True) if self.causes else outside
         truth = {code: ids for code, ids in truth.items() if self.command.knows(code)}
-        score = Score(truth, findings(outside), findings(inside))
+        score = Score(truth, findings(outside), findings(inside), traced=bool(seen.judged))
         trial.asked = {"outside": outside, "inside": inside}
         trial.refused = str(outside.get("refused", ""))
         trial.differences = list(score.differences())
