@@ -48,7 +48,7 @@ KINDS: dict[Code, Kind] = {
     Code.RUN_MISSING: Kind("examples have fewer complete root runs than were meant", _RUN),
     Code.RUN_PENDING: Kind(
         "root runs have no end: what made them died, or their end was lost",
-        "none of them counts: their examples are among the missing ones",
+        "none of them counts: an example that has no other is among the missing ones",
     ),
     Code.RUN_UNDER_WAY: Kind("root runs that began within the last 10 minutes have no end yet", "look again"),
     Code.RUN_UNLINKED: Kind(
@@ -66,7 +66,10 @@ KINDS: dict[Code, Kind] = {
         "`evalrunner --experiment NAME --target ...` writes them over the whole dataset; with nothing missing it "
         "executes nothing",
     ),
-    Code.TRACE_HEADLESS: Kind("traces have runs and no root run: its post was lost", _RUN),
+    Code.TRACE_HEADLESS: Kind(
+        "traces have runs and no root run: its post was lost",
+        f"none of them counts; {_RUN}",
+    ),
     Code.CHILD_ORPHAN: Kind("runs hang below a run that is not there: its post was lost", "nothing"),
     Code.CHILD_PENDING: Kind("runs have no end below a root run that has one", "nothing"),
     Code.SCORE_FAILED: Kind(
@@ -88,7 +91,10 @@ KINDS: dict[Code, Kind] = {
         "nothing is missing: the examples hold the inputs",
     ),
 }
-#: What takes nothing away from the experiment.
-NOTES = frozenset({Code.RUN_UNLINKED, Code.VIEW_SPLIT, Code.VIEW_INPUTS_HIDDEN})
+#: What takes nothing away from the experiment: an item that lacks its run for it is said to be missing, besides.
+#: A lost attempt leaves the second and third behind for ever, when another has taken its place.
+NOTES = frozenset(
+    {Code.RUN_UNLINKED, Code.RUN_PENDING, Code.TRACE_HEADLESS, Code.VIEW_SPLIT, Code.VIEW_INPUTS_HIDDEN}
+)
 #: What is the evaluators' affair: the runs themselves are whole.
 SCORES = frozenset({Code.SCORE_FAILED, Code.SCORE_LOST, Code.SCORE_SILENT})
