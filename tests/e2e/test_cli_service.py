@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.server
 import json
 import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +24,7 @@ from evalrunner.service.client import find_dataset, find_experiment, make_client
 from evalrunner.service.errors import told
 from evalrunner.service.preflight import check
 from tests.support.cli import done
+from tests.support.scripted import scripted
 
 
 @pytest.fixture(scope="module")
@@ -59,39 +57,6 @@ def sentence(url: str, key: str = "k" * 8) -> str:
     assert "\n" not in str(caught.value)
     assert key not in str(caught.value)
     return str(caught.value)
-
-
-class Script(http.server.BaseHTTPRequestHandler):
-    """Answers as told by path."""
-
-    answers: dict[str, tuple[int, Any]]
-
-    def do_GET(self) -> None:
-        status, body = self.answers.get(self.path.partition("?")[0], (404, {}))
-        data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.send_header("Location", "https://elsewhere.example/info")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
-
-
-@contextlib.contextmanager
-def scripted(**answers: tuple[int, Any]) -> Iterator[str]:
-    told = {f"/{path}": answer for path, answer in answers.items()}
-    handler = type("Handler", (Script,), {"answers": told})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def test_a_service_that_is_there(endpoint: Endpoint) -> None:

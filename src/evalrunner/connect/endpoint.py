@@ -36,13 +36,16 @@ def resolve(source: str) -> Endpoint:
     Raises:
         ConfigError: it cannot be used.
     """
-    from langsmith import Client  # noqa: PLC0415 - costs 0.3 s, and the local backend is started before it
+    try:
+        from langsmith import Client  # noqa: PLC0415 - costs 0.3 s, and the local backend is started before it
+    except ValueError as error:  # of a variable that it reads while it is imported
+        raise ConfigError(f"the LangSmith SDK cannot be imported with these variables: {error}") from None
 
     with warnings.catch_warnings():
         # A missing key is said below, in our words, and as an error.
         warnings.simplefilter("ignore")
         try:
-            client = Client(auto_batch_tracing=False, tracing_mode="langsmith")
+            client = Client(auto_batch_tracing=False, tracing_mode="langsmith", tracing_sampling_rate=1.0)
         except Exception as error:
             raise ConfigError(
                 f"LangSmith is configured by {source}, and its SDK refuses that: {error}"

@@ -79,6 +79,8 @@ def make_client(endpoint: Endpoint, *, retries: int = 3) -> Client:
             disable_prompt_cache=True,
             # It sends none; and for OpenTelemetry the SDK would want packages, and say so on the user's terminal.
             tracing_mode="langsmith",
+            # A rate in the environment that is none would be refused, though nothing is sampled here.
+            tracing_sampling_rate=1.0,
         )
     except sdk.LangSmithUserError as error:
         raise ServiceError(

@@ -152,7 +152,7 @@ def gather(
     """
     folder = start or Path.cwd()
     in_file, file = from_file(folder)
-    values = {option.key: Setting(option.default, DEFAULT, folder) for option in OPTIONS}
+    values = untouched(folder).values
     if file is not None and file.parent != folder:
         values["store"] = Setting(BY_KEY["store"].default, f"{DEFAULT}, beside {file.name}", file.parent)
     for layer in (
@@ -163,6 +163,11 @@ def gather(
         _exclude(layer, values, folder)
         values.update(layer)
     return Settings(values, folder, file)
+
+
+def untouched(folder: Path) -> Settings:
+    """Return every option as it is when nobody says anything."""
+    return Settings({option.key: Setting(option.default, DEFAULT, folder) for option in OPTIONS}, folder)
 
 
 def store_of(named: Path | None) -> Path:

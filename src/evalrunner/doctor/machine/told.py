@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evalrunner.doctor.machine.check import Group, Status
+from evalrunner.doctor.machine.judging.words import count
 from evalrunner.exit_codes import ExitCode
 
 
@@ -39,13 +40,13 @@ def document(groups: Sequence[Group]) -> dict[str, Any]:
 
 
 def verdict(groups: Sequence[Group]) -> str:
-    """Say it in one line."""
+    """Say it in one line, with what a run would fail over."""
     counts = _counts(groups)
-    total = sum(counts.values())
     parts = [
-        f"{counts[status]} {status.value}{'s' if counts[status] > 1 else ''}"
+        count(counts[status], status.value)
         for status in (Status.FAILURE, Status.WARNING, Status.NOTE)
         if counts[status]
     ]
-    word = "NOT FIT" if counts[Status.FAILURE] else "FIT"
-    return f"{word}: {total} checks, {', '.join(parts) or 'nothing to say against this machine'}"
+    told = f"{count(sum(counts.values()), 'check')}, {', '.join(parts) or 'all of them ok'}"
+    failed = [one.code for group in groups for one in group.checks if one.status is Status.FAILURE]
+    return f"NOT FIT for a run ({', '.join(failed)}): {told}" if failed else f"FIT for a run: {told}"
