@@ -293,3 +293,28 @@ def test_an_endpoint_that_cannot_be_used(tmp_path: Path, url: str, words: str) -
     ended = done(tmp_path, "dataset", "list", LANGSMITH_ENDPOINT=url)
     assert ended.returncode == 2
     assert words in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "where", [{}, {"LANGSMITH_ENDPOINT": "http://127.0.0.1:9", "LANGSMITH_API_KEY": "k"}]
+)
+@pytest.mark.parametrize("name", ["LANGSMITH_RUN_COMPRESSION_LEVEL", "LANGCHAIN_RUN_COMPRESSION_THREADS"])
+def test_what_the_sdk_cannot_be_imported_with(tmp_path: Path, name: str, where: dict[str, str]) -> None:
+    """It was an internal error, with the SDK's traceback."""
+    ended = done(tmp_path, "dataset", "list", **{name: "best", **where})
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == (
+        f"error: {name}=best is no whole number, and the LangSmith SDK cannot be imported with that; unset it\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("rate", ["half", "2"])
+def test_a_rate_that_is_none_does_not_concern_us(monkeypatch: pytest.MonkeyPatch, rate: str) -> None:
+    monkeypatch.setenv("LANGSMITH_TRACING_SAMPLING_RATE", rate)
+    monkeypatch.setenv("LANGSMITH_API_KEY", "k")
+    cast(Any, get_env_var).cache_clear()
+    try:
+        make_client(resolve("LANGSMITH_API_KEY"))
+    finally:
+        cast(Any, get_env_var).cache_clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from evalrunner.doctor import causes, codes
 from evalrunner.exit_codes import TEXTS
 from evalrunner.supervisor.setup.environment import THREADS
 from evalrunner.verify.codes import KINDS
+from tests.support.cli import done
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -188,3 +190,9 @@ def test_constraints_hold_names_and_versions_and_no_address() -> None:
 
 def test_the_changelog_knows_this_version() -> None:
     assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_checks_of_a_machine_are_documented(tmp_path: Path) -> None:
+    documented = {name for cell in table("The machine") for name in re.findall(r"`([a-z-]+)`", cell)}
+    told = done(tmp_path, "doctor", "--json", SLURM_JOB_ID="7")
+    assert {one["code"] for one in json.loads(told.stdout)["checks"]} <= documented

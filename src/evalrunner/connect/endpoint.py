@@ -19,6 +19,9 @@ from evalrunner.errors import ConfigError
 _VARIABLES = tuple(
     f"{space}_{name}" for name in ("ENDPOINT", "API_KEY") for space in ("LANGSMITH", "LANGCHAIN")
 )
+_NUMBERS = tuple(
+    f"{space}_RUN_COMPRESSION_{name}" for name in ("LEVEL", "THREADS") for space in ("LANGSMITH", "LANGCHAIN")
+)
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -30,16 +33,30 @@ def configured() -> str | None:
     return _profile()
 
 
+def refuse_unimportable() -> None:
+    """See that the SDK can be imported: it reads these while it is, and ends with a ValueError over anything else.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    for name in _NUMBERS:
+        value = os.environ.get(name, "")
+        try:
+            int(value.strip() or 0)
+        except ValueError:
+            raise ConfigError(
+                f"{name}={value} is no whole number, and the LangSmith SDK cannot be imported with that; unset it"
+            ) from None
+
+
 def resolve(source: str) -> Endpoint:
     """Return what the SDK makes of the environment and its profiles.
 
     Raises:
         ConfigError: it cannot be used.
     """
-    try:
-        from langsmith import Client  # noqa: PLC0415 - costs 0.3 s, and the local backend is started before it
-    except ValueError as error:  # of a variable that it reads while it is imported
-        raise ConfigError(f"the LangSmith SDK cannot be imported with these variables: {error}") from None
+    refuse_unimportable()
+    from langsmith import Client  # noqa: PLC0415 - costs 0.3 s, and the local backend is started before it
 
     with warnings.catch_warnings():
         # A missing key is said below, in our words, and as an error.

@@ -9,7 +9,7 @@ from evalrunner.cli.output import Output, shown
 from evalrunner.cli.settings.gather import Settings
 from evalrunner.config import Endpoint
 from evalrunner.connect.embedded import Embedded
-from evalrunner.connect.endpoint import configured, resolve
+from evalrunner.connect.endpoint import configured, refuse_unimportable, resolve
 
 
 @contextlib.contextmanager
@@ -23,6 +23,7 @@ def opened(
         output: is told when the local backend is used.
         meanwhile: something slow that can be done while it starts.
     """
+    refuse_unimportable()
     source = configured()
     if source and not settings["local"]:
         yield resolve(source)
