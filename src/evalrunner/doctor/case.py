@@ -37,7 +37,11 @@ def certain(cause: Cause, evidence: str) -> Why:
 
 
 class Case:
-    """One experiment, and all that is known of it."""
+    """One experiment, and all that is known of it.
+
+    Attributes:
+        ignored: example that lacks a run -> root run that names none, and has its inputs.
+    """
 
     def __init__(self, seen: Survey, evidence: Evidence, inside: Inside | None) -> None:
         self._seen, self._evidence, self._inside = seen, evidence, inside
@@ -54,7 +58,7 @@ class Case:
         self._unjudged = scored - judged
         self._names = Counter(root.name for root in seen.roots if root.example is not None)
         self._below = {child.name for child in seen.children}
-        self._ignored = self._inputs_of_ignored()
+        self.ignored = self._inputs_of_ignored()
 
     # -- run-missing ---------------------------------------------------------------------------------
 
@@ -104,7 +108,7 @@ class Case:
         return None if root is None else self.pending({"run": root.id, "example": example})
 
     def _not_linked(self, example: str) -> Why | None:
-        run = self._ignored.get(example)
+        run = self.ignored.get(example)
         if run is None:
             return None
         return self.unlinked({"run": run})

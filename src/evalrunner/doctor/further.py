@@ -9,12 +9,14 @@ from evalrunner.doctor.evidence import Evidence, Verdict
 from evalrunner.doctor.survey import Root, Survey
 from evalrunner.doctor.symptoms import Symptom
 
+_LOST = "{} runs were scored, and the score is not there: {}"
+
 
 def further(seen: Survey, evidence: Evidence) -> list[Symptom]:
     """Return them, worst first."""
     roots = {root.id: root for root in seen.roots if root.ended and root.example is not None}
     found = [
-        _lost(roots, evidence),
+        _by_run(Code.SCORE_LOST, _LOST, lost(seen, evidence), roots),
         _silent(roots, evidence),
         _split(seen, evidence),
         _hidden(seen, evidence),
@@ -22,17 +24,20 @@ def further(seen: Survey, evidence: Evidence) -> list[Symptom]:
     return [one for one in found if one.ids]
 
 
-def _lost(roots: Mapping[str, Root], evidence: Evidence) -> Symptom:
-    given = {one.source for one in evidence.scores or () if one.source}
+def lost(seen: Survey, evidence: Evidence) -> list[Verdict]:
+    """Return the evaluators' traces over complete runs whose score is not there."""
+    if evidence.scores is None:
+        return []
+    roots = {root.id for root in seen.roots if root.ended and root.example is not None}
+    given = {one.source for one in evidence.scores if one.source}
     # An evaluator whose trace its feedback does not name: by its name, which is its key unless it says otherwise.
-    named = {(one.run, one.key) for one in evidence.scores or () if not one.source}
-    lost = [
+    named = {(one.run, one.key) for one in evidence.scores if not one.source}
+    return [
         one
         for one in evidence.verdicts
         if one.gave and one.ended and not one.failed and one.run in roots
         and one.id not in given and (one.run, one.name) not in named
-    ] if evidence.scores is not None else []  # fmt: skip
-    return _by_run(Code.SCORE_LOST, "{} runs were scored, and the score is not there: {}", lost, roots)
+    ]  # fmt: skip
 
 
 def _silent(roots: Mapping[str, Root], evidence: Evidence) -> Symptom:

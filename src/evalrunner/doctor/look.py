@@ -7,6 +7,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any
 
+from evalrunner.doctor.asking import EVALUATORS, inputs_of_examples, inputs_of_runs, projects, root_runs
 from evalrunner.doctor.evidence import Evidence, Score, Stray, Verdict, metadata_of, rate, score, verdict
 from evalrunner.doctor.place import Place
 from evalrunner.doctor.survey import Root, Survey
@@ -16,8 +17,6 @@ from evalrunner.service.pages import query_runs
 from evalrunner.service.paging import PAGE, by_offset, portions
 from evalrunner.verify.meant import moment
 
-#: Evaluators' traces go there (langsmith/evaluation/_arunner.py, `_addressed_to_project`).
-EVALUATORS = "evaluators"
 #: Marks a run of LangSmith's pytest plugin.
 TEST_SUITE = "LANGSMITH_TEST_SUITE"
 #: So many ids are asked for at once within a filter.
@@ -40,7 +39,7 @@ def look(place: Place, seen: Survey) -> Evidence:
     missing = [one for one, runs in counts.items() if len(runs) < seen.repetitions]
     unscored = _unscored(seen)
     with told(place.client):
-        latest = list(islice(_runs(place, "id", "extra", "inputs"), PAGE))
+        latest = list(islice(root_runs(place, "id", "extra", "inputs"), PAGE))
         verdicts = _verdicts(place, missing, unscored) if missing or unscored else []
         unlinked = [root.id for root in seen.roots if root.ended and root.example is None]
         return Evidence(
@@ -51,13 +50,9 @@ def look(place: Place, seen: Survey) -> Evidence:
             rate(latest),
             any(TEST_SUITE in metadata_of(row) for row in latest),
             bool(latest) and seen.filled and not any(row.get("inputs") for row in latest),
-            _inputs_of_runs(place, unlinked) if missing else {},
-            _inputs_of_examples(place, missing) if unlinked else {},
+            inputs_of_runs(place, unlinked) if missing else {},
+            inputs_of_examples(place, missing) if unlinked else {},
         )
-
-
-def _runs(place: Place, *select: str, **narrowed: Any) -> Iterator[dict[str, Any]]:
-    return query_runs(place.client, place.id, select, newer=place.newer, is_root=True, **narrowed)
 
 
 def _unscored(seen: Survey) -> list[Root]:
@@ -76,7 +71,7 @@ def _unscored(seen: Survey) -> list[Root]:
 
 def _verdicts(place: Place, missing: Sequence[str], unscored: Sequence[Root]) -> list[Verdict]:
     """Return the traces of evaluators over runs of these examples, or over these runs."""
-    project = next(iter(_projects(place, name=EVALUATORS)), None)
+    project = next(iter(projects(place, name=EVALUATORS)), None)
     if project is None:
         return []
     found: dict[str, Verdict] = {}
@@ -136,12 +131,12 @@ def _feedback(place: Place, params: dict[str, Any]) -> Iterator[Score]:
 def _strays(place: Place, missing: Sequence[str]) -> list[Stray]:
     """Return root runs in tracing projects of the examples that lack one here, begun since the experiment was."""
     since = (place.began - _NEAR).isoformat()
-    projects = [
+    tracing = [
         one
-        for one in _projects(place, reference_free=True, limit=_PROJECTS)
+        for one in projects(place, reference_free=True, limit=_PROJECTS)
         if one.get("name") != EVALUATORS and one["id"] != place.id
     ]
-    return list(_naming(place, projects, missing, since))
+    return list(_naming(place, tracing, missing, since))
 
 
 def _parts(place: Place, seen: Survey) -> list[Stray]:
@@ -173,7 +168,7 @@ def _stem(name: str) -> str:
 def _siblings(place: Place) -> list[dict[str, Any]]:
     """Return the other experiments over the dataset with the same prefix, made at about the same time."""
     near = []
-    for one in _projects(place, reference_dataset=str(place.dataset.id), limit=PAGE):
+    for one in projects(place, reference_dataset=str(place.dataset.id), limit=PAGE):
         began = moment(str(one.get("start_time") or ""))
         alike = one["id"] != place.id and _stem(str(one.get("name"))) == _stem(place.name)
         if alike and began is not None and abs(began - place.began) <= _NEAR:
@@ -202,24 +197,3 @@ def _naming(
             if row.get("reference_example_id") and started >= since:
                 project = names.get(str(row.get("session_id") or row.get("project_id")), "")
                 yield Stray(str(row["id"]), str(row["reference_example_id"]), project, started)
-
-
-def _projects(place: Place, **params: Any) -> list[dict[str, Any]]:
-    limit = params.pop("limit", 1)
-    return [row for page in by_offset(place.client, "/sessions", params, limit=limit) for row in page]
-
-
-def _inputs_of_runs(place: Place, ids: Sequence[str]) -> dict[str, Any]:
-    found = {}
-    for part in portions(ids, PAGE):
-        for row in _runs(place, "id", "inputs", ids=list(part)):
-            found[str(row["id"])] = row.get("inputs")
-    return found
-
-
-def _inputs_of_examples(place: Place, ids: Sequence[str]) -> dict[str, Any]:
-    found = {}
-    for part in portions(ids, PAGE):
-        for page in by_offset(place.client, "/examples", {"id": list(part)}):
-            found.update({str(row["id"]): row.get("inputs") for row in page})
-    return found

@@ -43,6 +43,10 @@ class Place:
     metadata: Mapping[str, Any]
     facts: Mapping[str, Any]
 
+    def again(self) -> Place:
+        """Return it as it is now; raises as `find`."""
+        return _placed(self.client, service.find_project(self.client, self.id), newer=self.newer)
+
 
 def find(endpoint: Endpoint, named: str) -> Place:
     """Return where an experiment is.
@@ -55,7 +59,10 @@ def find(endpoint: Endpoint, named: str) -> Place:
     """
     client = service.make_client(endpoint)
     newer = only_newer_reads(check(client).model_dump(mode="json"))
-    session = service.find_project(client, named)
+    return _placed(client, service.find_project(client, named), newer=newer)
+
+
+def _placed(client: Client, session: TracerSession, *, newer: bool) -> Place:
     dataset = (
         service.find_dataset(client, str(session.reference_dataset_id))
         if session.reference_dataset_id

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from types import NoneType
@@ -137,14 +137,15 @@ BY_KEY: dict[str, Option] = {option.key: option for option in OPTIONS}
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def takes_options(function: F, *first: inspect.Parameter) -> F:
+def takes_options(function: F, *first: inspect.Parameter, without: Collection[str] = ()) -> F:
     """Give `function(**flags)` the signature with every option, which typer then reads.
 
     Args:
         function: takes all flags as keywords; a flag that was not given is None.
         first: further parameters, before the options.
+        without: keys of options that make no sense there.
     """
-    parameters = [*first, *(_parameter(option) for option in OPTIONS)]
+    parameters = [*first, *(_parameter(option) for option in OPTIONS if option.key not in without)]
     function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return function
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +21,10 @@ import msgspec
 import zstandard
 
 from evalrunner.delivery.spool.record import Op
+from evalrunner.errors import ConfigError
 
+#: Where envelopes go whose content the service has.
+DONE = "done"
 #: Bytes that a packed body may come to: ten times of what a service takes at once.
 MOST = 200 << 20
 _ENDPOINT = "runs/multipart"
@@ -67,6 +71,26 @@ class Envelope:
     def piece(self, op: Op) -> bytes:
         """Return the request that carries one operation alone."""
         return self.body[op.offset : op.offset + op.length] + f"--{self.boundary}--\r\n".encode()
+
+
+def listed(folder: Path) -> list[Path]:
+    """Return the folder's files, oldest first: their names begin with the time.
+
+    Raises:
+        ConfigError: it cannot be read, or not written.
+    """
+    done = folder / DONE
+    try:
+        found = sorted(path for path in folder.iterdir() if path.is_file() and path != done)
+    except OSError as error:
+        raise ConfigError(f"the folder {folder} cannot be used: {error.strerror or error}") from None
+    if done.exists() and not done.is_dir():
+        raise ConfigError(
+            f"{done} is in the way: envelopes are moved to a folder of this name when they are done"
+        )
+    if found and not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"the folder {folder} cannot be written: what is done could not be moved to {done}")
+    return found
 
 
 def read(path: Path) -> Envelope:

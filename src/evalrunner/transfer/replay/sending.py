@@ -12,11 +12,10 @@ A 409 to one operation alone says that it was taken before; to several, that one
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import threading
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,17 +27,15 @@ from evalrunner.delivery.sending.reply import Reply
 from evalrunner.delivery.sending.retry import Verdict, next_delay
 from evalrunner.delivery.sending.transport import HttpTransport
 from evalrunner.delivery.spool.record import Op
-from evalrunner.errors import ConfigError, RunBroken, ServiceError, TransportError
+from evalrunner.errors import RunBroken, ServiceError, TransportError
 from evalrunner.service.capabilities import takes_multipart, takes_zstd
 from evalrunner.service.client import make_client
 from evalrunner.service.errors import host
 from evalrunner.service.preflight import check
 from evalrunner.shortage import shortage
-from evalrunner.transfer.replay.envelopes import Envelope, UnreadError, read
+from evalrunner.transfer.replay.envelopes import DONE, Envelope, UnreadError, listed, read
 from evalrunner.transfer.replay.summary import Replayed
 
-#: Where envelopes go whose content the service has.
-DONE = "done"
 #: Failures after which a request lets the others pass it, and is divided; without any answer, which is mostly an
 #: outage, it is divided later.
 _IN_PLACE, _UNANSWERED = 3, 9
@@ -51,6 +48,7 @@ def replay(
     endpoint: Endpoint,
     folder: Path,
     *,
+    only: Collection[str] | None = None,
     delivery_deadline: float = DELIVERY_DEADLINE,
     note: Callable[[str], None] = lambda text: None,
 ) -> Replayed:
@@ -58,6 +56,7 @@ def replay(
 
     Args:
         folder: that folder; what is done is moved to `done` in it.
+        only: names of the files that are meant; None for all.
         delivery_deadline: seconds without any success after which the rest stays where it is.
         note: takes how far it is and what holds it up, for people.
 
@@ -65,7 +64,7 @@ def replay(
         UsageError: the folder or the service cannot be used; nothing was sent.
         RunBroken: the folder cannot be read or written any more; the same call goes on.
     """
-    paths = _listed(folder)
+    paths = [path for path in listed(folder) if only is None or path.name in only]
     client = make_client(endpoint)
     info: dict[str, Any] = check(client).model_dump(mode="json")
     where = host(endpoint.url)
@@ -78,22 +77,6 @@ def replay(
     except OSError as error:
         found = shortage(error, folder)
         raise RunBroken(f"the replay cannot go on: {found.cause}; {found.remedy}") from error
-
-
-def _listed(folder: Path) -> list[Path]:
-    """Return the folder's files, oldest first: their names begin with the time."""
-    done = folder / DONE
-    try:
-        found = sorted(path for path in folder.iterdir() if path.is_file() and path != done)
-    except OSError as error:
-        raise ConfigError(f"the folder {folder} cannot be used: {error.strerror or error}") from None
-    if done.exists() and not done.is_dir():
-        raise ConfigError(
-            f"{done} is in the way: envelopes are moved to a folder of this name when they are done"
-        )
-    if found and not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError(f"the folder {folder} cannot be written: what is done could not be moved to {done}")
-    return found
 
 
 @dataclass
