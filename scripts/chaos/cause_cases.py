@@ -22,6 +22,7 @@ class Case:
         within: what the list of causes may hold, if not what the class of the cause does.
         paired: it leaves the other examples of the experiment alone.
         beside: what is done well is done at the same time.
+        recent: it is over within minutes, and is looked at before that.
         prepare: makes dataset and experiment, where that is a part of it.
     """
 
@@ -32,6 +33,7 @@ class Case:
     paired: bool = True
     prepare: Callable[[Stage, int], None] | None = None
     beside: bool = False
+    recent: bool = False
 
 
 _ROOTS = ("run-missing",)
@@ -54,8 +56,11 @@ CASES: tuple[Case, ...] = (
     Case(Cause.SAMPLED, _ROOTS, ways.sampled),
     Case(Cause.OTEL_ONLY, _ROOTS, ways.otel_only),
     Case(Cause.ELSEWHERE, _ROOTS, ways.elsewhere, beside=True),
+    Case(Cause.ELSEWHERE, ("view-split",), whole.split_up, paired=False),
     Case(Cause.FEWER_REPETITIONS, _ROOTS, whole.fewer, paired=False, prepare=whole.make_repeated),
-    Case(Cause.STILL_RUNNING, ("run-under-way", "run-missing"), ways.still_running, paired=False),
+    Case(
+        Cause.STILL_RUNNING, ("run-under-way", "run-missing"), ways.still_running, paired=False, recent=True
+    ),
     Case(Cause.PYTEST_UNSYNCED, _CUT, whole.pytest, paired=False),
     Case(Cause.ERROR_IGNORED, ("run-unlinked",), ways.error_ignored),
     Case(Cause.CONTEXT_LOST, ("run-unlinked",), ways.context_lost),
@@ -67,7 +72,7 @@ CASES: tuple[Case, ...] = (
     Case(Cause.RAISED_SILENTLY, ("score-silent",), ways.raised_silently),
     Case(Cause.INPUTS_HIDDEN, ("view-inputs-hidden",), ways.inputs_hidden),
     Case(Cause.NO_DATASET, ("view-no-dataset",), whole.no_dataset, paired=False),
-    Case(Cause.READ_LAG, _ROOTS, ways.read_lag),
+    Case(Cause.READ_LAG, _ROOTS, ways.read_lag, paired=False, recent=True),
 )
 
 

@@ -1,6 +1,6 @@
 """What the processes of a case evaluate, and with which evaluators; written down before anything of it is sent.
 
-begin NUMBER RUN                       the target has begun; RUN is the id of its root run
+begin NUMBER RUN PROJECT               the target has begun; RUN is the id of its root run
 score NUMBER KEY RUN EVALUATOR_RUN     an evaluator gave a score
 raise NUMBER KEY RUN EVALUATOR_RUN     an evaluator raised
 experiment NAME                        one was made, or joined
@@ -114,7 +114,7 @@ def answer(inputs: dict[str, Any]) -> dict[str, Any]:
 def begin(inputs: dict[str, Any]) -> None:
     """Write it down, and die if that is what this execution is for."""
     tree = get_current_run_tree()
-    note("begin", inputs["i"], tree.id if tree else "-")
+    note("begin", inputs["i"], tree.id if tree else "-", tree.session_name if tree else "-")
     DESK.executions += 1
     if DESK.job.gate:
         Path(DESK.job.gate).touch()

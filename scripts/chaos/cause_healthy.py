@@ -115,6 +115,14 @@ def split(stage: Stage) -> None:
     stage.work(list(stage.ids))
 
 
+def split_after_split(stage: Stage) -> None:
+    """Each split has its own experiment, one after the other, of one prefix."""
+    stage.make(_count(stage), split=lambda number: ["test" if number % 3 == 0 else "train"])
+    numbers = [number for number in stage.ids if number % 3]
+    stage.work([number for number in stage.ids if number % 3 == 0], experiment="", prefix="own")
+    _own(stage, numbers)
+
+
 def some_scored(stage: Stage) -> None:
     _well(stage, judges=["some"])
 
@@ -265,8 +273,9 @@ KINDS: dict[str, Kind] = {
     kind.__name__.replace("_", "-"): kind
     for kind in (
         plain, in_threads, shards, decoy_tracing_off, decoy_project, decoy_otel, decoy_sampling, short_outage,
-        short_limit, cut_answers, slow_answers, sibling_whole, sibling_part, first_few, picked, split, some_scored,
-        several_scores, no_scores, no_judges, summary, untraced_judges, target_raises, grown, shrunk, edited,
+        short_limit, cut_answers, slow_answers, sibling_whole, sibling_part, first_few, picked, split,
+        split_after_split, some_scored, several_scores, no_scores, no_judges, summary, untraced_judges,
+        target_raises, grown, shrunk, edited,
         repeated, in_queue, scores_one_by_one, context_kept, forked_clean, own_loop, scored_later, failed_again,
         rated, pytest_suite, pytest_skips, by_evalrunner,
     )

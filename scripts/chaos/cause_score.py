@@ -17,8 +17,12 @@ from tests.support.cli import in_process
 CLASSES = tuple(frozenset(one) for one in (UNSEEN, LOST, CUT))
 #: Where no evaluator leaves a trace, what was executed and lost looks like what never was.
 _UNTRACED = frozenset({*UNSEEN, Cause.FORGOTTEN, Cause.OTEL_ONLY})
-#: These leave a mark in the experiment, and are told beside whatever else may have been.
-_MARKED = frozenset({Cause.SAMPLED, Cause.OTEL_ONLY})
+#: Nothing tells these for certain: they stand beside whatever else it may have been, and no log knows more.
+_MAYBE = frozenset({Cause.STILL_RUNNING, Cause.READ_LAG, Cause.DATASET_CHANGED})
+#: So do these, which leave a mark: in the experiment, or in the environment.
+_MARKED = frozenset({Cause.SAMPLED, Cause.OTEL_ONLY, *_MAYBE})
+#: What need not be named from inside.
+_UNNAMED = SILENT | _MAYBE
 #: What a score that was given and is not there may be called besides what is to blame for the run.
 _SCORES = frozenset({*LOST, Cause.FEEDBACK_LOST})
 
@@ -45,10 +49,15 @@ class Command:
         """Tell whether it has a word for a symptom; `verify` is not asked for what only `doctor` can tell."""
         return self.name == "doctor" or code in {one.value for one in Code}
 
-    def ask(self, stage: Stage, *, inside: bool) -> dict[str, Any]:
-        """Return its document; from inside it may look at what the processes left."""
+    def ask(self, stage: Stage, *, inside: bool, recent: bool = False) -> dict[str, Any]:
+        """Return its document.
+
+        Args:
+            inside: it may look at what the processes left.
+            recent: what has just begun may still be under way; else nothing is.
+        """
         words = [self.name, stage.experiment, "--json"]
-        if self.recent and not stage.waits:
+        if self.recent and not recent:
             words += ["--recent", "0"]
         env = stage.backend.environment()
         if inside:
@@ -159,11 +168,11 @@ class Score:
         wrong = any(each.certain and not each.causes & good for each in (*about, *named))
         outcome.listed.append(listed)
         outcome.narrow.append(narrow)
-        outcome.named.append(known or outcome.cause in SILENT)
+        outcome.named.append(known or outcome.cause in _UNNAMED)
         for fine, text in ((listed, "not listed"), (narrow, "too wide"), (not wrong, "certain and wrong")):
             if not fine:
                 outcome.faults.append(f"{code} {one}: {text}: {_said(about)}")
-        if outcome.cause not in SILENT and not known:
+        if outcome.cause not in _UNNAMED and not known:
             outcome.faults.append(f"{code} {one}: not named from inside: {_said(named)}")
 
     def _narrow(self, code: str, said: frozenset[Cause], cause: Cause, within: frozenset[Cause]) -> bool:

@@ -47,16 +47,18 @@ class Log:
 
     path: Path
     begun: dict[str, int] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
     scores: list[Score] = field(default_factory=list)
     experiments: list[str] = field(default_factory=list)
 
     def read(self) -> None:
-        """Read it again: run id -> number, scores, experiments that were made."""
-        self.begun, self.scores, self.experiments = {}, [], []
+        """Read it again: run id -> number, and its project; scores; experiments that were made."""
+        self.begun, self.places, self.scores, self.experiments = {}, {}, [], []
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         for event, *words in map(str.split, lines):
             if event == "begin":
                 self.begun[words[1]] = int(words[0])
+                self.places[words[1]] = words[2] if len(words) > 2 else "-"
             elif event == "experiment":
                 self.experiments.append(words[0])
             else:
@@ -70,6 +72,7 @@ class Stage:
         ids: number -> id of its example; all of these are meant, and `repetitions` times.
         blamed: number -> why its runs may be missing, cut off, hidden, twice or without their scores.
         well: numbers that are still to be done well.
+        elsewhere: root runs in other experiments that were meant for this one.
         logs, dumps, env: what the processes left, for a look from inside.
         waits: what is to be ended when everything has been asked.
         asks: further words for the commands.
@@ -89,6 +92,7 @@ class Stage:
         self.repetitions = 1
         self.judges: list[str] = []
         self.well: list[int] = []
+        self.elsewhere: list[str] = []
         self.waits: list[subprocess.Popen[bytes]] = []
         self.asks: list[str] = []
 

@@ -96,6 +96,7 @@ class Judge:
             "score-lost": self._scores(raised=False),
             "score-silent": self._scores(raised=True),
             "view-inputs-hidden": self._of(self._bare()),
+            "view-split": dict.fromkeys(self.stage.elsewhere, Cause.ELSEWHERE),
         }
         if self.seen.project.reference_dataset_id is None:
             found["view-no-dataset"] = {"": Cause.NO_DATASET}

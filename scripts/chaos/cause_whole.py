@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from typing import Any
 
 from evalrunner.doctor.causes import Cause
 from scripts.chaos.cause_stage import PATIENCE, NotProvoked, Stage
@@ -57,12 +58,27 @@ def changed(stage: Stage, numbers: list[int]) -> None:
     stage.blame(list(stage.ids), Cause.DATASET_CHANGED)
 
 
+def split_up(stage: Stage, numbers: list[int]) -> None:
+    """Every process makes an experiment of its own, at the same time, of its part of the examples."""
+    cut = stage.rng.randint(2, len(numbers) - 2)
+    parts = numbers[:cut], numbers[cut:]
+    job: dict[str, Any] = {"experiment": "", "prefix": "split", "seconds": 0.1, "concurrency": 1}
+    running = [stage.start(part, **job) for part in parts]
+    for one in running:
+        one.wait(PATIENCE)
+    stage.log.read()
+    owner = {stage.log.begun[run]: name for run, name in stage.log.places.items()}
+    stage.experiment = owner[parts[0][0]]
+    stage.elsewhere = [run for run, name in stage.log.places.items() if name != stage.experiment]
+    stage.ids = {number: stage.ids[number] for number in parts[0]}
+
+
 def make_untold(stage: Stage, count: int) -> None:
     stage.make(count, tell=False)
 
 
 def no_dataset(stage: Stage, numbers: list[int]) -> None:
-    stage.experiment = f"p-{secrets.token_hex(4)}"
+    stage.experiment, stage.repetitions = f"p-{secrets.token_hex(4)}", 1  # a tracing project tells no other
     stage.work(numbers, "loop", env={"LANGSMITH_TRACING": "true"})
 
 

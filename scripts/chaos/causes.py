@@ -73,7 +73,7 @@ class Programme:
 
     def healthy(self, backend: Backend, name: str, seed: int) -> Trial:
         """Play a healthy kind; whatever is said of it is wrong."""
-        stage = Stage(backend, random.Random(f"{name}:{seed}"), self.folder / f"{seed}-{name}")
+        stage = Stage(backend, random.Random(f"{name}:{seed}"), self.folder / f"{len(self.trials)}-{name}")
         trial = Trial(name, seed)
         KINDS[name](stage)
         if truth := Judge(stage, see(stage)).truth():
@@ -91,7 +91,7 @@ class Programme:
         name = "+".join(case.cause.value for case in cases)
         for attempt in range(TRIES):
             rng = random.Random(f"{name}:{seed}:{attempt}")
-            stage = Stage(backend, rng, self.folder / f"{seed}-{name}-{attempt}")
+            stage = Stage(backend, rng, self.folder / f"{len(self.trials)}-{name}-{attempt}")
             trial = Trial(name, seed)
             try:
                 play(stage, cases)
@@ -109,8 +109,9 @@ class Programme:
         truth = Judge(stage, seen).truth()
         if not _provoked(truth, cases):
             raise NotProvoked
-        outside = self.command.ask(stage, inside=False)
-        inside = self.command.ask(stage, inside=True) if self.causes else outside
+        recent = any(case.recent for case in cases)
+        outside = self.command.ask(stage, inside=False, recent=recent)
+        inside = self.command.ask(stage, inside=True, recent=recent) if self.causes else outside
         truth = {code: ids for code, ids in truth.items() if self.command.knows(code)}
         score = Score(truth, findings(outside), findings(inside), traced=bool(seen.judged))
         trial.asked = {"outside": outside, "inside": inside}
@@ -132,7 +133,7 @@ class Programme:
         for fault in trial.faults:
             print(f"  {trial.name} seed {trial.seed}: {fault}", flush=True)
         if trial.faults and self.options.keep:
-            path = Path(self.options.keep) / f"{trial.seed}-{trial.name}.json"
+            path = Path(self.options.keep) / f"{trial.seed}-{len(self.trials)}-{trial.name}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(trial.asked, indent=1))
 
