@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -84,6 +85,63 @@ def test_what_is_not_known_is_said() -> None:
     assert choose(Told(6), dataset(), {"0", "4"}, NOON).doubt == ""
 
 
+def then(*examples: Example) -> Callable[[str], list[Example]]:
+    """The dataset as it was, whenever that is."""
+    return lambda _: list(examples)
+
+
+@pytest.mark.parametrize("examples", [None, 3])
+def test_what_has_left_a_split_since_was_meant_as_it_is_now(examples: int | None) -> None:
+    now, told = dataset("a", "b", "b", "a", "b", "c"), Told(examples, ("a",))
+    before = dataset("a", "b", "a", "a", "b", "c")
+    for linked in ("02", "03", "0"):
+        meant = choose(told, now, set(linked), NOON, then(*before))
+        assert [one.id for one in meant.examples] == ["0", "2", "3"]
+        assert meant.examples[1].splits == ("b",)
+        assert (meant.left_out, meant.splits) == (3, ("a",))
+
+
+def test_what_has_come_into_a_split_since_was_not_meant() -> None:
+    now = dataset("a", "a", "b", "b")
+    meant = choose(Told(None, ("a",)), now, {"0"}, NOON, then(*dataset("a", "b", "b", "b")))
+    assert [one.id for one in meant.examples] == ["0"]
+
+
+def test_what_has_left_the_dataset_since_is_not_missing() -> None:
+    before = dataset("a", "b", "a", "a")
+    now = [one for one in before if one.id != "2"]
+    for told, linked in ((Told(3, ("a",)), {"0", "3"}), (Told(4), {"0", "1", "3"}), (Told(3), {"0", "1"})):
+        meant = choose(told, now, linked, NOON, then(*before))
+        assert {one.id for one in meant.examples} == linked
+        assert meant.left_out == len(now) - len(linked)
+        assert bool(meant.why) == bool(meant.left_out)
+
+
+def test_of_what_has_left_the_dataset_nothing_is_said() -> None:
+    meant = choose(Told(3), dataset()[:3], {"0", "1"}, NOON, then(*dataset()[:4]))
+    assert [one.id for one in meant.examples] == ["0", "1", "2"]
+    assert (meant.left_out, meant.why) == (0, "")
+
+
+def test_a_past_that_lacks_what_was_run_is_none() -> None:
+    meant = choose(Told(None), dataset(), {"0", "4"}, NOON, then(*dataset()[:2]))
+    assert len(meant.examples) == 6
+
+
+def test_the_past_is_asked_for_only_where_it_decides() -> None:
+    asked: list[str] = []
+
+    def past(when: str) -> list[Example]:
+        asked.append(when)
+        return []
+
+    choose(Told(2), dataset(), {"0", "4"}, NOON, past)
+    choose(Told(None), dataset(), set(), NOON, past)
+    assert asked == []
+    choose(Told(None, until=MORNING), dataset(), {"0"}, NOON, past)
+    assert asked == [NOON]
+
+
 SPLITS = st.sampled_from(["a", "b", "c"])
 EXAMPLES = st.lists(
     st.tuples(
@@ -106,7 +164,12 @@ def test_all_that_were_run_were_meant_and_the_next_run_finds_the_same(
     told: Told, examples: list[Example], data: st.DataObject
 ) -> None:
     linked = data.draw(st.sets(st.sampled_from([one.id for one in examples]), min_size=1))
-    first = choose(told, examples, linked, NOON)
+    # Since then some have changed their splits, and some have gone.
+    then = [replace(one, splits=tuple(sorted(data.draw(st.sets(SPLITS, min_size=1))))) for one in examples]
+    then += data.draw(
+        EXAMPLES.map(lambda some: [replace(one, id=f"gone {one.id}") for one in some]) | st.just([])
+    )
+    first = choose(told, examples, linked, NOON, lambda _: then)
     meant = [one.id for one in first.examples]
     assert linked <= set(meant)
     assert meant == [one.id for one in examples if one.id in set(meant)]
@@ -114,7 +177,7 @@ def test_all_that_were_run_were_meant_and_the_next_run_finds_the_same(
     assert bool(first.why) == bool(first.left_out)
     # A run of ours completes it and settles what it found; more examples come, and it is looked at again.
     grown = [*examples, Example("late", NIGHT, NIGHT, ("a", "b", "c"))]
-    again = choose(replace(told, until=first.until, fixed=True), grown, set(meant), NIGHT)
+    again = choose(replace(told, until=first.until, fixed=True), grown, set(meant), NIGHT, lambda _: then)
     assert [one.id for one in again.examples] == meant
     assert again.left_out == first.left_out + 1
 

@@ -5,7 +5,7 @@ Small fields only: some 2 MB for 10,000 runs, in pages of 100.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from evalrunner.doctor.place import Place
 from evalrunner.service.errors import told
 from evalrunner.service.pages import query_runs
 from evalrunner.service.paging import by_offset
+from evalrunner.service.past import examples_then
 from evalrunner.verify.intent import Intent, intent, texts, version_of
 from evalrunner.verify.meant import Example, Meant, choose, example, positive
 
@@ -99,12 +100,18 @@ def survey(place: Place) -> Survey:
         below = query_runs(client, place.id, _CHILD, newer=newer, is_root=False)
         children = [_child(row) for row in below]
         examples = list(_examples(client, str(place.dataset.id), said, filled))
+        meant = _meant(
+            said,
+            examples,
+            roots,
+            lambda when: list(map(example, examples_then(client, str(place.dataset.id), when))),
+        )
     return Survey(
         place.name,
         place.id,
         place.dataset.name,
         place.linked,
-        _meant(said, examples, roots),
+        meant,
         said.repetitions,
         version_of(metadata),
         texts(metadata.get("dataset_splits")),
@@ -115,12 +122,18 @@ def survey(place: Place) -> Survey:
     )
 
 
-def _meant(said: Intent, examples: Sequence[Example], roots: Sequence[Root]) -> Meant:
+def _meant(
+    said: Intent,
+    examples: Sequence[Example],
+    roots: Sequence[Root],
+    then: Callable[[str], Sequence[Example]],
+) -> Meant:
     linked = [root for root in roots if root.example is not None]
     if said.told is None or not linked:
         return Meant(examples, "")
     last = max(root.started for root in linked)
-    return choose(said.told, examples, {str(root.example) for root in linked}, last)
+    ids = {str(root.example) for root in linked}
+    return choose(said.told, examples, ids, last, then)
 
 
 def _examples(client: Client, dataset: str, said: Intent, filled: list[bool]) -> Iterator[Example]:

@@ -130,7 +130,13 @@ def _hidden(seen: Survey) -> Symptom:
     outside = {
         one.id
         for one in seen.meant.examples
-        if (seen.version and later(one.created, seen.version)) or (splits and splits.isdisjoint(one.splits))
+        if (seen.version and later(one.created, seen.version))
+        # Which splits one that was changed since was in, as of the view's version, is not known here.
+        or (
+            splits.isdisjoint(one.splits)
+            and splits
+            and not (seen.version and later(one.modified, seen.version))
+        )
     }
     found = [root for root in seen.roots if root.ended and root.example in outside]
     return Symptom(

@@ -10,12 +10,14 @@ others wrote (langsmith/evaluation/_arunner.py, `_aend`). So what is believed is
     nobody knows for how many it was made                      those of its splits, if they hold all that were run
     otherwise                                                  all that existed when its last run began
 
-An experiment without a run was meant for the whole dataset.
+An experiment without a run was meant for the whole dataset. Examples and splits are those that there were when its
+last run began, where that can be read: what has left the dataset since is not missing, as nobody can evaluate it any
+more, and what has left a split was meant all the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -109,13 +111,20 @@ def positive(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
-def choose(told: Told, examples: Sequence[Example], linked: Collection[str], last: str) -> Meant:
+def choose(
+    told: Told,
+    examples: Sequence[Example],
+    linked: Collection[str],
+    last: str,
+    then: Callable[[str], Sequence[Example]] = lambda _: (),
+) -> Meant:
     """Return which examples an experiment was meant to hold.
 
     Args:
         examples: of the dataset as it is now, in its order.
         linked: ids of examples that root runs of the experiment name.
         last: when its last root run began, or "".
+        then: gives the examples of a time, as they were; none if the dataset has not changed since.
     """
     run = [one for one in examples if one.id in linked]
     if not run:
@@ -123,6 +132,22 @@ def choose(told: Told, examples: Sequence[Example], linked: Collection[str], las
     end = until(told, last, *(one.created for one in run))
     if told.examples == len(linked):
         return _only(run, examples, end, f"it was made for {told.examples:,} examples, and those have runs")
+    past = then(end)
+    if not {one.id for one in run}.issubset(one.id for one in past):
+        past = examples
+    return _still(_chosen(told, past, linked, end), examples)
+
+
+def _still(meant: Meant, examples: Sequence[Example]) -> Meant:
+    """Return those that are still there, as they are now."""
+    wanted = {one.id for one in meant.examples}
+    some = [one for one in examples if one.id in wanted]
+    left_out = len(examples) - len(some)
+    return replace(meant, examples=some, left_out=left_out, why=meant.why if left_out else "")
+
+
+def _chosen(told: Told, examples: Sequence[Example], linked: Collection[str], end: str) -> Meant:
+    run = [one for one in examples if one.id in linked]
     there = [one for one in examples if one.id in linked or not later(one.created, end)]
     if (split := _of_splits(told, there, run)) is not None:
         why = f"its runs are of split {', '.join(told.splits)}"

@@ -9,12 +9,13 @@ from langsmith import Client
 from evalrunner.config import RunConfig
 from evalrunner.errors import UsageError
 from evalrunner.ledger.ledger import Ledger
+from evalrunner.service.past import examples_then
 from evalrunner.supervisor.setup.dataset import Reading, newest, nothing, read_examples
 from evalrunner.supervisor.setup.refusals import check_size
 from evalrunner.supervisor.setup.scope import Scope
 from evalrunner.verify import findings
 from evalrunner.verify.codes import Finding
-from evalrunner.verify.meant import Meant, choose, until
+from evalrunner.verify.meant import Meant, choose, example, until
 from evalrunner.verify.readback import RootRun
 
 
@@ -56,7 +57,13 @@ def read_meant(
         reading.beside = True
         reading.until = "" if config.as_of else until(scope.told, last)
     if told is not None:
-        meant = choose(told, reading.known, {str(root.example_id) for root in linked}, last)
+        meant = choose(
+            told,
+            reading.known,
+            {str(root.example_id) for root in linked},
+            last,
+            lambda when: list(map(example, examples_then(client, str(scope.dataset_id), when))),
+        )
         reading, found = Reading.of(meant), _said(meant)
     check_size(len(reading.ids), scope.repetitions)
     return reading, found
