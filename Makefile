@@ -1,7 +1,7 @@
 # evalrunner: everything a clone needs, with nothing but make and a Python >= 3.10.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test tests coverage test-sdk test-again browser lint style types compile package bench-loss bench-overhead bench-memory bench-growth bench-backend bench-parse bench-upload bench-push bench-pages chaos chaos-causes clean
+.PHONY: help setup demo check test tests coverage test-sdk test-again browser lint style types compile package bench-loss bench-overhead bench-memory bench-growth bench-backend bench-parse bench-upload bench-push bench-pages bench-doctor chaos chaos-causes clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -93,6 +93,9 @@ bench-upload: setup ## what `evalrunner upload` takes, beside the usual script a
 
 bench-push: setup ## memory of `evalrunner push` with 10,000 and with 100,000 runs
 	@$(BIN)/python scripts/bench/push.py
+
+bench-doctor: setup ## requests, seconds and memory of verify, doctor and --plan over 10,000 examples
+	@$(BIN)/python scripts/bench/doctor.py
 
 bench-pages: setup ## the pages over 10,000 examples: cold, after a write, again
 	@$(BIN)/python scripts/bench/pages.py
