@@ -1,7 +1,7 @@
 # evalrunner: everything a clone needs, with nothing but make and a Python >= 3.10.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test tests coverage test-sdk test-again browser lint style types compile package bench-loss bench-overhead bench-memory bench-growth bench-backend bench-parse bench-upload bench-push bench-pages bench-doctor chaos chaos-causes clean
+.PHONY: help setup demo check test tests coverage test-sdk test-again browser lint style types compile package bench-loss bench-overhead bench-memory bench-growth bench-backend bench-parse bench-upload bench-push bench-pages bench-doctor chaos chaos-causes chaos-repair clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -105,6 +105,9 @@ chaos: setup ## kill workers, supervisors and the backend at random moments; the
 	@$(BIN)/python scripts/chaos/outage.py
 	@$(BIN)/python scripts/chaos/backend_kills.py
 	@$(BIN)/python scripts/chaos/upload.py
+
+chaos-repair: setup ## an outage, forgotten traces, a kill and lost scores; then repair, and what that cost
+	@$(BIN)/python scripts/chaos/repair.py
 
 chaos-causes: setup ## lose runs in every known way with the plain SDK, and see what is said of it
 	@$(BIN)/python scripts/chaos/causes.py

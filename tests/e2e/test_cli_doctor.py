@@ -279,3 +279,46 @@ def test_codes_explain_themselves_and_wrong_words_are_refused(doctor: Doctor, tm
     missing = doctor("x", "--logs", str(tmp_path / "none.log"))
     assert missing.code == 2
     assert "none.log cannot be read: No such file or directory" in missing.err
+
+
+def test_the_story_of_an_example_is_read_back_in_order(
+    place: Backend, doctor: Doctor, tmp_path: Path
+) -> None:
+    def judge(outputs: dict[str, Any]) -> bool:
+        raise RuntimeError("judge quota exceeded")
+
+    name = plain(place, place.dataset(2).name, evaluators=[right, judge])
+    [gone] = delete_roots(place, name, {1})
+    [kept] = [str(root.reference_example_id) for root in read_experiment(place.client, name).roots]
+
+    def story(*words: str) -> Finished:
+        return in_process("story", *words, cwd=tmp_path, env=place.environment())
+
+    done = story(name, kept)
+    assert done.code == 0
+    assert done.out.splitlines()[0] == f"{kept} in {name!r}: 1 complete root runs"
+    parts = (
+        "the example was made",
+        "root run 'Target' began",
+        "root run ended",
+        "right: False",
+        "and raised: ",
+    )
+    print(done.out)
+    order = [done.out.index(part) for part in (*parts[:3], parts[4])]
+    assert order == sorted(order)
+    assert parts[3] in done.out
+    assert "judge: an error of its evaluator" in done.out
+    lost = story(name, gone[:13], "--json").receipt
+    assert (lost["complete"], len(lost["absent"])) == ([], 1)
+    assert "looked at a run that is not there" in story(name, gone).out
+    assert f"why: evalrunner doctor {name}" in story(name, gone).out
+    for words, said in (
+        ((name, str(uuid.uuid4())), "has no example"),
+        (("nowhere", kept), "no project 'nowhere'"),
+        ((name, kept, "more"), "say EXAMPLE, or EXPERIMENT EXAMPLE"),
+        ((name, kept, "--repetition", "0"), "are of a run's ledger"),
+    ):
+        wrong = story(*words)
+        assert (wrong.code, wrong.out) == (2, "")
+        assert said in wrong.err

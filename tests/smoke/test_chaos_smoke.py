@@ -59,3 +59,8 @@ def test_an_upload_that_is_killed() -> None:
 def test_causes_of_what_is_missing() -> None:
     said = run(str(CHAOS / "causes.py"), "--smoke")
     assert said.splitlines()[-1] == "HOLDS"
+
+
+def test_repair_brings_back_what_an_outage_took() -> None:
+    said = run(str(CHAOS / "repair.py"), "--smoke")
+    assert said.splitlines()[-1].startswith("1 of 1 seeds: everything is there, once, scored")

@@ -1,4 +1,4 @@
-"""`evalrunner story`: what happened to an example, as the ledger of the run knows it."""
+"""`evalrunner story`: what happened to an example, as the ledger of a run knows it, or as the service does."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from evalrunner.cli.commands.story_read import read_back
 from evalrunner.cli.output import Output
 from evalrunner.cli.settings.runs import run_folders, what_it_was
 from evalrunner.cli.settings.sources import home_of
@@ -24,7 +25,13 @@ _NAMED = 5
 
 
 def command(
-    example: Annotated[str, typer.Argument(metavar="EXAMPLE", help="Id of the example, or its beginning.")],
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[EXPERIMENT] EXAMPLE",
+            help="Id of the example, or its beginning; before it, an experiment that is to be read back.",
+        ),
+    ],
     *,
     experiment: Annotated[
         str | None,
@@ -36,13 +43,32 @@ def command(
         int | None, typer.Option(min=0, metavar="N", help="Only this repetition, from 0; all, if not given.")
     ] = None,
     run_dir: Annotated[Path | None, typer.Option(metavar="FOLDER", help="The run's folder.")] = None,
+    local: Annotated[
+        bool, typer.Option("--local", help="Use the local backend even though a LangSmith is configured.")
+    ] = False,
+    store: Annotated[str | None, typer.Option(metavar="FILE", help="The local backend's file.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the stories as one JSON document.")] = False,
 ) -> ExitCode:
     """Tell what happened to an example: who executed it when, what became of it, in which order.
 
-    It is what the ledger of a run in this project knows, while the run goes on too; nothing is asked from
-    LangSmith. Exits with 0 whatever became of the example, and with 2 where no run knows it.
+    With EXAMPLE alone it is what the ledger of a run in this project knows, while the run goes on too; nothing is
+    asked from LangSmith. With EXPERIMENT before it, whoever made that, it is what LangSmith holds: its root runs,
+    their scores, evaluators' traces, also over runs that are not there. Exits with 0 whatever became of the example,
+    and with 2 where nobody knows it.
     """
+    if len(words) == 2:
+        if experiment or repetition is not None or run_dir:
+            raise ConfigError(
+                "--experiment, --repetition and --run-dir are of a run's ledger: say EXAMPLE alone"
+            )
+        return read_back(words[0], words[1], local=local, store=store, json=json)
+    if len(words) != 1:
+        raise ConfigError("say EXAMPLE, or EXPERIMENT EXAMPLE")
+    if local or store:
+        raise ConfigError(
+            "--local and --store are of an experiment that is read back: evalrunner story EXPERIMENT EXAMPLE"
+        )
+    [example] = words
     home = home_of(Path.cwd())
     folder, told = _found(home, run_dir, experiment, example)
     told = [one for one in told if repetition in (None, one.repetition)]
