@@ -188,9 +188,9 @@ def _held(place: Backend, name: str, kept: Path) -> set[str]:
             named = (
                 part.split(b'"reference_example_id":"')[1][:36].decode() if b'"reference_ex' in part else ""
             )
-            if op.kind == "post" and b'"target_run_id"' in part:
+            if b'"target_run_id"' in part:
                 found.add(named)
-            elif op.kind == "post" and named:
+            elif op.kind in ("post", "patch") and named:
                 begun[op.id] = named
             if op.kind in ("post", "patch") and b'"end_time":"' in part:
                 ended.add(op.id)
@@ -204,7 +204,10 @@ def _held(place: Backend, name: str, kept: Path) -> set[str]:
 
 
 def _said(done: Finished) -> str:
-    return ", ".join(f"{one['code']} x {len(one['ids'])}" for one in done.receipt.get("symptoms", [])) or done.err
+    return (
+        ", ".join(f"{one['code']} x {len(one['ids'])}" for one in done.receipt.get("symptoms", []))
+        or done.err
+    )
 
 
 def _faults(place: Backend, name: str, examples: Sequence[str], code: int, said: str) -> Sequence[str]:

@@ -138,6 +138,26 @@ def test_without_the_whole_run_its_outputs_come_back_and_its_times_are_near(
     assert feedback(place, name) == scored
 
 
+def test_an_end_that_was_lost_comes_back_too(place: Backend, tmp_path: Path) -> None:
+    dataset = place.dataset(3)
+    name = plain(place, dataset.name, evaluators=[several])
+    roots = read_experiment(place.client, name).roots
+    given = feedback(place, name)
+    place.delete_traces(place.client.read_project(project_name=name), [str(roots[0].id)])
+    lost = roots[0]
+    place.client.create_run(
+        lost.name, lost.inputs, "chain", id=lost.id, trace_id=lost.id, dotted_order=lost.dotted_order,
+        start_time=lost.start_time, project_name=name, reference_example_id=lost.reference_example_id,
+    )  # fmt: skip
+    place.client.flush()
+    done = repair(place, tmp_path, name, "--yes", "--json")
+    assert (done.code, steps(done)) == (0, ["rebuild", "scores"]), done.receipt
+    [mended] = [root for root in read_experiment(place.client, name).roots if root.id == lost.id]
+    assert mended.outputs == lost.outputs
+    assert mended.end_time
+    assert feedback(place, name) == given
+
+
 @pytest.mark.parametrize("status", [503, 413])
 def test_requests_that_were_kept_are_sent_again(
     place: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int

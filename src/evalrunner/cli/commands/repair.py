@@ -176,7 +176,8 @@ def _runner(settings: Settings, endpoint: Endpoint, experiment: str, output: Out
 def _show_plan(now: Examined, steps: Sequence[Step], wishes: Wishes, output: Output) -> None:
     from evalrunner.doctor import told  # noqa: PLC0415 - loaded by now
     from evalrunner.doctor.codes import Code  # noqa: PLC0415 - likewise
-    from evalrunner.doctor.repair.changing import ids, offered  # noqa: PLC0415 - likewise
+    from evalrunner.doctor.repair.changing import offered  # noqa: PLC0415 - likewise
+    from evalrunner.doctor.repair.step import ids  # noqa: PLC0415 - likewise
 
     for text in told.heading(now.seen):
         output.detail(text)

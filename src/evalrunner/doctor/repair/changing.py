@@ -9,17 +9,12 @@ from evalrunner.doctor.case import Case
 from evalrunner.doctor.codes import Code
 from evalrunner.doctor.examine import Examined
 from evalrunner.doctor.repair import writing
-from evalrunner.doctor.repair.step import Kind, Step, Wishes
+from evalrunner.doctor.repair.step import Kind, Step, Wishes, ids
 from evalrunner.doctor.symptoms import complete
 from evalrunner.service.errors import told
 from evalrunner.verify.meant import moment
 
 _NEVER = "it never ended, and another run has its place (closed by evalrunner repair)"
-
-
-def ids(now: Examined, code: Code) -> list[dict[str, str]]:
-    """Return the ids of a symptom, none if it is not there."""
-    return [one for found in now.symptoms if found.code is code for one in found.ids]
 
 
 def metadata(now: Examined, _: Wishes) -> Step | None:

@@ -10,15 +10,13 @@ from evalrunner.doctor.codes import Code
 from evalrunner.doctor.examine import Examined, examine
 from evalrunner.doctor.place import Place
 from evalrunner.doctor.repair import changing, restoring
-from evalrunner.doctor.repair.step import Kind, Step, Wishes
+from evalrunner.doctor.repair.step import Kind, Step, Wishes, ids
 
 
 def run(now: Examined, wishes: Wishes) -> Step | None:
     """Execute what is truly missing, and score what evaluators failed on: a run of ours, into the experiment."""
-    missing = sum(int(one["lacks"]) for one in changing.ids(now, Code.RUN_MISSING))
-    unscored = len(
-        {one["run"] for code in (Code.SCORE_FAILED, Code.SCORE_SILENT) for one in changing.ids(now, code)}
-    )
+    missing = sum(int(one["lacks"]) for one in ids(now, Code.RUN_MISSING))
+    unscored = len({one["run"] for code in (Code.SCORE_FAILED, Code.SCORE_SILENT) for one in ids(now, code)})
     if wishes.run is None or not (missing or unscored):
         return None
     parts = [

@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from evalrunner.doctor.asking import of_evaluators
+from evalrunner.doctor.codes import Code
 from evalrunner.doctor.evidence import Verdict
 from evalrunner.doctor.examine import Examined
 from evalrunner.doctor.further import lost
 from evalrunner.doctor.repair import writing
-from evalrunner.doctor.repair.step import Kind, Step, Wishes
+from evalrunner.doctor.repair.step import Kind, Step, Wishes, ids
 from evalrunner.doctor.repair.traces import rebuilt, results
 from evalrunner.doctor.symptoms import complete
 from evalrunner.service.errors import told
 from evalrunner.transfer.replay import replay
 from evalrunner.transfer.replay.envelopes import UnreadError, read
+
+#: What the end of a run has.
+_END = ("end_time", "outputs", "error")
 
 
 def failed_traces(now: Examined, wishes: Wishes) -> Step | None:
@@ -47,27 +51,35 @@ def _holds(path: Path, now: Examined) -> bool:
 
 
 def rebuild(now: Examined, wishes: Wishes) -> Step | None:
-    """Write root runs again that evaluators' traces hold."""
+    """Write root runs again, or their ends, that evaluators' traces hold."""
     found = dict(_rebuilt(now))
     if not found:
         return None
+    pending = {one["run"] for one in ids(now, Code.RUN_PENDING)}
 
     def do() -> str:
         with told(now.place.client):
-            for fields in found.values():
-                writing.create_run(now.place.client, fields)
+            for run, fields in found.items():
+                if run in pending:
+                    end = {field: fields[field] for field in _END if field in fields}
+                    writing.end_run(now.place.client, run, end)
+                else:
+                    writing.create_run(now.place.client, fields)
         return f"{len(found):,} root runs were written"
 
     text = (
-        f"write {len(found):,} root runs again that were executed and are not there, with the outputs that "
-        "evaluators' traces hold (their times are near, their children are lost)"
+        f"write {len(found):,} root runs again that were executed and are not there, or not their ends, with the "
+        "outputs that evaluators' traces hold (times may be near only, what ran below them is lost)"
     )
     return Step(Kind.REBUILD, text, do)
 
 
 def _rebuilt(now: Examined) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield root runs that are not there, of examples that lack one, as far as an evaluator's trace holds them."""
-    there = {root.id for root in now.seen.roots}
+    """Yield root runs that are not there, or not whole, of examples that lack one, as an evaluator's trace has them.
+
+    One without an end that may still be under way is left alone.
+    """
+    there = {root.id for root in now.seen.roots} - {one["run"] for one in ids(now, Code.RUN_PENDING)}
     counts = complete(now.seen)
     lacking = {one: now.seen.repetitions - len(runs) for one, runs in counts.items()}
     absent = [

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from evalrunner.config import Endpoint
+from evalrunner.doctor.codes import Code
+from evalrunner.doctor.examine import Examined
 
 
 class Kind(str, Enum):
@@ -56,3 +59,8 @@ class Wishes:
     relink: bool = False
     delete_duplicates: bool = False
     note: Callable[[str], None] = lambda text: None
+
+
+def ids(now: Examined, code: Code) -> list[dict[str, Any]]:
+    """Return the ids of a symptom, none if it is not there."""
+    return [one for found in now.symptoms if found.code is code for one in found.ids]
