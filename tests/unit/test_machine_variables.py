@@ -1,4 +1,4 @@
-"""Environment variables of the SDK, judged; that it is as they say stands in tests/contract/test_variables.py."""
+"""Environment variables of the SDK, judged; that it is as they say stands in tests/e2e/test_variables.py."""
 
 from __future__ import annotations
 

@@ -30,9 +30,8 @@ class Drawn:
         width = max(_LEAST, options.max_width - _INDENT)
         yield Text(self._group.title, style="bold")
         for check in self._group.checks:
-            yield from _hanging(
-                console, Text(f"  {check.status.value}", _STYLES[check.status]), _said(check), width
-            )
+            status = Text.assemble("  ", (check.status.value, _STYLES[check.status]))
+            yield from _hanging(console, status, _said(check), width)
             if check.remedy:
                 yield from _hanging(console, Text(), Text.assemble(("-> ", "bold"), check.remedy), width)
         yield Text()

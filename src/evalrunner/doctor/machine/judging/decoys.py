@@ -31,7 +31,7 @@ def _compression(environ: Mapping[str, str], _: Surroundings) -> Iterator[Check]
         yield note(
             found,
             "runs go through a queue, which client.tracing_queue.join() waits for: nothing is lost by it",
-            "nothing, unless LANGSMITH_TRACING_QUEUE_MAX_SIZE is below 10,000",
+            "nothing to do, unless LANGSMITH_TRACING_QUEUE_MAX_SIZE is below 10,000",
         )
 
 
@@ -42,7 +42,7 @@ def _tracing(environ: Mapping[str, str], _: Surroundings) -> Iterator[Check]:
             found,
             f"loses nothing under {ALL_CALLS}; outside of them @traceable records nothing, "
             "and pytest tests that log to LangSmith fail",
-            "nothing for evaluations; for other traces say LANGSMITH_TRACING=true",
+            "nothing to do for evaluations; for other traces say LANGSMITH_TRACING=true",
         )
 
 
@@ -53,7 +53,7 @@ def _project(environ: Mapping[str, str], _: Surroundings) -> Iterator[Check]:
             found,
             f"is no experiment's name: {ALL_CALLS} send to their experiment and lose nothing; "
             "what is traced outside of them goes to this project",
-            "nothing for evaluations",
+            "nothing to do for evaluations",
         )
 
 

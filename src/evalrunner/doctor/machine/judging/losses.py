@@ -70,14 +70,18 @@ def _otel(environ: Mapping[str, str], around: Surroundings) -> Iterator[Check]:
         yield note(
             found,
             "without the packages of langsmith[otel] the SDK falls back to ordinary runs: nothing is lost",
-            "nothing for evaluations; with these packages installed the runs would leave as spans only",
+            "nothing to do for evaluations; with these packages installed the runs would leave as spans only",
         )
     elif which == "hybrid":
-        yield note(found, "spans are sent beside the runs: nothing is lost", "nothing for evaluations")
+        yield note(found, "spans are sent beside the runs: nothing is lost", "nothing to do for evaluations")
 
 
 def _hidden(environ: Mapping[str, str], _: Surroundings) -> Iterator[Check]:
-    for name, what in (("HIDE_INPUTS", "inputs"), ("HIDE_OUTPUTS", "outputs"), ("HIDE_METADATA", "metadata")):
+    for name, what in (
+        ("HIDE_INPUTS", "inputs"),
+        ("HIDE_OUTPUTS", "outputs"),
+        ("HIDE_METADATA", "metadata (but the splits)"),
+    ):
         found = read(environ, name)
         if found is None:
             continue
@@ -92,7 +96,7 @@ def _hidden(environ: Mapping[str, str], _: Surroundings) -> Iterator[Check]:
             yield note(
                 found,
                 "hides nothing: the SDK takes the word true alone",
-                f"say true if {what} are to be hidden",
+                f"say {found.name}=true if that is meant",
             )
 
 

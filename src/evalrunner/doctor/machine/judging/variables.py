@@ -1,6 +1,6 @@
 """Environment variables of the LangSmith SDK: those that cost traces, and under which calls; those that look so, too.
 
-Each sentence was tried with langsmith 0.14.17 against the local backend, and tests/contract/test_variables.py tries
+Each sentence was tried with langsmith 0.14.17 against the local backend, and tests/e2e/test_variables.py tries
 it again. A variable is a warning only where a call that evaluates loses something; what costs nothing there is a
 note, and says so.
 """
