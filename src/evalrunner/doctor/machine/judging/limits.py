@@ -32,8 +32,8 @@ def _processors(seen: Limits, workers: int) -> Check:
         return Check(
             "processors",
             Status.NOTE,
-            f"{here}: numeric libraries start as many threads as they see processors",
-            f"give each worker its share: --env OMP_NUM_THREADS={max(1, int(seen.quota / workers))}",
+            f"{here}: a run shares out its workers' threads by processors, and not by that quota",
+            f"say how many each may have: --env OMP_NUM_THREADS={max(1, int(seen.quota / workers))}, and the like",
         )
     return Check("processors", Status.OK, f"{here} for {count(workers, 'worker')}")
 

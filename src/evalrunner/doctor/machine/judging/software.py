@@ -31,7 +31,7 @@ def _python(seen: Software) -> Check:
 def _package(one: Package) -> Check:
     if one.version is None:
         return Check(one.name, Status.FAILURE, "not installed", "install it: pip install evalrunner")
-    if one.wanted and not SpecifierSet(one.wanted).contains(one.version, prereleases=True):
+    if not SpecifierSet(one.wanted).contains(one.version, prereleases=True):
         return Check(
             one.name,
             Status.WARNING,
