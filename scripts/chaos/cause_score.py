@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,6 +103,7 @@ class Outcome:
     """What became of one cause in one case.
 
     Attributes:
+        faults: what is not as it should be -> of how many ids.
         listed, narrow, named: for each id, whether the cause is in the list, the list is no wider than its class,
             and it is the only one from inside.
     """
@@ -114,7 +115,7 @@ class Outcome:
     listed: list[bool] = field(default_factory=list)
     narrow: list[bool] = field(default_factory=list)
     named: list[bool] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
+    faults: Counter[str] = field(default_factory=Counter)
 
 
 class Score:
@@ -171,9 +172,10 @@ class Score:
         outcome.named.append(known or outcome.cause in _UNNAMED)
         for fine, text in ((listed, "not listed"), (narrow, "too wide"), (not wrong, "certain and wrong")):
             if not fine:
-                outcome.faults.append(f"{code} {one}: {text}: {_said(about)}")
+                told = _said(named if wrong and text.startswith("certain") else about)
+                outcome.faults[f"{code} of {outcome.cause.value}: {text}: {told}"] += 1
         if outcome.cause not in _UNNAMED and not known:
-            outcome.faults.append(f"{code} {one}: not named from inside: {_said(named)}")
+            outcome.faults[f"{code} of {outcome.cause.value}: not named from inside: {_said(named)}"] += 1
 
     def _narrow(self, code: str, said: frozenset[Cause], cause: Cause, within: frozenset[Cause]) -> bool:
         """Tell whether a list is no wider than the class of the cause: one of those that hold it, or it alone."""

@@ -58,7 +58,7 @@ class Trial:
     def faults(self) -> list[str]:
         """Return everything that is not as it should be."""
         mine = [f"ids of {one}" for one in self.differences]
-        mine += [fault for one in self.outcomes for fault in one.faults]
+        mine += [f"{count} x {fault}" for one in self.outcomes for fault, count in one.faults.items()]
         mine += [f"{one.cause.value}: not provoked" for one in self.outcomes if not one.provoked]
         return [*([self.refused] if self.refused else []), *mine]
 
