@@ -105,7 +105,7 @@ class Outcome:
     Attributes:
         faults: what is not as it should be -> of how many ids.
         listed, narrow, named: for each id, whether the cause is in the list, the list is no wider than its class,
-            and it is the only one from inside.
+            and it is the only one from inside (in the list, if it leaves nothing behind).
     """
 
     cause: Cause
@@ -169,12 +169,13 @@ class Score:
         wrong = any(each.certain and not each.causes & good for each in (*about, *named))
         outcome.listed.append(listed)
         outcome.narrow.append(narrow)
-        outcome.named.append(known or outcome.cause in _UNNAMED)
+        silent = outcome.cause in _UNNAMED and any(good & each.causes for each in named)
+        outcome.named.append(known or silent)
         for fine, text in ((listed, "not listed"), (narrow, "too wide"), (not wrong, "certain and wrong")):
             if not fine:
                 told = _said(named if wrong and text.startswith("certain") else about)
                 outcome.faults[f"{code} of {outcome.cause.value}: {text}: {told}"] += 1
-        if outcome.cause not in _UNNAMED and not known:
+        if not known and not silent:
             outcome.faults[f"{code} of {outcome.cause.value}: not named from inside: {_said(named)}"] += 1
 
     def _narrow(self, code: str, said: frozenset[Cause], cause: Cause, within: frozenset[Cause]) -> bool:
@@ -182,7 +183,7 @@ class Score:
         if code == "score-lost":
             return said <= _SCORES
         if cause in _MARKED:
-            return any(said <= one | {cause} for one in self.classes)
+            return any(said <= one | {cause} | _MAYBE for one in self.classes)
         classes = [within] if within else [one for one in self.classes if cause in one]
         return any(said <= one for one in classes or [frozenset({cause})])
 

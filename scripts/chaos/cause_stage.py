@@ -22,7 +22,7 @@ from tests.support.rig import Backend
 WORKER = Path(__file__).resolve().parent / "cause_worker.py"
 BATCHES = "POST /runs/multipart"
 #: A worker that takes longer than this hangs.
-PATIENCE = 120.0
+PATIENCE = 300.0
 #: So that what the shell says of a process's end is in the log too, as in a batch system's.
 _SHELL = '"$@"; code=$?; [ $code = 0 ] || echo "exit status $code" >&2'
 
@@ -73,6 +73,7 @@ class Stage:
         blamed: number -> why its runs may be missing, cut off, hidden, twice or without their scores.
         well: numbers that are still to be done well.
         elsewhere: root runs in other experiments that were meant for this one.
+        logs_inputs: the runs have none of themselves.
         logs, dumps, env: what the processes left, for a look from inside.
         waits: what is to be ended when everything has been asked.
         asks: further words for the commands.
@@ -93,6 +94,7 @@ class Stage:
         self.judges: list[str] = []
         self.well: list[int] = []
         self.elsewhere: list[str] = []
+        self.logs_inputs = False
         self.waits: list[subprocess.Popen[bytes]] = []
         self.asks: list[str] = []
 
@@ -155,7 +157,19 @@ class Stage:
 
     def work(self, numbers: Sequence[int], how: str = "well", **job: Any) -> int:
         """Let a process evaluate these examples, and wait for its end."""
-        return self.start(numbers, how, **job).wait(PATIENCE)
+        return self.end(self.start(numbers, how, **job))
+
+    def end(self, process: subprocess.Popen[bytes]) -> int:
+        """Wait for the end of a process.
+
+        Raises:
+            NotProvoked: it hangs.
+        """
+        try:
+            return process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.waits.append(process)
+            raise NotProvoked(f"a process of {self.folder.name} hangs") from None
 
     @contextmanager
     def fault(self, *rules: dict[str, Any], **plan: Any) -> Iterator[None]:

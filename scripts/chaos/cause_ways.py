@@ -10,7 +10,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
-from scripts.chaos.cause_stage import BATCHES, PATIENCE, Stage, some
+from scripts.chaos.cause_stage import BATCHES, Stage, some
 from scripts.chaos.cause_truth import runs_of
 from tests.support.rig import wait_until
 
@@ -130,7 +130,7 @@ def elsewhere(stage: Stage, numbers: list[int]) -> None:
         job: dict[str, Any] = {"seconds": 0.05, "concurrency": 1}
         mine = stage.start(numbers, experiment="", prefix=stage.experiment.rpartition("-")[0], **job)
         stage.work(beside, **job)
-        mine.wait(PATIENCE)
+        stage.end(mine)
         return
     other = f"p-{secrets.token_hex(4)}"
     env = {"LANGSMITH_TRACING": "true", "LANGSMITH_PROJECT": other}
@@ -180,7 +180,7 @@ def still_running(stage: Stage, numbers: list[int]) -> None:
     wait_until(gate.exists, what="the first execution")
     project = stage.backend.client.read_project(project_name=stage.experiment)
     client = stage.backend.client
-    wait_until(lambda: any(run.end_time is None for run in runs_of(client, project)), 10.0, "an open run")
+    wait_until(lambda: any(run.end_time is None for run in runs_of(client, project)), 60.0, "an open run")
 
 
 def read_lag(stage: Stage, numbers: list[int]) -> None:

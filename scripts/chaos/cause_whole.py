@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evalrunner.doctor.causes import Cause
-from scripts.chaos.cause_stage import PATIENCE, NotProvoked, Stage
+from scripts.chaos.cause_stage import NotProvoked, Stage
 
 
 def fewer(stage: Stage, numbers: list[int]) -> None:
@@ -65,7 +65,7 @@ def split_up(stage: Stage, numbers: list[int]) -> None:
     job: dict[str, Any] = {"experiment": "", "prefix": "split", "seconds": 0.1, "concurrency": 1}
     running = [stage.start(part, **job) for part in parts]
     for one in running:
-        one.wait(PATIENCE)
+        stage.end(one)
     stage.log.read()
     owner = {stage.log.begun[run]: name for run, name in stage.log.places.items()}
     stage.experiment = owner[parts[0][0]]
@@ -91,14 +91,20 @@ def pytest(stage: Stage, numbers: list[int]) -> None:
     stage.blame(list(stage.ids), Cause.PYTEST_UNSYNCED)
 
 
-def suite(stage: Stage, skips: Sequence[int] = ()) -> None:
-    """Run a suite of tests over the dataset, a test for each example, and learn its experiment."""
-    lines = ["import pytest", "from langsmith import get_current_run_tree"]
+def suite(stage: Stage, skips: Sequence[int] = (), *, logs: bool = False) -> None:
+    """Run a suite of tests over the dataset, a test for each example, and learn its experiment.
+
+    Args:
+        skips: numbers whose tests skip themselves.
+        logs: inputs are logged by the tests, and are no arguments of theirs.
+    """
+    lines = ["import pytest", "from langsmith import get_current_run_tree, testing"]
     for number, one in stage.ids.items():
         lines += [
             f"@pytest.mark.langsmith(id={one!r})",
-            f"@pytest.mark.parametrize('i', [{number}])",
-            f"def test_{number}(i):",
+            *([] if logs else [f"@pytest.mark.parametrize('i', [{number}])"]),
+            f"def test_{number}({'' if logs else 'i'}):",
+            *([f"    testing.log_inputs({{'i': {number}}})"] if logs else []),
             "    tree = get_current_run_tree()",
             f"    with open({str(stage.log.path)!r}, 'a') as log:",
             f"        log.write(f'experiment {{tree.session_name}}\\nbegin {number} {{tree.id}}\\n')",
@@ -108,7 +114,8 @@ def suite(stage: Stage, skips: Sequence[int] = ()) -> None:
     file.write_text("\n".join(lines) + "\n")
     env = {"LANGSMITH_TEST_SUITE": stage.dataset, "LANGSMITH_TRACING": "true"}
     words = ["-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", str(file)]
-    code = stage.run(words, env).wait(PATIENCE)
+    stage.logs_inputs = logs
+    code = stage.end(stage.run(words, env))
     stage.log.read()
     if code or not stage.log.experiments:
         raise NotProvoked(f"pytest ended with {code}")

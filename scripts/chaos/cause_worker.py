@@ -115,7 +115,7 @@ def forked(client: Client) -> None:
     children = [context.Process(target=_share, args=(part,)) for part in _parts()]
     for child in children:
         child.start()
-    end = time.monotonic() + 4.0
+    end = time.monotonic() + 8.0
     for child in children:
         child.join(max(0.1, end - time.monotonic()))
         if child.is_alive():  # it waits for threads that it does not have

@@ -56,8 +56,9 @@ def test_an_upload_that_is_killed() -> None:
     assert said.splitlines()[-1] == "HOLDS: nothing lost, nothing twice, nothing changed"
 
 
-def test_causes_of_what_is_missing() -> None:
-    said = run(str(CHAOS / "causes.py"), "--smoke")
+@pytest.mark.parametrize("more", [[], ["--healthy"]])
+def test_causes_of_what_is_missing(more: list[str]) -> None:
+    said = run(str(CHAOS / "causes.py"), "--smoke", *more)
     assert said.splitlines()[-1] == "HOLDS"
 
 
