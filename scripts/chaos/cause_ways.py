@@ -10,7 +10,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
-from scripts.chaos.cause_stage import BATCHES, Stage, some
+from scripts.chaos.cause_stage import BATCHES, NotProvoked, Stage, some
 from scripts.chaos.cause_truth import runs_of
 from tests.support.rig import wait_until
 
@@ -118,6 +118,10 @@ def forgotten(stage: Stage, numbers: list[int]) -> None:
 def sampled(stage: Stage, numbers: list[int]) -> None:
     rate = stage.rng.choice(("0.3", "0.5", "0.8"))
     stage.work(numbers, env={"LANGSMITH_TRACING_SAMPLING_RATE": rate})
+    project = stage.backend.client.read_project(project_name=stage.experiment)
+    mine = {stage.ids[number] for number in numbers}
+    if mine.isdisjoint(str(run.reference_example_id) for run in runs_of(stage.backend.client, project)):
+        raise NotProvoked("none is left that could tell")
 
 
 def otel_only(stage: Stage, numbers: list[int]) -> None:

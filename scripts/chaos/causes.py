@@ -38,8 +38,8 @@ from tests.support.rig import Backend, TimedOut, backend_in  # noqa: E402 - like
 
 #: How often a case is tried in which nothing went wrong by chance.
 TRIES = 4
-SMOKE = ["refused", "fewer-repetitions", "error-ignored", "run-twice", "feedback-lost", "evaluator-raised"]
-SOUND = ["decoy-tracing-off", "split", "some-scored"]
+SMOKE = ["refused", "error-ignored", "feedback-lost"]
+SOUND = ["decoy-tracing-off", "some-scored"]
 
 
 class Programme:
