@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,7 @@ PROCESSES = 4
 FORGOTTEN = LOST_SCORES = 0.05
 #: The SDK gives a request up after 3 s of 503 (langsmith/client.py:646).
 OUTAGE_S = 8.0
+_GIVEN = re.compile(rb'"reference_outputs":\s*\{"i":\s*(\d+)')
 CODE = """
 import asyncio, os, sys
 async def target(inputs):
@@ -89,13 +91,17 @@ def trial(place: Backend, folder: Path, seed: int, items: int) -> Result:
     executed, kept = folder / "executed", folder / "kept"
     env = place.environment(EXECUTED=str(executed), LANGSMITH_FAILED_TRACES_DIR=str(kept))
     dataset = place.dataset(items)
-    examples = [str(one.id) for one in place.client.list_examples(dataset_id=dataset.id)]
+    numbers = {
+        str((one.outputs or {})["i"]): str(one.id)
+        for one in place.client.list_examples(dataset_id=dataset.id)
+    }
+    examples = list(numbers.values())
     name = place.experiment(dataset)
     _lose(place, folder, name, examples, env, lots)
     _lose_scores(place, name, lots)
     before = read_experiment(place.client, name)
     there = {str(root.reference_example_id) for root in before.roots if root.end_time}
-    needed = {one for one in examples if one not in there} - _held(place, name, kept)
+    needed = {one for one in examples if one not in there} - _held(place, name, kept, numbers)
     once = Counter(executed.read_text().split())
     words = [
         "repair",
@@ -173,8 +179,12 @@ def _lose_scores(place: Backend, name: str, lots: random.Random) -> None:
             place.client.delete_feedback(one)
 
 
-def _held(place: Backend, name: str, kept: Path) -> set[str]:
-    """Return the examples of which a whole root run, or an evaluator's trace, exists somewhere."""
+def _held(place: Backend, name: str, kept: Path, numbers: Mapping[str, str]) -> set[str]:
+    """Return the examples of which a whole root run, or an evaluator's trace, exists somewhere.
+
+    Args:
+        numbers: what the example's outputs hold -> its id.
+    """
     session = str(place.client.read_project(project_name=name).id)
     begun: dict[str, str] = {}
     ended: set[str] = set()
@@ -189,7 +199,9 @@ def _held(place: Backend, name: str, kept: Path) -> set[str]:
                 part.split(b'"reference_example_id":"')[1][:36].decode() if b'"reference_ex' in part else ""
             )
             if b'"target_run_id"' in part:
-                found.add(named)
+                # `aevaluate` does not name the example in the metadata; what its evaluators were given does.
+                given = _GIVEN.search(part)
+                found.add(named or (numbers[given[1].decode()] if given else ""))
             elif op.kind in ("post", "patch") and named:
                 begun[op.id] = named
             if op.kind in ("post", "patch") and b'"end_time":"' in part:
@@ -199,7 +211,9 @@ def _held(place: Backend, name: str, kept: Path) -> set[str]:
         for trace in place.client.list_runs(project_name="evaluators", is_root=True):
             metadata = (trace.extra or {}).get("metadata") or {}
             if metadata.get("experiment") in (name, session) and trace.inputs:
-                found.add(str(metadata.get("reference_example_id")))
+                whole = trace.inputs.get("run") or {}
+                number = (trace.inputs.get("reference_outputs") or {}).get("i")
+                found.add(str(whole.get("reference_example_id") or numbers[str(number)]))
     return found
 
 

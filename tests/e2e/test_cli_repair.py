@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from langsmith import Client, evaluate
+from langsmith import Client, aevaluate, evaluate
 from langsmith.utils import get_env_var
 
 from tests.support.cli import in_process
@@ -257,3 +258,25 @@ def test_wrong_words_are_refused_before_anything_is_changed(place: Backend, tmp_
         assert (done.code, done.out) == (2, ""), (words, done.out)
         assert said in done.err
     assert json.loads(repair(place, tmp_path, name, "--json").out)["plan"] == []
+
+
+def test_traces_of_aevaluate_name_no_example_and_are_matched(place: Backend, tmp_path: Path) -> None:
+    async def call(inputs: dict[str, Any]) -> dict[str, Any]:
+        return {"i": inputs["i"]}
+
+    for evaluator in (whole, right):
+        options: dict[str, Any] = {"client": place.client, "evaluators": [evaluator], "max_concurrency": 1}
+        name = asyncio.run(aevaluate(call, data=place.dataset(4).name, **options)).experiment_name
+        place.client.flush()
+        given = feedback(place, name)
+        before = {run.id: run for run in read_experiment(place.client, name).roots}
+        session = place.client.read_project(project_name=name)
+        place.delete_traces(session, [str(one) for one in list(before)[:2]])
+        mended = repair(place, tmp_path, name, "--yes", "--json")
+        assert (mended.code, steps(mended)) == (0, ["rebuild", "scores"]), mended.receipt
+        after = {run.id: run for run in read_experiment(place.client, name).roots}
+        same = ("outputs", "reference_example_id")
+        assert {one: fields(run, *same) for one, run in after.items()} == {
+            one: fields(run, *same) for one, run in before.items()
+        }
+        assert feedback(place, name) == given

@@ -21,6 +21,7 @@ from langsmith.schemas import Run
 from evalrunner.config import Endpoint
 from evalrunner.errors import ConfigError, ServiceError
 from evalrunner.transfer.replay import Replayed, replay
+from evalrunner.transfer.replay.envelopes import read
 from tests.support.cli import in_process
 from tests.support.rig import Backend, backend_in, wait_until
 
@@ -188,21 +189,22 @@ def test_what_is_there_already_is_done(backend: Backend, tmp_path: Path, project
 
 
 def joined(paths: list[Path], to: Path) -> Path:
-    """One envelope out of several of one process: as the SDK makes them when much is traced at once."""
-    told = [orjson.loads(path.read_bytes()) for path in paths]
-    boundary = told[0]["headers"]["Content-Type"].partition("boundary=")[2]
-    end = f"--{boundary}--\r\n".encode()
-    unpack = zstandard.ZstdDecompressor()
-    bodies = [
-        unpack.stream_reader(io.BytesIO(base64.b64decode(one["body_base64"])), read_across_frames=True).read()
-        for one in told
-    ]
+    """One envelope out of several of one process: as the SDK makes them when much is traced at once.
+
+    Until it has heard from the service it packs none of them, and each has a boundary of its own.
+    """
+    told = orjson.loads(paths[0].read_bytes())
+    envelopes = [read(path) for path in paths]
+    ours = f"--{envelopes[0].boundary}".encode()
+    bodies = [one.body.replace(f"--{one.boundary}".encode(), ours) for one in envelopes]
+    end = ours + b"--\r\n"
     assert all(body.endswith(end) for body in bodies)
     whole = b"".join(body.removesuffix(end) for body in bodies) + end
-    told[0]["body_base64"] = base64.b64encode(zstandard.compress(whole)).decode()
+    told["headers"]["Content-Encoding"] = "zstd"
+    told["body_base64"] = base64.b64encode(zstandard.compress(whole)).decode()
     to.mkdir()
     path = to / paths[0].name
-    path.write_bytes(orjson.dumps(told[0]))
+    path.write_bytes(orjson.dumps(told))
     return path
 
 

@@ -71,10 +71,10 @@ def inputs_of_runs(place: Place, ids: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def inputs_of_examples(place: Place, ids: Sequence[str]) -> dict[str, Any]:
-    """Return the inputs of these examples."""
+def contents_of_examples(place: Place, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return these examples as the service has them."""
     found = {}
     for part in portions(ids, PAGE):
         for page in by_offset(place.client, "/examples", {"id": list(part)}):
-            found.update({str(row["id"]): row.get("inputs") for row in page})
+            found.update({str(row["id"]): row for row in page})
     return found

@@ -7,11 +7,12 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any
 
-from evalrunner.doctor.asking import EVALUATORS, inputs_of_examples, inputs_of_runs, projects, root_runs
-from evalrunner.doctor.evidence import Evidence, Score, Stray, Verdict, metadata_of, rate, score, verdict
+from evalrunner.doctor.asking import EVALUATORS, contents_of_examples, inputs_of_runs, projects, root_runs
+from evalrunner.doctor.evidence import Evidence, Score, Stray, Verdict, metadata_of, rate, score
 from evalrunner.doctor.place import Place
 from evalrunner.doctor.survey import Root, Survey
 from evalrunner.doctor.symptoms import complete
+from evalrunner.doctor.verdicts import verdicts
 from evalrunner.service.errors import told
 from evalrunner.service.pages import query_runs
 from evalrunner.service.paging import PAGE, by_offset, portions
@@ -40,18 +41,18 @@ def look(place: Place, seen: Survey) -> Evidence:
     unscored = _unscored(seen)
     with told(place.client):
         latest = list(islice(root_runs(place, "id", "extra", "inputs"), PAGE))
-        verdicts = _verdicts(place, missing, unscored) if missing or unscored else []
+        judged = _judged(place, seen, missing, unscored)
         unlinked = [root.id for root in seen.roots if root.ended and root.example is None]
         return Evidence(
-            verdicts,
-            _scores(place, seen, verdicts, missing, unscored),
+            judged,
+            _scores(place, seen, judged, missing, unscored),
             _strays(place, missing) if missing else (),
             _parts(place, seen) if missing or seen.meant.left_out else (),
             rate(latest),
             any(TEST_SUITE in metadata_of(row) for row in latest),
             bool(latest) and seen.filled and not any(row.get("inputs") for row in latest),
             inputs_of_runs(place, unlinked) if missing else {},
-            inputs_of_examples(place, missing) if unlinked else {},
+            _inputs(contents_of_examples(place, missing)) if unlinked else {},
         )
 
 
@@ -69,51 +70,25 @@ def _unscored(seen: Survey) -> list[Root]:
     ]
 
 
-def _verdicts(place: Place, missing: Sequence[str], unscored: Sequence[Root]) -> list[Verdict]:
-    """Return the traces of evaluators over runs of these examples, or over these runs."""
-    project = next(iter(projects(place, name=EVALUATORS)), None)
-    if project is None:
-        return []
-    found: dict[str, Verdict] = {}
-    for key, ids in (("reference_example_id", missing), ("target_run_id", [root.id for root in unscored])):
-        for row in _marked(place, str(project["id"]), key, ids):
-            one = verdict(row, (place.name, place.id))
-            if one is not None:
-                found[one.id] = one
-    return list(found.values())
-
-
-def _marked(place: Place, project: str, key: str, ids: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield the evaluators' traces whose metadata name one of these ids: of many, all of the experiment."""
-    select = ("id", "name", "extra", "outputs", "end_time", "error")
-    for matching in _matching(place, key, ids):
-        yield from query_runs(
-            place.client, project, select, newer=place.newer, is_root=True, matching=matching
-        )
-
-
-def _matching(place: Place, key: str, ids: Sequence[str]) -> Iterator[str]:
-    if len(ids) > _FEW:
-        yield f'and(eq(metadata_key, "experiment"), eq(metadata_value, "{_quoted(place.name)}"))'
-        return
-    for part in portions(ids, _AT_ONCE):
-        listed = ", ".join(f'"{one}"' for one in part)
-        yield f'and(eq(metadata_key, "{key}"), in(metadata_value, [{listed}]))'
-
-
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
+def _judged(
+    place: Place, seen: Survey, missing: Sequence[str], unscored: Sequence[Root]
+) -> Sequence[Verdict]:
+    if not (missing or unscored):
+        return ()
+    pending = [root.id for root in seen.roots if not root.ended]
+    roots = {root.id: root for root in seen.roots}
+    return verdicts(place, roots, missing, {*pending, *(root.id for root in unscored)})
 
 
 def _scores(
     place: Place,
     seen: Survey,
-    verdicts: Sequence[Verdict],
+    judged: Sequence[Verdict],
     missing: Sequence[str],
     unscored: Sequence[Root],
 ) -> list[Score] | None:
     """Return the feedback of the runs that lack a score; where no evaluator left a trace of what is missing, all."""
-    asked = {one.run for one in verdicts if one.gave or one.failed}
+    asked = {one.run for one in judged if one.gave or one.failed}
     there = {root.id for root in seen.roots}
     if missing and not asked - there and len(there) <= _FEW:
         return list(_feedback(place, {"session": [place.id]}))
@@ -197,3 +172,7 @@ def _naming(
             if row.get("reference_example_id") and started >= since:
                 project = names.get(str(row.get("session_id") or row.get("project_id")), "")
                 yield Stray(str(row["id"]), str(row["reference_example_id"]), project, started)
+
+
+def _inputs(examples: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {one: row.get("inputs") for one, row in examples.items()}
