@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -242,6 +245,34 @@ def test_evaluators_that_raised_have_a_code_of_their_own(place: Backend, verify:
     assert done.out.splitlines()[-1].startswith(
         "NOT SCORED: 3 of 3 items have their complete run; score-failed"
     )
+
+
+def test_a_suite_whose_tests_log_their_inputs_hides_none(
+    place: Backend, verify: Verify, tmp_path: Path
+) -> None:
+    dataset = place.dataset(2)
+    lines = ["import pytest", "from langsmith import get_current_run_tree, testing"]
+    for at, one in enumerate(place.client.list_examples(dataset_id=dataset.id)):
+        lines += [
+            f"@pytest.mark.langsmith(id={str(one.id)!r})",
+            f"def test_{at}():",
+            f"    testing.log_inputs({{'i': {(one.inputs or {})['i']}}})",
+            "    print('experiment', get_current_run_tree().session_name)",
+        ]
+    (tmp_path / "test_suite.py").write_text("\n".join(lines) + "\n")
+    suite = subprocess.run(
+        [sys.executable, "-m", "pytest", "-s", "-q", "-p", "no:randomly", "test_suite.py"],
+        cwd=tmp_path,
+        env=place.environment(LANGSMITH_TEST_SUITE=str(dataset.name), LANGSMITH_TRACING="true"),
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert suite.returncode == 0, suite.stdout
+    name = re.search(r"experiment (\S+)", suite.stdout)
+    assert name, suite.stdout
+    assert verify(name[1], "--json").receipt["symptoms"] == []
 
 
 @pytest.mark.parametrize("named", ["nowhere", "plain tracing"])

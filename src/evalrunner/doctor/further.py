@@ -77,7 +77,9 @@ def _split(seen: Survey, evidence: Evidence) -> Symptom:
 
 
 def _hidden(seen: Survey, evidence: Evidence) -> Symptom:
-    latest = [{"run": root.id, "example": root.example} for root in seen.roots] if evidence.hidden else []
+    # Tests that log their inputs: the SDK's pytest plugin writes these on the examples, and not on the runs.
+    hidden = evidence.hidden and not evidence.pytest
+    latest = [{"run": root.id, "example": root.example} for root in seen.roots] if hidden else []
     return Symptom(
         Code.VIEW_INPUTS_HIDDEN, "the latest root runs have no inputs, and the examples have", latest
     )
