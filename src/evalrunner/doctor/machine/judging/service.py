@@ -19,7 +19,7 @@ _REACH = "without it evalrunner works with the local backend only (--local)"
 _BY_WORDS = (
     (
         "certificate",
-        "name the file with your organisation's certificates in REQUESTS_CA_BUNDLE",
+        "name the file with your organisation's certificates in REQUESTS_CA_BUNDLE; look at this machine's date, too",
     ),
     ("proxy", "look at HTTPS_PROXY (HTTP_PROXY), or name the endpoint's host in NO_PROXY"),
     ("name is not known", f"look at LANGSMITH_ENDPOINT and at this machine's network and DNS; {_REACH}"),
