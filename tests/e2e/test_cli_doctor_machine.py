@@ -197,6 +197,20 @@ def test_loopback_behind_a_proxy(doctor: Doctor) -> None:
     assert "hush" not in ended.stdout
 
 
+def test_a_proxy_on_the_way_is_named_without_its_password(doctor: Doctor) -> None:
+    proxy = "http://user:hush@127.0.0.1:9"
+    spared = {"NO_PROXY": "localhost,127.0.0.1,::1", "no_proxy": "localhost,127.0.0.1,::1"}
+    ended = doctor(
+        "--json", LANGSMITH_ENDPOINT="http://ls.example", HTTP_PROXY=proxy, http_proxy=proxy, **spared
+    )
+    found = checks(ended)
+    assert found["proxy"]["status"] == "ok"
+    assert found["proxy"]["seen"] == "LangSmith is asked through 127.0.0.1:9 (HTTP_PROXY, http_proxy)"
+    assert found["endpoint"]["seen"] == "the proxy on the way to LangSmith at ls.example cannot be used"
+    assert "HTTP_PROXY" in found["endpoint"]["remedy"]
+    assert "hush" not in ended.stdout + ended.stderr
+
+
 def test_the_words_for_people(doctor: Doctor) -> None:
     ended = doctor(LANGSMITH_HIDE_INPUTS="true", NO_COLOR="1")
     lines = ended.stdout.splitlines()

@@ -324,8 +324,28 @@ def test_replicas_take_the_runs_of_the_sdk_and_not_ours(
     )
     assert place.held(experiment).complete == 0
     assert Place(other, place.dataset).roots(experiment) == EXAMPLES
-    assert said({"LANGSMITH_RUNS_ENDPOINTS": "{}"}) == [Status.WARNING]
+    assert said({"LANGSMITH_RUNS_ENDPOINTS": '{"http://x": "k"}'}) == [Status.WARNING]
     assert run_ours(place, tmp_path, environ) == Held(*[EXAMPLES] * 6)
+
+
+def test_replicas_by_their_older_name_lose_the_runs_of_the_sdk_beside_an_endpoint_and_not_ours(
+    place: Place, tmp_path: Path
+) -> None:
+    environ = {"LANGCHAIN_RUNS_ENDPOINTS": '{"http://127.0.0.1:9": "k"}'}
+    experiment, ignored = place.experiment(), place.experiment()
+    calls: list[tuple[dict[str, str], str]] = [
+        ({}, experiment),
+        ({"LANGCHAIN_RUNS_ENDPOINTS": "none"}, ignored),
+    ]
+    ended = place.evaluate(
+        *({"environ": more, "experiment": name, "call": "aevaluate"} for more, name in calls), **environ
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert place.held(experiment).complete == 0
+    assert place.held(ignored).complete == EXAMPLES
+    beside = {**environ, "LANGSMITH_ENDPOINT": place.backend.url}
+    assert said(beside) == [Status.WARNING]
+    assert run_ours(place, tmp_path, place.backend.environment(**environ)) == Held(*[EXAMPLES] * 6)
 
 
 # -- pytest ----------------------------------------------------------------------------------------------------------

@@ -108,11 +108,34 @@ def test_a_small_queue_costs_where_runs_go_through_it() -> None:
     assert plain["LANGSMITH_TRACING_QUEUE_MAX_SIZE"] is WARNING
 
 
-def test_replicas_beside_an_endpoint_are_refused_by_the_sdk() -> None:
-    beside = {"LANGSMITH_RUNS_ENDPOINTS": "{}", "LANGCHAIN_ENDPOINT": "https://x"}
-    assert statuses(**beside) == {"LANGSMITH_RUNS_ENDPOINTS": FAILURE}
-    other = {"LANGCHAIN_RUNS_ENDPOINTS": "{}", "LANGCHAIN_ENDPOINT": "https://x"}
-    assert statuses(**other) == {"LANGCHAIN_RUNS_ENDPOINTS": WARNING}
+ADDRESSES = '{"https://x": "lsv2_hush"}'
+
+
+@pytest.mark.parametrize(
+    ("environ", "status"),
+    [
+        ({"LANGSMITH_RUNS_ENDPOINTS": ADDRESSES, "LANGCHAIN_ENDPOINT": "https://x"}, FAILURE),
+        ({"LANGSMITH_RUNS_ENDPOINTS": "none", "LANGSMITH_ENDPOINT": "https://x"}, FAILURE),
+        ({"LANGCHAIN_RUNS_ENDPOINTS": ADDRESSES, "LANGCHAIN_ENDPOINT": "https://x"}, WARNING),
+        ({"LANGCHAIN_RUNS_ENDPOINTS": f"[{ADDRESSES}]", "LANGCHAIN_ENDPOINT": "https://x"}, WARNING),
+        ({"LANGSMITH_RUNS_ENDPOINTS": ADDRESSES}, WARNING),
+        ({"LANGSMITH_RUNS_ENDPOINTS": "none"}, NOTE),
+        ({"LANGSMITH_RUNS_ENDPOINTS": "{}"}, NOTE),
+        ({"LANGSMITH_RUNS_ENDPOINTS": "3"}, NOTE),
+    ],
+)
+def test_other_places_for_runs(environ: dict[str, str], status: Status) -> None:
+    (found,) = checks(**environ).values()
+    assert found.status is status
+    assert "hush" not in found.seen + found.remedy
+
+
+def test_runs_that_are_lost_are_told_from_those_that_are_elsewhere() -> None:
+    beside = {"LANGCHAIN_ENDPOINT": "https://x"}
+    lost = checks(LANGCHAIN_RUNS_ENDPOINTS=ADDRESSES, **beside)["LANGCHAIN_RUNS_ENDPOINTS"]
+    elsewhere = checks(LANGCHAIN_RUNS_ENDPOINTS=f"[{ADDRESSES}]", **beside)["LANGCHAIN_RUNS_ENDPOINTS"]
+    assert "lose every run" in lost.seen
+    assert "send every run to the addresses" in elsewhere.seen
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from evalrunner.doctor.machine.check import Check, Status
 from evalrunner.doctor.machine.judging.environ import (
@@ -22,6 +24,12 @@ from evalrunner.doctor.machine.judging.words import size
 
 #: What the SDK's own buffers hold where nobody says otherwise (client.py:1404, _compressed_traces.py:23).
 _QUEUE, _BUFFER = 10_000, 1 << 30
+
+_LOSE_ALL = f"{EVALUATIONS} lose every run"
+_ELSEWHERE = (
+    f"{EVALUATIONS} send every run to the addresses that it holds, and none to the experiment unless its own is among "
+    "them"
+)
 
 
 def _sampling(environ: Mapping[str, str], _: Surroundings) -> Iterator[Check]:
@@ -170,25 +178,35 @@ def _imports(environ: Mapping[str, str], _: Surroundings) -> Iterator[Check]:
 
 
 def _replicas(environ: Mapping[str, str], _: Surroundings) -> Iterator[Check]:
+    """Say where runs go instead; what the variable holds is not shown, as keys are among it."""
     found = read(environ, "RUNS_ENDPOINTS")
     if found is None:
         return
-    # What it holds are addresses with their keys.
-    if found.name.startswith("LANGSMITH_") and any(environ.get(f"{space}_ENDPOINT") for space in SPACES):
-        yield Check(
-            found.name,
-            Status.FAILURE,
-            "is set beside an ..._ENDPOINT: every client of the SDK is refused, ours too",
-            "unset one of them",
+    beside = any(environ.get(f"{space}_ENDPOINT") for space in SPACES)
+    places = _places(found.value)
+    if beside and found.name.startswith("LANGSMITH_"):
+        status = Status.FAILURE
+        text = "is set beside an ..._ENDPOINT: every client of the SDK is refused, ours too"
+    elif not places:
+        status = Status.NOTE
+        text = "holds no addresses as the SDK takes them, and is ignored: nothing is lost"
+    elif beside and isinstance(places, dict):
+        status = Status.WARNING
+        text = (
+            f"is set beside an ..._ENDPOINT, which the SDK finds out when it would send: {_LOSE_ALL}; {OURS}"
         )
     else:
-        yield Check(
-            found.name,
-            Status.WARNING,
-            f"{EVALUATIONS} send every run to the addresses that it names, and none to the experiment unless its own "
-            f"is among them; evalrunner run sends all to the experiment",
-            "unset it where you evaluate",
-        )
+        status = Status.WARNING
+        text = f"{_ELSEWHERE}; evalrunner run sends all to the experiment"
+    yield Check(found.name, status, text, "unset it where you evaluate")
+
+
+def _places(text: str) -> Any:
+    try:
+        places = json.loads(text)
+    except ValueError:
+        return None
+    return places if isinstance(places, (list, dict)) else None
 
 
 RULES: tuple[Rule, ...] = (_imports, _replicas, _sampling, _otel, _hidden, _daemon, _queue, _buffer)
