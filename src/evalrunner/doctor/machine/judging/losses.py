@@ -27,8 +27,8 @@ _QUEUE, _BUFFER = 10_000, 1 << 30
 
 _LOSE_ALL = f"{EVALUATIONS} lose every run"
 _ELSEWHERE = (
-    f"{EVALUATIONS} send every run to the addresses that it holds, and none to the experiment unless its own is among "
-    "them"
+    f"{EVALUATIONS} send every run to the addresses that it holds, and none to the experiment unless its own is "
+    "among them"
 )
 
 
