@@ -11,6 +11,7 @@ from evalrunner.doctor.machine.check import Check, Status
 from evalrunner.doctor.machine.judging.places import judge, judge_shared, judge_temporary
 from evalrunner.doctor.machine.looking.places import Place, look, mount_of, parsed
 from evalrunner.shortage import Shortage
+from evalrunner.supervisor.setup.folder import NEEDED_BYTES
 
 OK, NOTE, WARNING, FAILURE = Status.OK, Status.NOTE, Status.WARNING, Status.FAILURE
 GOOD = Place("runs", Path("/w/runs"), Path("/w"), "ext4", frozenset(), 50 << 30, 1_000_000, None, 0.004)
@@ -76,6 +77,11 @@ def test_shared_memory_that_is_missing_costs_process_pools() -> None:
     assert [check.status for check in judge_shared(place)] == [OK]
     assert [check.status for check in judge_shared(replace(place, there=Path("/dev")))] == [WARNING]
     assert [check.status for check in judge_shared(replace(place, refused=REFUSED))] == [WARNING]
+
+
+def test_what_a_run_needs_is_what_a_run_asks_for() -> None:
+    just, short = (replace(GOOD, free=NEEDED_BYTES - less) for less in (0, 1))
+    assert (one(just).status, one(short).status) == (NOTE, FAILURE)
 
 
 def test_looking_leaves_nothing_behind(tmp_path: Path) -> None:

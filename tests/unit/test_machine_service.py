@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from evalrunner.config import Endpoint
 from evalrunner.doctor.machine.check import Check, Group, Status
 from evalrunner.doctor.machine.judging import batch, processes, proxies, service
 from evalrunner.doctor.machine.looking.processes import Processes
 from evalrunner.doctor.machine.looking.proxies import Proxies
-from evalrunner.doctor.machine.looking.service import Service
+from evalrunner.doctor.machine.looking.service import Service, look
 from evalrunner.doctor.machine.told import document, exit_code, verdict
 from evalrunner.exit_codes import ExitCode
 from evalrunner.service.preflight import Greeting, Unfit
@@ -38,6 +39,24 @@ def test_a_good_service() -> None:
     assert found["endpoint"].seen == "ls.example answers in 0.20 s: LangSmith 0.18"
     assert found["abilities"].seen == "multipart, zstd, 20 MiB a request, the older generation of reads"
     assert found["key"].seen == "accepted (from LANGSMITH_API_KEY), workspace w1"
+
+
+def test_a_key_that_everybody_can_read_is_warned_of() -> None:
+    found = checks(Service("ls.example", open_way=True, greeting=greeting()))
+    assert (found["endpoint"].status, found["key"].status) == (WARNING, OK)
+    assert "over http" in found["endpoint"].seen
+
+
+@pytest.mark.parametrize(
+    ("url", "open_way"),
+    [("http://ls.invalid:1", True), ("https://ls.invalid:1", False), ("http://127.0.0.1:9", False)],
+)
+def test_which_way_is_open(monkeypatch: pytest.MonkeyPatch, url: str, open_way: bool) -> None:
+    for name in ("NO_PROXY", "no_proxy"):  # what a client for loopback adds to these is undone with them
+        monkeypatch.setenv(name, "")
+    seen = look(Endpoint(url, key="k"))
+    assert seen.open_way is open_way
+    assert seen.trouble is not None
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from evalrunner.doctor.machine.judging import software as of_software
 from evalrunner.doctor.machine.judging.environ import Surroundings, read
 from evalrunner.doctor.machine.looking import limits, places, processes, proxies, sdk, software
 
+#: As service/client.py has it, which imports the SDK.
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 

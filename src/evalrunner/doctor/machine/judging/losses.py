@@ -115,7 +115,7 @@ def _daemon(environ: Mapping[str, str], _: Surroundings) -> Iterator[Check]:
             found,
             f"a process that ends does not wait for what the SDK has not sent: after {EVALUATIONS} the last traces "
             f"are lost; {OURS}",
-            "unset it, or call client.flush() before the process ends",
+            "unset it (client.flush() before the end saves the runs, and not every score)",
         )
 
 
@@ -135,7 +135,7 @@ def _queue(environ: Mapping[str, str], around: Surroundings) -> Iterator[Check]:
         yield warning(
             found,
             f"{text}; what does not fit is dropped, which the log says once a minute; {OURS}",
-            f"unset it ({EVALUATIONS} make some five operations per example)",
+            "unset it",
         )
     else:
         yield note(

@@ -26,7 +26,7 @@ def judge(seen: Processes, method: str) -> Iterator[Check]:
     hazard = ""
     if seen.methods and seen.methods[0] == "fork":
         hazard = (
-            ", never by fork (as this Python's own pools do: where a LangSmith client was used before, every "
-            "trace of theirs is lost)"
+            ", never by fork (as this Python's own pools do: what they trace with a LangSmith client that was used "
+            "before is lost)"
         )
     yield Check("start-method", Status.OK, f"workers start by {method}{hazard}")

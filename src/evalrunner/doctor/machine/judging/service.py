@@ -43,7 +43,16 @@ def judge(seen: Service, key_from: str) -> Iterator[Check]:
         return
     took = (greeting.answered - greeting.asked).total_seconds()
     version = greeting.info.get("version") or "of no version"
-    yield Check("endpoint", Status.OK, f"{seen.host} answers in {took:.2f} s: LangSmith {version}")
+    answer = f"{seen.host} answers in {took:.2f} s: LangSmith {version}"
+    if seen.open_way:
+        yield Check(
+            "endpoint",
+            Status.WARNING,
+            f"{answer}; over http, so that key and traces travel for everybody to read",
+            "name its https address in LANGSMITH_ENDPOINT",
+        )
+    else:
+        yield Check("endpoint", Status.OK, answer)
     yield _abilities(greeting.info)
     yield _key(seen, key_from)
     yield _clock(greeting)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from langsmith import Client
 
 from evalrunner.config import Endpoint
 from evalrunner.errors import ServiceError
 from evalrunner.service import preflight
-from evalrunner.service.client import make_client
+from evalrunner.service.client import LOOPBACK, make_client
 from evalrunner.service.errors import host
 from evalrunner.service.preflight import Greeting, Unfit
 
@@ -24,6 +25,7 @@ class Service:
         trouble: why it did not.
         workspace: of the key, where something says it.
         key_trouble: why the key was not accepted; only asked for once there is a greeting.
+        open_way: the key and the traces would travel unencrypted, through a network.
     """
 
     host: str
@@ -31,11 +33,13 @@ class Service:
     trouble: Unfit | None = None
     workspace: str | None = None
     key_trouble: Unfit | None = None
+    open_way: bool = False
 
 
 def look(endpoint: Endpoint) -> Service:
     """Ask it, in 5 seconds at most."""
-    seen = Service(host(endpoint.url))
+    address = urlsplit(endpoint.url)
+    seen = Service(host(endpoint.url), open_way=address.scheme == "http" and address.hostname not in LOOPBACK)
     try:
         client = make_client(endpoint)
     except ServiceError as error:
