@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,10 @@ from evalrunner.doctor.evidence import Evidence
 from evalrunner.doctor.inside import Inside
 from evalrunner.doctor.survey import Survey
 from evalrunner.doctor.symptoms import complete
+from evalrunner.verify.meant import later
 
+#: What no log tells, and what mends itself.
+_PASSING = frozenset({Cause.STILL_RUNNING, Cause.READ_LAG, Cause.DATASET_CHANGED})
 #: Ids of a symptom: {"example"?, "run"?, "lacks"?, "keys"?}.
 Ids = Mapping[str, Any]
 
@@ -43,8 +45,11 @@ class Case:
         ignored: example that lacks a run -> root run that names none, and has its inputs.
     """
 
-    def __init__(self, seen: Survey, evidence: Evidence, inside: Inside | None) -> None:
-        self._seen, self._evidence, self._inside = seen, evidence, inside
+    def __init__(
+        self, seen: Survey, evidence: Evidence, inside: Inside | None, *, fresh: bool = False
+    ) -> None:
+        self._seen, self._evidence, self._inside, self._fresh = seen, evidence, inside, fresh
+        self._created = {one.id: one.created for one in seen.meant.examples}
         self._roots = {root.id: root for root in seen.roots}
         self._complete = complete(seen)
         self._open = {root.example: root for root in seen.roots if not root.ended}
@@ -56,7 +61,8 @@ class Case:
         judged = {one.run for one in evidence.verdicts}
         scored = {one.run for one in evidence.scores or ()} - set(self._roots)
         self._unjudged = scored - judged
-        self._names = Counter(root.name for root in seen.roots if root.example is not None)
+        self._linked = [root for root in seen.roots if root.example is not None]
+        self._names = {root.name for root in self._linked}
         self._below = {child.name for child in seen.children}
         self.ignored = self._inputs_of_ignored()
 
@@ -72,7 +78,8 @@ class Case:
             or self._begun(example)
             or self._not_linked(example)
             or self._fewer(example)
-            or self._unseen()
+            or self._unsynced()
+            or self._unseen(example)
         )
 
     def _elsewhere(self, example: str) -> Why | None:
@@ -93,11 +100,11 @@ class Case:
             for run in runs:
                 if self._inside and run in self._inside.runs:
                     return certain(self._inside.runs[run], "the log names these runs")
-            return self._left(LOST, "evaluators left traces over runs that are not there: they were executed")
+            evidence = "evaluators left traces over runs that are not there: they were executed"
+            return self._left(self._maybe(LOST), evidence)
         if len(self._unjudged) >= max(1, self._lacking()):
-            return self._left(
-                (Cause.OTEL_ONLY, *LOST), "there are scores of runs that are not there: they were executed"
-            )
+            evidence = "there are scores of runs that are not there: they were executed"
+            return self._left(self._maybe((Cause.OTEL_ONLY, *LOST)), evidence)
         return None
 
     def _lacking(self) -> int:
@@ -122,30 +129,39 @@ class Case:
             return certain(Cause.FEWER_REPETITIONS, evidence)
         return self._left((Cause.FEWER_REPETITIONS, *UNSEEN), evidence)
 
-    def _unseen(self) -> Why:
+    def _unsynced(self) -> Why | None:
+        """Say so where as many runs of pytest's plugin lack their example as examples lack their run."""
+        if not self._evidence.pytest:
+            return None
+        loose = sum(root.example is None for root in self._seen.roots)
+        causes = (Cause.PYTEST_UNSYNCED,) if loose >= self._lacking() else (Cause.PYTEST_UNSYNCED, *UNSEEN)
+        return self._left(causes, "the runs bear the mark of LangSmith's pytest plugin, and name no example")
+
+    def _unseen(self, example: str) -> Why:
         nothing = not self._seen.roots and not self._seen.children
-        causes = set(UNSEEN)
+        causes = list(UNSEEN)
         evidence = "nothing of these items is there"
-        if self._judges():
+        if self._evidence.verdicts:
             evidence += ", and no evaluator looked at them"
-        else:
-            # Without evaluators' traces, what was executed and lost looks like what never was.
-            causes |= {Cause.FORGOTTEN} | ({Cause.OTEL_ONLY} if nothing else set())
+        elif nothing:
+            causes.append(Cause.OTEL_ONLY)
         if not nothing:
-            causes -= {Cause.FORKED}
             evidence += "; others are"
         elif self._seen.version is not None:
-            causes -= {Cause.NEVER_STARTED, Cause.TRACING_OFF}
+            causes = [one for one in causes if one not in (Cause.NEVER_STARTED, Cause.TRACING_OFF)]
             evidence += "; a process has written the experiment's metadata all the same"
         else:
-            causes -= {Cause.FORKED}
+            # A copy that cannot send writes the metadata all the same: not by its sending threads.
+            causes.remove(Cause.FORKED)
             evidence += ", nor did any process write the experiment's metadata"
-        order = (*UNSEEN, Cause.FORGOTTEN, Cause.OTEL_ONLY)
-        return self._left(tuple(one for one in order if one in causes), evidence)
+        if later(self._created.get(example, ""), self._seen.began):
+            causes.insert(0, Cause.DATASET_CHANGED)
+            evidence += "; these examples are younger than the experiment"
+        return self._left(self._maybe(causes), evidence)
 
-    def _judges(self) -> bool:
-        """Whether evaluators are known to leave traces in this experiment."""
-        return bool(self._evidence.verdicts)
+    def _maybe(self, causes: Sequence[Cause]) -> tuple[Cause, ...]:
+        """Return the causes of what is not there, with those that a short while mends."""
+        return (Cause.STILL_RUNNING, Cause.READ_LAG, *causes) if self._fresh else tuple(causes)
 
     # -- the others ----------------------------------------------------------------------------------
 
@@ -156,7 +172,8 @@ class Case:
             return certain(self._inside.runs[run], "the log, or a request that was kept, names these runs")
         if self._evidence.pytest:
             return certain(Cause.PYTEST_UNSYNCED, "the runs bear the mark of LangSmith's pytest plugin")
-        return self._left(CUT, "they began, and their end is not there")
+        causes = (Cause.STILL_RUNNING, *CUT) if self._fresh else CUT
+        return self._left(causes, "they began, and their end is not there")
 
     def cut(self, ids: Ids) -> Why:
         """Say why a part of a trace is not there."""
@@ -174,6 +191,8 @@ class Case:
             return certain(Cause.ERROR_IGNORED, "they ended in an error, and are named as the others are")
         if root.name in self._below:
             return certain(Cause.CONTEXT_LOST, "they are named as runs below other items are")
+        if any(one.started <= root.started <= one.ended_at for one in self._linked):
+            return Why((Cause.CONTEXT_LOST,), False, "they began while items were being executed")
         return Why((), False, "nothing tells where they come from")
 
     def _inputs_of_ignored(self) -> dict[str, str]:
@@ -203,14 +222,17 @@ class Case:
 
 def _inside(causes: tuple[Cause, ...], evidence: str, inside: Inside) -> Why:
     """Narrow a class by what was found where the experiment was made."""
-    told = [one for one in causes if one in inside.settings]
-    if told:
-        return Why((told[0],), True, f"{evidence}; {inside.settings[told[0]]}")
-    if not inside.logs:
+    told = next((one for one in causes if one in inside.settings), None)
+    if told is not None and told is not Cause.TRACING_OFF:
+        return Why((told,), True, f"{evidence}; {inside.settings[told]}")
+    if not inside.logs and told is None:
         return Why(causes, False, evidence)
     vague = tuple(one for one in causes if one in inside.vague)
     if vague:
         times = ", ".join(f"{one.value} {inside.told[one]} x" for one in vague)
         return Why(vague, False, f"{evidence}; the log tells of {times}")
-    silent = tuple(one for one in causes if one in SILENT)
+    if told is not None:
+        # Under `evaluate` it loses nothing; around a target of one's own it does.
+        return Why((told,), False, f"{evidence}; {inside.settings[told]}")
+    silent = tuple(one for one in causes if one in SILENT or one in _PASSING)
     return Why(silent or causes, False, f"{evidence}; the log tells of nothing that would have lost them")

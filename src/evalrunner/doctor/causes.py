@@ -179,6 +179,7 @@ UNSEEN = (
     Cause.TOO_LARGE,
     Cause.QUEUE_FULL,
     Cause.OUTSIDE_WINDOW,
+    Cause.FORGOTTEN,
 )
 #: What leaves the scores of an item, or its evaluators' traces, and not its root run.
 LOST = (

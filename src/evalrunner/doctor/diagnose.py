@@ -25,19 +25,25 @@ class Finding:
 
 
 def diagnose(
-    seen: Survey, found: Sequence[Symptom], evidence: Evidence, inside: Inside | None = None
+    seen: Survey,
+    found: Sequence[Symptom],
+    evidence: Evidence,
+    inside: Inside | None = None,
+    *,
+    fresh: bool = False,
 ) -> list[Finding]:
     """Return why, symptom by symptom, in their order.
 
     Args:
         found: the symptoms of `seen`.
         inside: what was found where the experiment was made, or None if nobody looked.
+        fresh: more may come.
     """
-    case = Case(seen, evidence, inside)
+    case = Case(seen, evidence, inside, fresh=fresh)
     ways: Mapping[Code, Callable[[Ids], Why]] = {
         Code.RUN_MISSING: case.missing,
         Code.RUN_PENDING: case.pending,
-        Code.RUN_UNDER_WAY: lambda _: certain(Cause.STILL_RUNNING, "they began a short while ago"),
+        Code.RUN_UNDER_WAY: lambda _: Why((Cause.STILL_RUNNING,), False, "they began a short while ago"),
         Code.RUN_UNLINKED: case.unlinked,
         Code.RUN_DUPLICATE: lambda _: certain(
             Cause.RUN_TWICE, "an execution is the only thing that makes a run"
@@ -55,9 +61,7 @@ def diagnose(
             Cause.ELSEWHERE, "experiments of the same prefix ran at the same time, over other examples"
         ),
         Code.VIEW_NO_DATASET: lambda _: certain(Cause.NO_DATASET, "the project names no dataset"),
-        Code.VIEW_INPUTS_HIDDEN: lambda _: certain(
-            Cause.INPUTS_HIDDEN, "the latest runs have empty inputs, all"
-        ),
+        Code.VIEW_INPUTS_HIDDEN: lambda _: certain(Cause.INPUTS_HIDDEN, "their examples have inputs"),
     }
     return [
         Finding(symptom.code, _text(symptom, ids), why, ids)

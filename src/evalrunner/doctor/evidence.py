@@ -57,7 +57,7 @@ class Evidence:
         parts: runs of experiments that look like parts of this one.
         rate: share of traces that the client was told to send, if runs say so.
         pytest: runs bear the mark of LangSmith's pytest plugin.
-        hidden: of the latest runs, all have empty inputs.
+        hidden: root runs without inputs, of examples that have some.
         inputs: of runs that name no example.
         lacking: inputs of the examples that lack a run.
     """
@@ -68,7 +68,7 @@ class Evidence:
     parts: Sequence[Stray] = ()
     rate: float | None = None
     pytest: bool = False
-    hidden: bool = False
+    hidden: frozenset[str] = frozenset()
     inputs: Mapping[str, Any] = field(default_factory=dict)
     lacking: Mapping[str, Any] = field(default_factory=dict)
 

@@ -11,17 +11,18 @@ from evalrunner.doctor.further import further
 from evalrunner.doctor.look import look
 from evalrunner.doctor.place import Place
 from evalrunner.doctor.survey import Survey, survey
-from evalrunner.doctor.symptoms import RECENT, Symptom, symptoms
+from evalrunner.doctor.symptoms import RECENT, Symptom, fresh, symptoms
 
 
 @dataclass(frozen=True)
 class Examined:
-    """What is known of an experiment."""
+    """What is known of an experiment; `fresh`: more may come."""
 
     place: Place
     seen: Survey
     evidence: Evidence
     symptoms: Sequence[Symptom]
+    fresh: bool = False
 
 
 def examine(place: Place, now: datetime, recent: timedelta = RECENT) -> Examined:
@@ -35,4 +36,5 @@ def examine(place: Place, now: datetime, recent: timedelta = RECENT) -> Examined
     """
     seen = survey(place)
     evidence = look(place, seen)
-    return Examined(place, seen, evidence, [*symptoms(seen, now, recent), *further(seen, evidence)])
+    found = [*symptoms(seen, now, recent), *further(seen, evidence)]
+    return Examined(place, seen, evidence, found, fresh(seen, now, recent))

@@ -78,8 +78,7 @@ def _split(seen: Survey, evidence: Evidence) -> Symptom:
 
 def _hidden(seen: Survey, evidence: Evidence) -> Symptom:
     # Tests that log their inputs: the SDK's pytest plugin writes these on the examples, and not on the runs.
-    hidden = evidence.hidden and not evidence.pytest
-    latest = [{"run": root.id, "example": root.example} for root in seen.roots] if hidden else []
-    return Symptom(
-        Code.VIEW_INPUTS_HIDDEN, "the latest root runs have no inputs, and the examples have", latest
-    )
+    hidden = frozenset() if evidence.pytest else evidence.hidden
+    about = [{"run": root.id, "example": root.example} for root in seen.roots if root.id in hidden]
+    text = f"{len(about):,} root runs have no inputs, and their examples have"
+    return Symptom(Code.VIEW_INPUTS_HIDDEN, text, about)

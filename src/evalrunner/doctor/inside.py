@@ -113,12 +113,13 @@ def _cause(line: str) -> Cause:
 
 
 def settings(environ: Mapping[str, str]) -> dict[Cause, str]:
-    """Return the variables of an environment that cost traces under `evaluate`, as `NAME=VALUE`."""
+    """Return the variables of an environment that can cost traces, as `NAME=VALUE`."""
     found: dict[Cause, str] = {}
     for cause, name, costs in (
         (Cause.SAMPLED, "TRACING_SAMPLING_RATE", _is_share),
         (Cause.OTEL_ONLY, "OTEL_ONLY", _is_on),
         (Cause.INPUTS_HIDDEN, "HIDE_INPUTS", _is_on),
+        (Cause.TRACING_OFF, "TRACING", _is_off),
     ):
         for prefix in ("LANGSMITH", "LANGCHAIN"):
             value = environ.get(f"{prefix}_{name}")
@@ -129,6 +130,10 @@ def settings(environ: Mapping[str, str]) -> dict[Cause, str]:
 
 def _is_on(value: str) -> bool:
     return value.strip().lower() in ("true", "1")
+
+
+def _is_off(value: str) -> bool:
+    return value.strip().lower() not in ("true", "1")
 
 
 def _is_share(value: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -50,7 +50,7 @@ def look(place: Place, seen: Survey) -> Evidence:
             _parts(place, seen) if missing or seen.meant.left_out else (),
             rate(latest),
             any(TEST_SUITE in metadata_of(row) for row in latest),
-            bool(latest) and seen.filled and not any(row.get("inputs") for row in latest),
+            _hidden(place, seen, latest),
             inputs_of_runs(place, unlinked) if missing else {},
             _inputs(contents_of_examples(place, missing)) if unlinked else {},
         )
@@ -68,6 +68,17 @@ def _unscored(seen: Survey) -> list[Root]:
         for root in seen.roots
         if root.ended and root.example is not None and not keys <= set(root.scores)
     ]
+
+
+def _hidden(place: Place, seen: Survey, latest: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """Return the root runs without inputs, of examples that have some: all are looked at if one of the latest is."""
+    named = {root.id for root in seen.roots if root.example is not None and root.example not in seen.empty}
+
+    def without(rows: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+        return frozenset(str(row["id"]) for row in rows if not row.get("inputs")) & named
+
+    found = without(latest)
+    return without(root_runs(place, "id", "inputs")) if found and len(seen.roots) > len(latest) else found
 
 
 def _judged(

@@ -30,7 +30,7 @@ class Root:
 
     Attributes:
         example: that it names, or None.
-        started: as the service writes it.
+        started, ended_at: as the service writes it; "" without an end.
         failed: it has an error.
         scores: feedback key -> how often it was given.
         errors: feedback key -> how many of these record that an evaluator raised.
@@ -44,6 +44,7 @@ class Root:
     failed: bool = False
     scores: Mapping[str, int] = field(default_factory=dict)
     errors: Mapping[str, int] = field(default_factory=dict)
+    ended_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,8 @@ class Survey:
         repetitions: of each.
         linked: the experiment names its dataset.
         version, splits: what its metadata says of the dataset: LangSmith's view shows no other examples.
-        filled: an example of the dataset has inputs.
+        began: when the experiment was made.
+        empty: examples that have no inputs.
         last_repetitions: what the last writer of its metadata was asked for, or None.
     """
 
@@ -81,7 +83,8 @@ class Survey:
     splits: tuple[str, ...]
     roots: Sequence[Root]
     children: Sequence[Child]
-    filled: bool = True
+    began: str = ""
+    empty: frozenset[str] = frozenset()
     last_repetitions: int | None = None
 
 
@@ -93,13 +96,13 @@ def survey(place: Place) -> Survey:
     """
     client, newer, metadata = place.client, place.newer, place.metadata
     said = intent(place.facts, metadata, place.began)
-    filled: list[bool] = []
+    empty: set[str] = set()
     with told(client):
         # Runs before examples: one that is made meanwhile is no stranger.
         roots = [_root(row) for row in query_runs(client, place.id, _ROOT, newer=newer, is_root=True)]
         below = query_runs(client, place.id, _CHILD, newer=newer, is_root=False)
         children = [_child(row) for row in below]
-        examples = list(_examples(client, str(place.dataset.id), said, filled))
+        examples = list(_examples(client, str(place.dataset.id), said, empty))
         meant = _meant(
             said,
             examples,
@@ -117,7 +120,8 @@ def survey(place: Place) -> Survey:
         texts(metadata.get("dataset_splits")),
         roots,
         children,
-        any(filled),
+        place.began.isoformat(),
+        frozenset(empty),
         positive(metadata.get("num_repetitions")),
     )
 
@@ -136,12 +140,12 @@ def _meant(
     return choose(said.told, examples, ids, last, then)
 
 
-def _examples(client: Client, dataset: str, said: Intent, filled: list[bool]) -> Iterator[Example]:
+def _examples(client: Client, dataset: str, said: Intent, empty: set[str]) -> Iterator[Example]:
     asked = {"dataset": dataset, "as_of": said.as_of, "splits": list(said.splits) or None}
     params = {name: value for name, value in asked.items() if value is not None}
     seen: set[str] = set()
     for page in by_offset(client, "/examples", params, limit=said.limit):
-        filled.append(any(row.get("inputs") for row in page))
+        empty.update(row["id"] for row in page if not row.get("inputs"))
         for row in page:
             if row["id"] not in seen:
                 seen.add(row["id"])
@@ -162,6 +166,7 @@ def _root(row: Mapping[str, Any]) -> Root:
         bool(row.get("error")),
         {key: int(one.get("n") or 0) for key, one in given.items()},
         {key: int(one["errors"]) for key, one in given.items() if one.get("errors")},
+        str(row.get("end_time") or ""),
     )
 
 

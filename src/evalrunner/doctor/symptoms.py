@@ -61,6 +61,12 @@ def complete(seen: Survey) -> dict[str, list[Root]]:
     return found
 
 
+def fresh(seen: Survey, now: datetime, recent: timedelta = RECENT) -> bool:
+    """Tell whether more may come: a root run, or the experiment itself, began so recently."""
+    began = moment(seen.began)
+    return under_way(seen, now, recent) or (began is not None and now - began < recent)
+
+
 def under_way(seen: Survey, now: datetime, recent: timedelta = RECENT) -> bool:
     """Tell whether a root run began so recently that more may come."""
     return any(_recent(root, now, recent) for root in seen.roots)

@@ -58,7 +58,7 @@ def experiment_report(
 
         now = SYSTEM.utcnow()
         found = examine(find(endpoint, named), now, timedelta(seconds=looking.recent))
-    findings = diagnose(found.seen, found.symptoms, found.evidence, inside)
+    findings = diagnose(found.seen, found.symptoms, found.evidence, inside, fresh=found.fresh)
     name = found.place.name
     if json:
         document = told.document(found.seen, found.symptoms, now)
