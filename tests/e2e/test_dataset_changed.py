@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from datetime import datetime, timezone
 
 import pytest
+import requests
 from langsmith import evaluate
 from langsmith.schemas import Dataset, Example
 
+from evalbackend.web.door import sign_in_path
 from evalrunner.doctor.place import find
 from evalrunner.doctor.survey import survey
 from evalrunner.doctor.symptoms import complete, symptoms
@@ -72,6 +75,21 @@ class Changed:
         found = {one.code.value for one in symptoms(seen, datetime.now(timezone.utc))}
         return len(seen.meant.examples), sum(map(bool, complete(seen).values())), found
 
+    def missing_on_the_page(self) -> int:
+        """Return how many items the local backend's page and progress bar lack."""
+        experiment = self.backend.client.read_project(project_name=self.name)
+        with requests.Session() as visitor:
+            visitor.get(self.backend.url + sign_in_path(self.backend.token), timeout=60)
+            page = visitor.get(f"{self.backend.url}/ui/experiments/{experiment.id}", timeout=60).text
+        told = requests.get(
+            f"{self.backend.url}/sessions/{experiment.id}?include_stats=true",
+            headers={"x-api-key": self.backend.token},
+            timeout=60,
+        )
+        counts = {word: int(count) for count, word in re.findall(r"<b>(\d+)</b> (planned|visible)", page)}
+        assert told.json()["experiment_progress"]["expected_run_count"] == counts["planned"]
+        return counts["planned"] - counts["visible"]
+
 
 def counts(receipt: Receipt) -> tuple[int, int, int]:
     plan = receipt.plan
@@ -84,11 +102,13 @@ def settled(run: Run, log: ExecutionLog, made: Changed, items: int, lost: Collec
     assert counts(plan) == (items, items - len(lost), len(lost)), plan.warnings
     missing = {"run-missing"} if lost else set()
     assert made.verified() == (items, items - len(lost), missing)
+    assert made.missing_on_the_page() == len(lost)
     done = run(TARGET, experiment=made.name)
     assert (done.exit_code, done.executions) == (0, len(lost)), done.verdict
     assert log.counts() == {str(number): 1 for number in lost}
     assert counts(run(TARGET, experiment=made.name, plan=True)) == (items, items, 0)
     assert made.verified() == (items, items, set())
+    assert made.missing_on_the_page() == 0
 
 
 @pytest.mark.parametrize("counted", [False, True], ids=["iterator", "list"])

@@ -18,6 +18,9 @@ class Scope:
 
     Attributes:
         named: `keys` are those that evaluators gave, as a run of ours has seen, and not what was expected of them.
+        pinned: a run of ours has planned it, over `version`: what has left the dataset since is evaluated as well.
+        until: when the examples and splits were those that were meant, where a run of ours has completed what
+            something else had filled; `version` may be later.
     """
 
     id: str
@@ -33,6 +36,8 @@ class Scope:
     keys: tuple[str, ...]
     metadata: dict[str, Any]
     named: bool = False
+    pinned: bool = False
+    until: str | None = None
 
 
 def read_scope(connection: sqlite3.Connection, session_id: str) -> Scope:
@@ -47,6 +52,7 @@ def read_scope(connection: sqlite3.Connection, session_id: str) -> Scope:
     extra = orjson.loads(row[8]) if row[8] else {}
     metadata = _object(extra.get("metadata"))
     facts = _object(metadata.get("evalrunner"))
+    found = facts.get("found")
     return Scope(
         id=row[0],
         name=row[1],
@@ -66,6 +72,8 @@ def read_scope(connection: sqlite3.Connection, session_id: str) -> Scope:
         else _names(orjson.loads(row[7]) if row[7] else None),
         metadata=metadata,
         named="evaluators" in facts,
+        pinned=bool(facts) and not isinstance(found, dict),
+        until=_version(_object(found).get("until")),
     )
 
 

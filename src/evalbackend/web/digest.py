@@ -119,7 +119,7 @@ class Digests:
         with self._attached():
             scope = read_scope(self.connection, session)
             fill.drop(self.connection, session)
-            grows = fill.fill(self.connection, scope)
+            scope, grows = fill.fill(self.connection, scope)
         return self._timed(scope, begun, grows=grows)
 
     def _changed(self) -> None:

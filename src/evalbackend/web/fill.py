@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -22,12 +23,16 @@ LATENCY = (
 
 _PLAN = """
 INSERT INTO plan (session, pos, example_id, version, gone)
-SELECT :session, row_number() OVER (ORDER BY created_at, example_id), example_id, version, {gone}
+SELECT :session, row_number() OVER (ORDER BY created_at, example_id), example_id, {shown}, {gone}
 FROM store.example_versions v WHERE dataset_id = :dataset AND {held} {splits}
 ORDER BY created_at, example_id LIMIT :limit"""
 _GONE = """valid_to IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM store.example_versions n WHERE n.example_id = v.example_id AND n.valid_to IS NULL)"""
 _HELD = "valid_from <= :version AND (valid_to IS NULL OR valid_to > :version)"
+_THEN = _HELD.replace(":version", ":then")
+# An example that was changed between the two is shown as the experiment's version has it.
+_SHOWN = f"""COALESCE((SELECT version FROM store.example_versions s
+    WHERE s.example_id = v.example_id AND {_HELD}), version)"""  # noqa: S608
 _SPLITS = """AND EXISTS (SELECT 1 FROM json_each(v.metadata, '$.dataset_split')
 WHERE value IN (SELECT value FROM json_each(:splits)))"""
 
@@ -94,14 +99,22 @@ INSERT INTO item_scores SELECT :session, s.key, s.pos, AVG(s.score), {value}
 FROM {scores} WHERE s.session = :session AND s.pos IS NOT NULL GROUP BY s.key, s.pos"""
 _TOUCHED_SCORES = "touched t CROSS JOIN scores s ON s.session = :session AND s.run_id = t.id"
 
-# An experiment over some examples that says how many, but not which: those that have runs are in its plan, unless
-# more have runs than it says.
+# An experiment over some examples that says how many, but not which: the first ones are in its plan if no others have
+# runs, else those that have; all, if more have runs than it says.
 _HOLDS = "SELECT COUNT(*) FROM plan WHERE session = :session"
+_BEGUN = "SELECT COUNT(DISTINCT pos), MAX(pos) FROM roots WHERE session = :session AND kind <> 'headless'"
+_FIRST = "DELETE FROM plan WHERE session = :session AND pos > :told"
 _NARROW = """
-DELETE FROM plan WHERE session = :session
-AND (SELECT COUNT(DISTINCT pos) FROM roots WHERE session = :session AND kind <> 'headless') <= :told
-AND NOT EXISTS (
+DELETE FROM plan WHERE session = :session AND NOT EXISTS (
     SELECT 1 FROM roots r WHERE r.session = :session AND r.pos = plan.pos AND r.kind <> 'headless')"""
+# What was deleted before it had its runs is not missing: nobody can evaluate it any more.
+_LOST = """
+DELETE FROM plan WHERE session = :session AND gone AND :repetitions > (SELECT COUNT(*) FROM roots r
+    WHERE r.session = :session AND r.pos = plan.pos AND r.kind = 'counted')"""
+_WITHOUT = """
+UPDATE roots SET pos = NULL, why = 'its example was deleted before it had all its runs',
+    kind = CASE kind WHEN 'headless' THEN kind ELSE 'unlinked' END
+WHERE session = :session AND pos IS NOT NULL AND pos NOT IN (SELECT pos FROM plan WHERE session = :session)"""
 
 # Of the runs told to have changed: those that are or were this experiment's, with all runs of their examples.
 _TOUCH = (
@@ -123,23 +136,28 @@ _FORGET = (
 )
 
 
-def fill(connection: sqlite3.Connection, scope: Scope) -> bool:
-    """Digest all of an experiment; tell whether the digest can be brought forward."""
+def fill(connection: sqlite3.Connection, scope: Scope) -> tuple[Scope, bool]:
+    """Digest all of an experiment; return what is still wanted of it, and whether it can be brought forward."""
     named = _named(scope)
-    held = _HELD if scope.version else "valid_to IS NULL"
+    held = _THEN if scope.until or scope.version else "valid_to IS NULL"
     plan = _PLAN.format(
-        held=held, splits=_SPLITS if scope.splits else "", gone=_GONE if scope.version else "0"
+        held=held,
+        splits=_SPLITS if scope.splits else "",
+        gone="0" if held == "valid_to IS NULL" else _GONE,
+        shown=_SHOWN if scope.until else "version",
     )
     _run(
         connection,
         (plan, _ROOTS.format(runs=_ALL_RUNS), _HEADLESS.format(runs=_ALL_ENDS), _STRANGE),
         named,
     )
-    _run(connection, (_SCORES.format(roots="roots r"), _JUDGE_ERRORS.format(roots="roots r")), named)
     narrowed = scope.told is not None and scope.limit is None and _narrow(connection, scope)
+    lost = 0 if scope.pinned else _without_lost(connection, named)
+    _run(connection, (_SCORES.format(roots="roots r"), _JUDGE_ERRORS.format(roots="roots r")), named)
     made = (_ITEMS.format(plan="plan p"), _item_scores(scope, "scores s"), _SUMMARIES)
     _run(connection, made, named)
-    return not narrowed
+    told = None if scope.told is None else scope.told - lost
+    return replace(scope, told=told), not narrowed and not lost
 
 
 def forward(connection: sqlite3.Connection, scope: Scope, runs: Iterable[str]) -> bool:
@@ -176,8 +194,18 @@ def _narrow(connection: sqlite3.Connection, scope: Scope) -> bool:
     named = {"session": scope.id, "told": scope.told}
     if connection.execute(_HOLDS, named).fetchone()[0] <= (scope.told or 0):
         return False
-    connection.execute(_NARROW, named)
+    begun, last = connection.execute(_BEGUN, named).fetchone()
+    if begun <= (scope.told or 0):
+        connection.execute(_FIRST if begun and last <= scope.told else _NARROW, named)
     return True
+
+
+def _without_lost(connection: sqlite3.Connection, named: dict[str, Any]) -> int:
+    """Take what nobody can evaluate any more out of the plan; return how many examples those are."""
+    lost = connection.execute(_LOST, named).rowcount
+    if lost:
+        connection.execute(_WITHOUT, named)
+    return lost
 
 
 def _named(scope: Scope) -> dict[str, Any]:
@@ -185,6 +213,7 @@ def _named(scope: Scope) -> dict[str, Any]:
         "session": scope.id,
         "dataset": scope.dataset_id,
         "version": scope.version or "9999",
+        "then": scope.until or scope.version or "9999",
         "splits": orjson.dumps(scope.splits).decode(),
         "limit": scope.limit or -1,
         "repetitions": scope.repetitions,
