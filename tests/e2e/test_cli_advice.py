@@ -130,6 +130,8 @@ def test_what_the_pages_say_goes_on_from_there(folder: Path) -> None:
         address = f"{url}/ui/experiments/{receipt['experiment']['id']}"
         listed = visitor.get(f"{address}/holes?kind=missing", timeout=60).text
         whole = visitor.get(address, timeout=60).text
+        why = shell(folder, on_page(listed, "evalrunner doctor"))
+        assert (why.returncode, "run-missing: 1 of 5 items" in why.stdout) == (3, True), why.stderr
         missing = on_page(listed, "evalrunner --experiment")
         again = shell(folder, f"{missing} --json")
         assert again.returncode == 0, again.stderr

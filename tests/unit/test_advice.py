@@ -109,5 +109,7 @@ def test_a_page_gives_one_command_whatever_an_experiment_says(tmp_path: Path) ->
     for unknown in ({}, None, {"flags": 3}, {"flags": "a\nb"}, {"flags": "'"}):
         assert usual.go_on(scope(unknown)) == "evalrunner --experiment id-1 --target FILE.py:FUNCTION"
         assert other.go_on(scope(unknown)).endswith(f" --store '{tmp_path}/a b'")
+    assert usual.why(hostile) == "evalrunner doctor id-1"
+    assert other.why(hostile) == f"evalrunner doctor id-1 --store '{tmp_path}/a b'"
     assert other.fill("it's") == f"evalrunner dataset push FILE --name 'it'\"'\"'s' --store '{tmp_path}/a b'"
     assert usual.fill("a\x1b") == "evalrunner dataset push FILE --name NAME"

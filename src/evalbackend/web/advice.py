@@ -31,6 +31,10 @@ class Advice:
             return f"evalrunner --experiment {scope.id} --target FILE.py:FUNCTION{self._store}"
         return " ".join([f"evalrunner --experiment {scope.id}", *map(shlex.quote, flags)])
 
+    def why(self, scope: Scope) -> str:
+        """Return what says why something of an experiment is missing."""
+        return f"evalrunner doctor {scope.id}{self._store}"
+
     def report(self, scope: Scope) -> str:
         """Return what prints the receipt of the last run over an experiment."""
         flags = said(scope) or []
