@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from langsmith import Client, evaluate, traceable
 from langsmith.utils import get_env_var
 
 from tests.support.cli import in_process
-from tests.support.rig import Backend, Finished, backend_in, read_experiment
+from tests.support.rig import Backend, Command, Finished, backend_in, read_experiment, wait_until
 
 Doctor = Callable[..., Finished]
 
@@ -322,3 +323,26 @@ def test_the_story_of_an_example_is_read_back_in_order(
         wrong = story(*words)
         assert (wrong.code, wrong.out) == (2, "")
         assert said in wrong.err
+
+
+def test_what_may_yet_come_is_waited_for(place: Backend, tmp_path: Path) -> None:
+    name = plain(place, place.dataset(3).name)
+    [example] = delete_roots(place, name, {1})
+    early = only(in_process("doctor", name, "--json", cwd=tmp_path, env=place.environment()), "run-missing")
+    assert early["causes"][:2] == ["still-running", "read-lag"]
+    place.faults({"match": "GET /examples*", "action": "delay"})
+    started = Command(["doctor", name, "--wait", "100", "--json"], cwd=tmp_path, env=place.environment())
+    try:
+        wait_until(lambda: place.fault_report()["rules"][0]["matched"] > 0, timeout=60, what="the first look")
+        now = datetime.now(timezone.utc)
+        run = str(uuid.uuid4())
+        place.client.create_run(
+            "target", {"i": 1}, "chain", id=run, trace_id=run, dotted_order=f"{now:%Y%m%dT%H%M%S%f}Z{run}",
+            project_name=name, start_time=now, end_time=now, reference_example_id=example,
+        )  # fmt: skip
+        place.client.flush()
+        done = started.finish(100)
+    finally:
+        place.faults()
+        started.process.kill()
+    assert (done.code, done.receipt["findings"]) == (0, [])

@@ -196,6 +196,7 @@ LOST = (
 #: What leaves a run without its end, or an end without its beginning.
 CUT = (
     Cause.EXIT_EARLY,
+    Cause.NOT_CONSUMED,
     Cause.KILLED,
     Cause.OUTAGE,
     Cause.RATE_LIMITED,

@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from threading import Event
 
+from evalrunner.clock import Clock
+from evalrunner.doctor.codes import Code
 from evalrunner.doctor.evidence import Evidence
 from evalrunner.doctor.further import further
 from evalrunner.doctor.look import look
 from evalrunner.doctor.place import Place
 from evalrunner.doctor.survey import Survey, survey
 from evalrunner.doctor.symptoms import RECENT, Symptom, fresh, symptoms
+
+#: What a service that is late, or a process that goes on, can still mend.
+_MAY_COME = frozenset(
+    {Code.RUN_MISSING, Code.RUN_PENDING, Code.RUN_UNDER_WAY, Code.TRACE_HEADLESS, Code.SCORE_LOST}
+)
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,26 @@ class Examined:
     evidence: Evidence
     symptoms: Sequence[Symptom]
     fresh: bool = False
+
+
+#: Seconds between two looks at what may yet come.
+_PAUSE = 2.0
+
+
+def settled(place: Place, clock: Clock, recent: timedelta, wait: float) -> Examined:
+    """Examine an experiment; while something is missing that may yet come, again, for `wait` seconds at most.
+
+    Raises:
+        ServiceError: it cannot be read.
+    """
+    end = clock.monotonic() + wait
+    while True:
+        found = examine(place, clock.utcnow(), recent)
+        left = end - clock.monotonic()
+        if left <= 0 or not (found.fresh and _MAY_COME & {one.code for one in found.symptoms}):
+            return found
+        Event().wait(min(_PAUSE, left))
+        place = place.again()
 
 
 def examine(place: Place, now: datetime, recent: timedelta = RECENT) -> Examined:

@@ -52,6 +52,15 @@ def command(
             rich_help_panel=_OF_AN_EXPERIMENT,
         ),
     ] = 600,
+    wait: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Look again for so long while something is missing that may yet come.",
+            rich_help_panel=_OF_AN_EXPERIMENT,
+        ),
+    ] = 0,
     ids: Annotated[
         bool,
         typer.Option(
@@ -79,14 +88,14 @@ def command(
     """
     if explain_code is not None:
         return explain(explain_code, quiet=quiet)
-    looking = Looking(inside, tuple(logs or ()), failed_traces, recent)
+    looking = Looking(inside, tuple(logs or ()), failed_traces, recent, wait)
     if experiment is not None:
         return experiment_report(
             experiment, looking, ids=ids, local=local, store=store, json=json, quiet=quiet
         )
     if ids or looking != Looking():
         raise ConfigError(
-            "--inside, --logs, --failed-traces, --recent and --ids are about an experiment: name it, as in "
+            "--inside, --logs, --failed-traces, --recent, --wait and --ids are about an experiment: name it, as in "
             "evalrunner doctor EXPERIMENT --inside"
         )
     return machine(local=local, store=store, json=json, quiet=quiet)

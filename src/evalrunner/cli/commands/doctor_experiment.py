@@ -28,12 +28,14 @@ class Looking:
     Attributes:
         inside: the environment, and what the SDK kept.
         recent: seconds; what has no end and began within this time may still be under way.
+        wait: seconds; look again for so long while something is missing that may yet come.
     """
 
     inside: bool = False
     logs: tuple[Path, ...] = ()
     failed_traces: Path | None = None
     recent: float = 600.0
+    wait: float = 0.0
 
 
 def experiment_report(
@@ -53,11 +55,12 @@ def experiment_report(
     with opened(gather({"local": local or None, "store": store}), output) as endpoint:
         from evalrunner.doctor import explained, told  # noqa: PLC0415 - as above, once there is an endpoint
         from evalrunner.doctor.diagnose import diagnose  # noqa: PLC0415 - likewise
-        from evalrunner.doctor.examine import examine  # noqa: PLC0415 - likewise
+        from evalrunner.doctor.examine import settled  # noqa: PLC0415 - likewise
         from evalrunner.doctor.place import find  # noqa: PLC0415 - likewise
 
-        now = SYSTEM.utcnow()
-        found = examine(find(endpoint, named), now, timedelta(seconds=looking.recent))
+        recent = timedelta(seconds=looking.recent)
+        found = settled(find(endpoint, named), SYSTEM, recent, looking.wait)
+    now = SYSTEM.utcnow()
     findings = diagnose(found.seen, found.symptoms, found.evidence, inside, fresh=found.fresh)
     name = found.place.name
     if json:

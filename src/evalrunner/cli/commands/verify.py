@@ -23,6 +23,14 @@ def command(
             help="What has no end, and began within this time, may still be under way.",
         ),
     ] = 600,
+    wait: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Look again for so long while something is missing that may yet come.",
+        ),
+    ] = 0,
     ids: Annotated[bool, typer.Option("--ids", help="Print the ids that each symptom is about.")] = False,
     local: Annotated[
         bool, typer.Option("--local", help="Use the local backend even though a LangSmith is configured.")
@@ -44,11 +52,11 @@ def command(
     output = Output(json=json, quiet=quiet)
     with opened(gather({"local": local or None, "store": store}), output) as endpoint:
         from evalrunner.doctor import told  # noqa: PLC0415 - as above, once there is an endpoint
-        from evalrunner.doctor.examine import examine  # noqa: PLC0415 - likewise
+        from evalrunner.doctor.examine import settled  # noqa: PLC0415 - likewise
         from evalrunner.doctor.place import find  # noqa: PLC0415 - likewise
 
-        now = SYSTEM.utcnow()
-        examined = examine(find(endpoint, experiment), now, timedelta(seconds=recent))
+        examined = settled(find(endpoint, experiment), SYSTEM, timedelta(seconds=recent), wait)
+    now = SYSTEM.utcnow()
     seen, found = examined.seen, examined.symptoms
     if json:
         output.document(told.document(seen, found, now))
