@@ -346,3 +346,22 @@ def test_what_may_yet_come_is_waited_for(place: Backend, tmp_path: Path) -> None
         place.faults()
         started.process.kill()
     assert (done.code, done.receipt["findings"]) == (0, [])
+
+
+def test_a_service_is_tried_and_left_as_it_was(place: Backend, doctor: Doctor) -> None:
+    def left() -> set[str]:
+        names = {str(one.name) for one in place.client.list_projects()}
+        return names | {str(one.name) for one in place.client.list_datasets()}
+
+    before = left()
+    done = doctor("--service", "--json")
+    assert done.code == 0, done.err
+    seen = {one["question"]: one["answer"] for one in done.receipt["seen"]}
+    assert seen["a run that is created twice"] == "answered 202, then 409"
+    assert seen["a run that is ended twice"] == "answered 202, then 409"
+    assert seen["a score that is given twice under one id"].endswith("; 1 there")
+    assert seen["a new run in one request with one that is there already"].endswith("was kept")
+    assert seen["how long until a run that was accepted can be read"].startswith("answered 202; there after ")
+    assert left() == before
+    refused = doctor("x", "--service")
+    assert (refused.code, refused.out) == (2, "")

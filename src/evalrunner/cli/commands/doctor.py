@@ -9,6 +9,7 @@ import typer
 
 from evalrunner.cli.commands.doctor_experiment import Looking, experiment_report, explain
 from evalrunner.cli.commands.doctor_machine import machine
+from evalrunner.cli.commands.doctor_service import try_service
 from evalrunner.errors import ConfigError
 from evalrunner.exit_codes import ExitCode
 
@@ -71,6 +72,13 @@ def command(
         str | None,
         typer.Option("--explain", metavar="CODE", help="Say what a symptom or a cause means, and no more."),
     ] = None,
+    service: Annotated[
+        bool,
+        typer.Option(
+            "--service",
+            help="Try what is not known of a LangSmith service, in a project that is made and removed.",
+        ),
+    ] = False,
     local: Annotated[
         bool, typer.Option("--local", help="Use the local backend even though a LangSmith is configured.")
     ] = False,
@@ -84,15 +92,22 @@ def command(
     or those that the evidence leaves. From outside many causes look alike; --inside and --logs tell them apart where
     they happened. Without one: is this machine fit for a run, and what would cost traces here.
 
-    Nothing is changed. The exit code is verify's; of a machine it is 0 if nothing that was looked at is a failure.
+    With --service: what a service does that nobody says, tried in a project that is made and removed.
+
+    Nothing else is changed. The exit code is verify's; of a machine it is 0 if nothing that was looked at is a
+    failure.
     """
     if explain_code is not None:
         return explain(explain_code, quiet=quiet)
     looking = Looking(inside, tuple(logs or ()), failed_traces, recent, wait)
+    if service and experiment is not None:
+        raise ConfigError("--service is about the service, and not about an experiment: say it alone")
     if experiment is not None:
         return experiment_report(
             experiment, looking, ids=ids, local=local, store=store, json=json, quiet=quiet
         )
+    if service and not (ids or looking != Looking()):
+        return try_service(local=local, store=store, json=json, quiet=quiet)
     if ids or looking != Looking():
         raise ConfigError(
             "--inside, --logs, --failed-traces, --recent, --wait and --ids are about an experiment: name it, as in "
