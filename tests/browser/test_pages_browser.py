@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from evalbackend.web.door import sign_in_path
-from tests.support.backend import TOKEN, Backend, body, eventually, post, running
+from tests.support.backend import TOKEN, Backend, body, eventually, patch, post, run_id, running
 
 CHROMIUM = os.environ.get("EVALRUNNER_CHROMIUM") or shutil.which("chromium")
 try:
@@ -337,6 +337,33 @@ def test_on_a_phone_and_in_the_dark(visit: Visit) -> None:
         ground = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
         lightness = sum(map(int, re.findall(r"\d+", ground)[:3]))
         assert (lightness < 150) == _dark(visit)
+
+
+@pytest.mark.parametrize("visit", [{}, _SMALL, {"color_scheme": "dark"}], indirect=True)
+def test_a_trace_of_which_the_root_and_another_run_were_lost(visit: Visit) -> None:
+    root, between, left = (str(uuid.uuid4()) for _ in range(3))
+    stamp = "20260102T030405000006Z"
+    order = ".".join(stamp + run for run in (root, between, left))
+    told = {"trace_id": root, "parent_run_id": between, "dotted_order": order, "name": "step"}
+    end = patch(
+        run_id(), session_name=f"lost {root}", name="agent", run_type="chain", start_time=NOW.isoformat()
+    )
+    assert visit.world.backend.multipart(body(post(left, f"lost {root}", **told), end)).status_code == 202
+    page = visit.page
+    visit.go("/ui/")
+    visit.follow(f"a.row >> text=lost {root}")
+    assert page.locator("tbody .tag").all_inner_texts() == ["end only", "not here"]
+    visit.shot("project")
+    visit.follow(f"a.row >> text={root[:8]}")
+    assert "Nothing of this run arrived" in page.inner_text(".verdict")
+    assert page.locator(".tree .tag").all_inner_texts() == ["not here", "not here"]
+    visit.shot("run")
+    visit.follow(".tree li >> nth=2")
+    assert page.inner_text("h1").startswith("step")
+    wide, room = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert wide <= room
+    visit.go(f"/ui/runs/{between}")
+    assert page.locator(".tree a[aria-current]").inner_text().startswith(between[:8])
 
 
 def _dark(visit: Visit) -> bool:
