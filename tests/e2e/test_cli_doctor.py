@@ -365,3 +365,31 @@ def test_a_service_is_tried_and_left_as_it_was(place: Backend, doctor: Doctor) -
     assert left() == before
     refused = doctor("x", "--service")
     assert (refused.code, refused.out) == (2, "")
+
+
+def test_the_ledger_of_a_run_of_ours_knows(place: Backend, doctor: Doctor, tmp_path: Path) -> None:
+    (tmp_path / "t.py").write_text("def target(inputs):\n    return inputs\n")
+    dataset = place.dataset(3)
+    place.faults({"match": "POST /runs/multipart", "action": "forget", "fraction": 1.0})
+    try:
+        words = (
+            "--dataset",
+            dataset.name,
+            "--target",
+            "t.py:target",
+            "--workers",
+            "1",
+            "--visible-deadline",
+            "1",
+        )
+        ran = in_process(*words, "--json", cwd=tmp_path, env=place.environment())
+    finally:
+        place.faults()
+    assert ran.code == 3
+    folder = ran.receipt["run_dir"]
+    found = only(doctor(ran.receipt["experiment"]["id"], "--json", "--run-dir", folder), "run-missing")
+    assert (found["causes"], found["certain"], len(found["ids"])) == (["forgotten"], True, 3)
+    assert found["evidence"] == ["the run's ledger: the service has accepted all of it"]
+    wrong = doctor(ran.receipt["experiment"]["id"], "--run-dir", str(tmp_path))
+    assert wrong.code == 2
+    assert "is no folder of a run" in wrong.err

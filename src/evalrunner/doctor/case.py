@@ -74,6 +74,7 @@ class Case:
         return (
             self._elsewhere(example)
             or self._kept(example)
+            or self._booked(example)
             or self._executed(example)
             or self._begun(example)
             or self._not_linked(example)
@@ -93,6 +94,10 @@ class Case:
         if cause is None:
             return None
         return certain(cause, "the requests that failed were kept, and hold these runs")
+
+    def _booked(self, example: str) -> Why | None:
+        told = self._inside.books.get(example) if self._inside else None
+        return None if told is None else certain(told[0], f"the run's ledger: {told[1]}")
 
     def _executed(self, example: str) -> Why | None:
         runs = self._absent.get(example)

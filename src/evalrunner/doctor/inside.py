@@ -42,6 +42,7 @@ class Inside:
         runs, examples: id -> why it did not arrive.
         kept: files with requests that failed.
         holds: ids of runs that are in them.
+        books: example -> why, and what the ledger of a run of ours says of it.
         logs: how many logs were read.
         settings: variables of the environment that cost traces -> their values.
     """
@@ -52,6 +53,7 @@ class Inside:
     examples: dict[str, Cause] = field(default_factory=dict)
     kept: list[Path] = field(default_factory=list)
     holds: set[str] = field(default_factory=set)
+    books: dict[str, tuple[Cause, str]] = field(default_factory=dict)
     logs: int = 0
     settings: dict[Cause, str] = field(default_factory=dict)
 

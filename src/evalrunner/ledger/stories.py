@@ -86,6 +86,15 @@ class Stories:
             for item, repetition, state, attempt, run_id, error, reason in rows
         ]
 
+    def unfinished(self) -> Iterator[tuple[str, ItemState, str | None]]:
+        """Yield example, state and reason of every item whose run was not read back."""
+        rows = self._db.execute(
+            "SELECT id, state, reason FROM items JOIN examples USING (example) WHERE state != ?",
+            (int(ItemState.VISIBLE),),
+        )
+        for example, state, reason in rows:
+            yield str(example), ItemState(state), reason
+
     def _events(self, item: int) -> list[Event]:
         rows: Sequence[tuple[Any, ...]] = self._db.execute(
             "SELECT at, events.worker, slot, token, what FROM events LEFT JOIN workers USING (worker)"

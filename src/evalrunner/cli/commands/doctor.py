@@ -44,6 +44,14 @@ def command(
             rich_help_panel=_OF_AN_EXPERIMENT,
         ),
     ] = None,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="The folder of a run of evalrunner's into it: its ledger knows.",
+            rich_help_panel=_OF_AN_EXPERIMENT,
+        ),
+    ] = None,
     recent: Annotated[
         float,
         typer.Option(
@@ -99,7 +107,7 @@ def command(
     """
     if explain_code is not None:
         return explain(explain_code, quiet=quiet)
-    looking = Looking(inside, tuple(logs or ()), failed_traces, recent, wait)
+    looking = Looking(inside, tuple(logs or ()), failed_traces, run_dir, recent, wait)
     if service and experiment is not None:
         raise ConfigError("--service is about the service, and not about an experiment: say it alone")
     if experiment is not None:
@@ -110,7 +118,7 @@ def command(
         return try_service(local=local, store=store, json=json, quiet=quiet)
     if ids or looking != Looking():
         raise ConfigError(
-            "--inside, --logs, --failed-traces, --recent, --wait and --ids are about an experiment: name it, as in "
-            "evalrunner doctor EXPERIMENT --inside"
+            "--inside, --logs, --failed-traces, --run-dir, --recent, --wait and --ids are about an experiment: "
+            "name it, as in evalrunner doctor EXPERIMENT --inside"
         )
     return machine(local=local, store=store, json=json, quiet=quiet)

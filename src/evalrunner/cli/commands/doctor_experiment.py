@@ -27,6 +27,7 @@ class Looking:
 
     Attributes:
         inside: the environment, and what the SDK kept.
+        run_dir: the folder of a run of ours.
         recent: seconds; what has no end and began within this time may still be under way.
         wait: seconds; look again for so long while something is missing that may yet come.
     """
@@ -34,6 +35,7 @@ class Looking:
     inside: bool = False
     logs: tuple[Path, ...] = ()
     failed_traces: Path | None = None
+    run_dir: Path | None = None
     recent: float = 600.0
     wait: float = 0.0
 
@@ -79,7 +81,7 @@ def experiment_report(
 def _inside(looking: Looking, output: Output) -> Inside | None:
     """Return what is to be found where the experiment was made, or None where nobody is to look."""
     kept = looking.failed_traces or (_kept() if looking.inside else None)
-    if not (looking.inside or looking.logs or kept):
+    if not (looking.inside or looking.logs or kept or looking.run_dir):
         return None
     from evalrunner.doctor.dumps import read_dumps  # noqa: PLC0415 - the SDK costs 0.3 s
     from evalrunner.doctor.inside import Inside, read_log, settings  # noqa: PLC0415 - as above
@@ -92,6 +94,8 @@ def _inside(looking: Looking, output: Output) -> Inside | None:
                 causes |= read_log(lines, found)
         except OSError as error:
             raise ConfigError(f"the log {path} cannot be read: {error.strerror}") from None
+    if looking.run_dir is not None:
+        _read_books(looking.run_dir, found)
     if kept is not None:
         try:
             unread = read_dumps(kept, causes, found)
@@ -100,6 +104,14 @@ def _inside(looking: Looking, output: Output) -> Inside | None:
         for text in unread:
             output.note(f"not read: {text}")
     return found
+
+
+def _read_books(run_dir: Path, found: Inside) -> None:
+    from evalrunner.doctor.books import LEDGER, read_books  # noqa: PLC0415 - as above
+
+    if not (run_dir / LEDGER).is_file():
+        raise ConfigError(f"{run_dir} is no folder of a run: there is no {LEDGER} in it")
+    read_books(run_dir, found)
 
 
 def _kept() -> Path | None:
