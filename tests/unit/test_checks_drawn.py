@@ -54,7 +54,7 @@ def test_lines_hang_below_their_status_and_fit(width: int) -> None:
 
 
 def test_nothing_is_lost_where_a_terminal_is_narrower_than_text_can_be_read() -> None:
-    assert drawn(20).replace("\n", "").replace(" ", "").count("word") == 20
+    assert drawn(10).replace("\n", "").replace(" ", "").count("word") == 20
 
 
 def test_the_colour_is_the_status_s_alone() -> None:
