@@ -182,10 +182,11 @@ class Score:
         """Tell whether a list is no wider than the class of the cause: one of those that hold it, or it alone."""
         if code == "score-lost":
             return said <= _SCORES
+        marked = _MARKED & {*by_cause(self.truth), *_MAYBE}
         if cause in _MARKED:
-            return any(said <= one | {cause} | _MAYBE for one in self.classes)
+            return any(said <= one | marked for one in self.classes)
         classes = [within] if within else [one for one in self.classes if cause in one]
-        return any(said <= one for one in classes or [frozenset({cause})])
+        return any(said <= one | (marked - _MAYBE) for one in classes or [frozenset({cause})])
 
     def _about(self, each: Finding, code: str, one: str) -> bool:
         return self._code(each.code) == code and (code in WHOLE or one in each.ids)
