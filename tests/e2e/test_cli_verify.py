@@ -275,6 +275,25 @@ def test_a_suite_whose_tests_log_their_inputs_hides_none(
     assert verify(name[1], "--json").receipt["symptoms"] == []
 
 
+def test_scores_that_are_there_are_not_called_lost_because_of_what_is_missing(
+    place: Backend, verify: Verify
+) -> None:
+    dataset = place.dataset(5)
+    name = place.experiment(dataset)
+    made: dict[
+        str, Any
+    ] = {}  # an evaluator whose source nobody can read: where it raises, only its trace says so
+    exec("def odd(outputs):\n    return {'key': 'odd', 'score': 1 // (outputs['i'] - 2)}", made)
+    examples = sorted(
+        place.client.list_examples(dataset_id=dataset.id), key=lambda one: (one.inputs or {})["i"]
+    )
+    plain(place, examples[:4], experiment=name, evaluators=[made["odd"]])
+    lost = root_of(place, name, 3)
+    place.delete_traces(place.client.read_project(project_name=name), [str(lost.id)])
+    found = told(verify(name, "--json"))
+    assert {code: len(ids) for code, ids in found.items()} == {"run-missing": 2, "score-silent": 1}
+
+
 @pytest.mark.parametrize("named", ["nowhere", "plain tracing"])
 def test_what_is_no_experiment_is_refused(place: Backend, verify: Verify, named: str) -> None:
     if named == "plain tracing" and not place.client.has_project(named):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from evalrunner.doctor.codes import Code
 from evalrunner.doctor.evidence import Evidence, Verdict
 from evalrunner.doctor.survey import Root, Survey
-from evalrunner.doctor.symptoms import Symptom
+from evalrunner.doctor.symptoms import Symptom, unscored
 
 _LOST = "{} runs were scored, and the score is not there: {}"
 
@@ -28,7 +28,8 @@ def lost(seen: Survey, evidence: Evidence) -> list[Verdict]:
     """Return the evaluators' traces over complete runs whose score is not there."""
     if evidence.scores is None:
         return []
-    roots = {root.id for root in seen.roots if root.ended and root.example is not None}
+    # Of the others' scores not all have been read, though evaluators' traces over them may have been.
+    roots = {root.id for root in unscored(seen)}
     given = {one.source for one in evidence.scores if one.source}
     # An evaluator whose trace its feedback does not name: by its name, which is its key unless it says otherwise.
     named = {(one.run, one.key) for one in evidence.scores if not one.source}

@@ -11,7 +11,7 @@ from evalrunner.doctor.asking import EVALUATORS, contents_of_examples, inputs_of
 from evalrunner.doctor.evidence import Evidence, Score, Stray, Verdict, metadata_of, rate, score
 from evalrunner.doctor.place import Place
 from evalrunner.doctor.survey import Root, Survey
-from evalrunner.doctor.symptoms import complete
+from evalrunner.doctor.symptoms import complete, unscored
 from evalrunner.doctor.verdicts import verdicts
 from evalrunner.service.errors import told
 from evalrunner.service.pages import query_runs
@@ -38,14 +38,14 @@ def look(place: Place, seen: Survey) -> Evidence:
     """
     counts = complete(seen)
     missing = [one for one, runs in counts.items() if len(runs) < seen.repetitions]
-    unscored = _unscored(seen)
+    lacking = unscored(seen)
     with told(place.client):
         latest = list(islice(root_runs(place, "id", "extra", "inputs"), PAGE))
-        judged = _judged(place, seen, missing, unscored)
+        judged = _judged(place, seen, missing, lacking)
         unlinked = [root.id for root in seen.roots if root.ended and root.example is None]
         return Evidence(
             judged,
-            _scores(place, seen, judged, missing, unscored),
+            _scores(place, seen, judged, missing, lacking),
             _strays(place, missing) if missing else (),
             _parts(place, seen) if missing or seen.meant.left_out else (),
             rate(latest),
@@ -54,20 +54,6 @@ def look(place: Place, seen: Survey) -> Evidence:
             inputs_of_runs(place, unlinked) if missing else {},
             _inputs(contents_of_examples(place, missing)) if unlinked else {},
         )
-
-
-def _unscored(seen: Survey) -> list[Root]:
-    """Return the complete runs that lack a score that others have, or, where none has one, all."""
-    keys = {
-        key for root in seen.roots for key, given in root.scores.items() if given > root.errors.get(key, 0)
-    }
-    if not keys:
-        return [root for root in seen.roots if root.ended and root.example is not None]
-    return [
-        root
-        for root in seen.roots
-        if root.ended and root.example is not None and not keys <= set(root.scores)
-    ]
 
 
 def _hidden(place: Place, seen: Survey, latest: Sequence[Mapping[str, Any]]) -> frozenset[str]:
@@ -81,14 +67,12 @@ def _hidden(place: Place, seen: Survey, latest: Sequence[Mapping[str, Any]]) -> 
     return without(root_runs(place, "id", "inputs")) if found and len(seen.roots) > len(latest) else found
 
 
-def _judged(
-    place: Place, seen: Survey, missing: Sequence[str], unscored: Sequence[Root]
-) -> Sequence[Verdict]:
-    if not (missing or unscored):
+def _judged(place: Place, seen: Survey, missing: Sequence[str], lacking: Sequence[Root]) -> Sequence[Verdict]:
+    if not (missing or lacking):
         return ()
     pending = [root.id for root in seen.roots if not root.ended]
     roots = {root.id: root for root in seen.roots}
-    return verdicts(place, roots, missing, {*pending, *(root.id for root in unscored)})
+    return verdicts(place, roots, missing, {*pending, *(root.id for root in lacking)})
 
 
 def _scores(
@@ -96,14 +80,14 @@ def _scores(
     seen: Survey,
     judged: Sequence[Verdict],
     missing: Sequence[str],
-    unscored: Sequence[Root],
+    lacking: Sequence[Root],
 ) -> list[Score] | None:
     """Return the feedback of the runs that lack a score; where no evaluator left a trace of what is missing, all."""
     asked = {one.run for one in judged if one.gave or one.failed}
     there = {root.id for root in seen.roots}
     if missing and not asked - there and len(there) <= _FEW:
         return list(_feedback(place, {"session": [place.id]}))
-    wanted = [root.id for root in unscored if root.id in asked]
+    wanted = [root.id for root in lacking if root.id in asked]
     if not wanted:
         return None
     return [one for part in portions(wanted, _AT_ONCE) for one in _feedback(place, {"run": list(part)})]

@@ -67,6 +67,20 @@ def fresh(seen: Survey, now: datetime, recent: timedelta = RECENT) -> bool:
     return under_way(seen, now, recent) or (began is not None and now - began < recent)
 
 
+def unscored(seen: Survey) -> list[Root]:
+    """Return the complete runs that lack a score that others have, or, where none has one, all."""
+    keys = {
+        key for root in seen.roots for key, given in root.scores.items() if given > root.errors.get(key, 0)
+    }
+    if not keys:
+        return [root for root in seen.roots if root.ended and root.example is not None]
+    return [
+        root
+        for root in seen.roots
+        if root.ended and root.example is not None and not keys <= set(root.scores)
+    ]
+
+
 def under_way(seen: Survey, now: datetime, recent: timedelta = RECENT) -> bool:
     """Tell whether a root run began so recently that more may come."""
     return any(_recent(root, now, recent) for root in seen.roots)
