@@ -145,7 +145,7 @@ def test_runs_that_are_missing_are_named_by_example(place: Backend, verify: Veri
     }
     shown = verify(name, "--ids").out
     assert all(f"example={one.reference_example_id} lacks=1" in shown for one in gone)
-    assert f"`evalrunner --experiment {name} --target ...`" in shown
+    assert f"`evalrunner repair {name}` brings back" in shown
     assert "more may come" in shown
     assert shown.splitlines()[-1].startswith("NOT WHOLE: 2 of 4 items have their complete run; run-missing")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from enum import Enum
 
@@ -35,48 +36,51 @@ class Kind:
     remedy: str
 
 
-_RUN = "`evalrunner --experiment NAME --target ...` executes what is missing, and nothing else"
-_SCORE = (
-    "`evalrunner --experiment NAME --target ... --evaluator ...` scores these runs, and executes none of them"
+_MISSING = (
+    "`evalrunner repair NAME` brings back what is held elsewhere, and with `--target ...` executes the rest, and "
+    "nothing else"
 )
+_LOST = "`evalrunner repair NAME` writes what evaluators' traces hold"
+_SCORE = "`evalrunner repair NAME --target ... --evaluator ...` scores these runs, and executes none of them"
 
 KINDS: dict[Code, Kind] = {
     Code.NOTHING_MEANT: Kind(
         "the experiment's dataset has no examples, or none any more: nothing can be said of what is missing",
         "`evalrunner dataset list`",
     ),
-    Code.RUN_MISSING: Kind("examples have fewer complete root runs than were meant", _RUN),
+    Code.RUN_MISSING: Kind("examples have fewer complete root runs than were meant", _MISSING),
     Code.RUN_PENDING: Kind(
         "root runs have no end: what made them died, or their end was lost",
-        "none of them counts: an example that has no other is among the missing ones",
+        "none of them counts; `evalrunner repair NAME` ends those whose item is complete without them",
     ),
     Code.RUN_UNDER_WAY: Kind("root runs that began within the last 10 minutes have no end yet", "look again"),
     Code.RUN_UNLINKED: Kind(
         "root runs name no example, so that no view of the experiment shows them (an error that `error_handling="
         "'ignore'` let pass, or a trace beside the items)",
-        "none of them counts: an example that has no other is among the missing ones",
+        "none of them counts; `evalrunner repair NAME --relink` writes linked copies of ignored errors",
     ),
     Code.RUN_DUPLICATE: Kind(
         "examples have more complete root runs than were meant, and means count them twice",
-        "delete those that you do not want",
+        "`evalrunner repair NAME --delete-duplicates` deletes the later ones",
     ),
     Code.VIEW_HIDDEN: Kind(
         "runs are there whose examples the experiment's metadata leaves out (`dataset_version`, `dataset_splits`: of "
         "several processes, the last has written them), so that LangSmith's view does not show them",
-        "`evalrunner --experiment NAME --target ...` writes them over the whole dataset; with nothing missing it "
-        "executes nothing",
+        "`evalrunner repair NAME` corrects them, and executes nothing",
     ),
     Code.TRACE_HEADLESS: Kind(
         "traces have runs and no root run: its post was lost",
-        f"none of them counts; {_RUN}",
+        f"none of them counts; {_MISSING}",
     ),
     Code.CHILD_ORPHAN: Kind("runs hang below a run that is not there: its post was lost", "nothing"),
-    Code.CHILD_PENDING: Kind("runs have no end below a root run that has one", "nothing"),
+    Code.CHILD_PENDING: Kind(
+        "runs have no end below a root run that has one", "`evalrunner repair NAME` ends them"
+    ),
     Code.SCORE_FAILED: Kind(
         "evaluators raised on runs",
         _SCORE,
     ),
-    Code.SCORE_LOST: Kind("evaluators scored runs (their traces say so), and the score is not there", _SCORE),
+    Code.SCORE_LOST: Kind("evaluators scored runs (their traces say so), and the score is not there", _LOST),
     Code.SCORE_SILENT: Kind("evaluators raised on runs, and only their traces say so", _SCORE),
     Code.VIEW_SPLIT: Kind(
         "other experiments look like parts of this one: the same prefix, the same time, and other examples",
@@ -98,3 +102,8 @@ NOTES = frozenset(
 )
 #: What is the evaluators' affair: the runs themselves are whole.
 SCORES = frozenset({Code.SCORE_FAILED, Code.SCORE_LOST, Code.SCORE_SILENT})
+
+
+def remedy(code: Code, experiment: str) -> str:
+    """Return what to do about a symptom of an experiment."""
+    return KINDS[code].remedy.replace(" NAME", f" {shlex.quote(experiment)}")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from evalrunner.doctor.causes import ABOUT, Cause
-from evalrunner.doctor.codes import KINDS, Code
+from evalrunner.doctor.codes import KINDS, Code, remedy
 from evalrunner.doctor.diagnose import Finding
 
 
@@ -40,11 +39,6 @@ def finding_lines(findings: Sequence[Finding], experiment: str, *, ids: bool) ->
             yield f"       next time: {ABOUT[cause].next_time}"
         if ids:
             yield from ("       " + " ".join(f"{k}={_shown(v)}" for k, v in each.items()) for each in one.ids)
-
-
-def remedy(code: Code, experiment: str) -> str:
-    """Return what to do about a symptom of an experiment."""
-    return KINDS[code].remedy.replace("--experiment NAME", f"--experiment {shlex.quote(experiment)}")
 
 
 def explained(code: str) -> list[str] | None:

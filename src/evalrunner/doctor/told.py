@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any
 
-from evalrunner.doctor.codes import KINDS, NOTES, SCORES
+from evalrunner.doctor.codes import KINDS, NOTES, SCORES, remedy
 from evalrunner.doctor.survey import Survey
-from evalrunner.doctor.symptoms import Symptom, complete, under_way
+from evalrunner.doctor.symptoms import Symptom, complete
 from evalrunner.exit_codes import ExitCode
 
 
@@ -37,7 +35,7 @@ def _counts(seen: Survey) -> dict[str, int]:
     }
 
 
-def document(seen: Survey, found: Sequence[Symptom], now: datetime) -> dict[str, Any]:
+def document(seen: Survey, found: Sequence[Symptom], *, fresh: bool) -> dict[str, Any]:
     """Return all of it as JSON has it."""
     return {
         "experiment": {"id": seen.experiment_id, "name": seen.experiment},
@@ -51,12 +49,12 @@ def document(seen: Survey, found: Sequence[Symptom], now: datetime) -> dict[str,
                 "code": one.code.value,
                 "text": one.text,
                 "meaning": KINDS[one.code].meaning,
-                "remedy": _remedy(seen, one),
+                "remedy": remedy(one.code, seen.experiment),
                 "ids": list(one.ids),
             }
             for one in found
         ],
-        "verdict": verdict(seen, found, now),
+        "verdict": verdict(seen, found, fresh=fresh),
         "exit_code": int(exit_code(found)),
     }
 
@@ -96,27 +94,23 @@ def lines(seen: Survey, found: Sequence[Symptom], *, ids: bool) -> Iterator[str]
     yield from heading(seen)
     for one in found:
         yield f"{one.code.value}: {one.text}"
-        yield f"       {_remedy(seen, one)}"
+        yield f"       {remedy(one.code, seen.experiment)}"
         if ids:
             yield from ("       " + " ".join(f"{k}={_text(v)}" for k, v in each.items()) for each in one.ids)
-
-
-def _remedy(seen: Survey, one: Symptom) -> str:
-    return KINDS[one.code].remedy.replace("--experiment NAME", f"--experiment {shlex.quote(seen.experiment)}")
 
 
 def _text(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def verdict(seen: Survey, found: Sequence[Symptom], now: datetime) -> str:
-    """Say it in one line."""
+def verdict(seen: Survey, found: Sequence[Symptom], *, fresh: bool) -> str:
+    """Say it in one line; `fresh`: more may come."""
     counts, code = _counts(seen), exit_code(found)
     have = f"{counts['complete']:,} of {counts['items']:,} items have their complete run"
     codes = ", ".join(one.code.value for one in found) or "no symptom was found"
     going_on = (
-        "; runs began within the last 10 minutes, and more may come"
-        if code is ExitCode.INCOMPLETE and under_way(seen, now)
+        "; it, or runs of it, began a short while ago, and more may come"
+        if code is ExitCode.INCOMPLETE and fresh
         else ""
     )
     return f"{_word(code)}: {have}; {codes}{going_on}"

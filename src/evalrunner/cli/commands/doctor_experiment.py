@@ -62,11 +62,10 @@ def experiment_report(
 
         recent = timedelta(seconds=looking.recent)
         found = settled(find(endpoint, named), SYSTEM, recent, looking.wait)
-    now = SYSTEM.utcnow()
     findings = diagnose(found.seen, found.symptoms, found.evidence, inside, fresh=found.fresh)
     name = found.place.name
     if json:
-        document = told.document(found.seen, found.symptoms, now)
+        document = told.document(found.seen, found.symptoms, fresh=found.fresh)
         del document["symptoms"]
         output.document({**document, "findings": explained.findings_document(findings, name)})
     else:
@@ -74,7 +73,7 @@ def experiment_report(
             output.detail(text)
         for text in explained.finding_lines(findings, name, ids=ids):
             output.detail(text)
-        output.line(told.verdict(found.seen, found.symptoms, now))
+        output.line(told.verdict(found.seen, found.symptoms, fresh=found.fresh))
     return told.exit_code(found.symptoms)
 
 

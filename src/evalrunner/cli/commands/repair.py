@@ -193,14 +193,13 @@ def _show_plan(now: Examined, steps: Sequence[Step], wishes: Wishes, output: Out
 def _end(
     now: Examined, steps: Sequence[Step], done: Sequence[Done], asked: _Asked, output: Output
 ) -> ExitCode:
-    from evalrunner.clock import SYSTEM  # noqa: PLC0415 - loaded by now
     from evalrunner.doctor import told  # noqa: PLC0415 - likewise
 
     code = told.exit_code(now.symptoms)
     if output.json:
         output.document(
             {
-                **told.document(now.seen, now.symptoms, SYSTEM.utcnow()),
+                **told.document(now.seen, now.symptoms, fresh=now.fresh),
                 "plan": [
                     {"step": one.kind.value, "text": one.text, "executions": one.executions} for one in steps
                 ],
@@ -208,7 +207,7 @@ def _end(
             }
         )
         return code
-    output.line(told.verdict(now.seen, now.symptoms, SYSTEM.utcnow()))
+    output.line(told.verdict(now.seen, now.symptoms, fresh=now.fresh))
     if steps and not asked.yes:
         output.detail("nothing was changed: the same command with --yes does it")
     elif not steps and code is not ExitCode.COMPLETE:

@@ -56,12 +56,11 @@ def command(
         from evalrunner.doctor.place import find  # noqa: PLC0415 - likewise
 
         examined = settled(find(endpoint, experiment), SYSTEM, timedelta(seconds=recent), wait)
-    now = SYSTEM.utcnow()
     seen, found = examined.seen, examined.symptoms
     if json:
-        output.document(told.document(seen, found, now))
+        output.document(told.document(seen, found, fresh=examined.fresh))
     else:
         for text in told.lines(seen, found, ids=ids):
             output.detail(text)
-        output.line(told.verdict(seen, found, now))
+        output.line(told.verdict(seen, found, fresh=examined.fresh))
     return told.exit_code(found)
