@@ -162,6 +162,22 @@ def test_inside_the_log_and_the_kept_requests_name_the_cause(
     assert place.token not in doctor(*words).out
 
 
+def test_a_log_of_scores_that_were_refused_tells_nothing_of_runs(
+    place: Backend, doctor: Doctor, tmp_path: Path
+) -> None:
+    dataset = place.dataset(3)
+    name = place.experiment(dataset)
+    plain(place, list(place.client.list_examples(dataset_id=dataset.id))[:2], experiment=name)
+    log = tmp_path / "job.log"
+    log.write_text(
+        "Error creating feedback\nTraceback (most recent call last):\nrequests.exceptions.HTTPError: 401 Client "
+        "Error: Unauthorized for url: http://127.0.0.1:1/feedback\n"
+    )
+    found = only(doctor(name, "--json", "--recent", "0", "--inside", "--logs", str(log)), "run-missing")
+    assert "never-started" in found["causes"]
+    assert "outage" not in found["causes"]
+
+
 def test_a_lost_score_and_a_silent_error_are_told_apart_from_an_evaluator_that_says_nothing(
     place: Backend, doctor: Doctor
 ) -> None:

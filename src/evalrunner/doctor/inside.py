@@ -15,8 +15,9 @@ from pathlib import Path
 
 from evalrunner.doctor.causes import Cause
 
+#: Not `Error creating feedback`: a score that is refused takes no run away.
 _FAILED = re.compile(
-    r"Failed to (?:multipart ingest runs|send compressed multipart ingest|batch ingest runs)|Error creating feedback"
+    r"Failed to (?:multipart ingest runs|send compressed multipart ingest|batch ingest runs)"
 )
 _STATUS = re.compile(r"\b([45]\d\d) (?:Client|Server) Error|Server error \(([45]\d\d)\)")
 _ID = re.compile(r"\bid=([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
