@@ -6,6 +6,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, cast
 
@@ -280,3 +281,24 @@ def test_traces_of_aevaluate_name_no_example_and_are_matched(place: Backend, tmp
             one: fields(run, *same) for one, run in before.items()
         }
         assert feedback(place, name) == given
+
+
+def test_nothing_is_executed_beside_what_may_still_be_under_way(place: Backend, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(TARGET)
+    dataset = place.dataset(2)
+    examples = list(place.client.list_examples(dataset_id=dataset.id))
+    name = place.experiment(dataset)
+    plain(place, examples[:1], experiment=name)
+    run, now = str(uuid.uuid4()), datetime.now(timezone.utc)
+    place.client.create_run(
+        "target", examples[1].inputs or {}, "chain", id=run, trace_id=run, start_time=now, project_name=name,
+        dotted_order=f"{now:%Y%m%dT%H%M%S%f}Z{run}", reference_example_id=examples[1].id,
+    )  # fmt: skip
+    place.client.flush()
+    words = ("repair", name, "--yes", "--target", "mine.py:target", "--workers", "1")
+    done = in_process(*words, cwd=tmp_path, env=place.environment())
+    assert done.code == 3
+    assert "--recent 0 says that nothing goes on any more: 1 runs" in done.out
+    assert not (tmp_path / "executed").exists()
+    assert in_process(*words, "--recent", "0", cwd=tmp_path, env=place.environment()).code == 0
+    assert len((tmp_path / "executed").read_text().split()) == 1

@@ -99,6 +99,12 @@ def duplicates(now: Examined, wishes: Wishes) -> Step | None:
 
 def offered(now: Examined, wishes: Wishes) -> Iterable[str]:
     """Yield what is not done without its own flag, as it changes what somebody may have wanted."""
+    under_way = ids(now, Code.RUN_UNDER_WAY)
+    if under_way and wishes.run is not None:
+        yield (
+            f"--recent 0 says that nothing goes on any more: {len(under_way):,} runs began a short while ago and "
+            "have no end, and nothing is executed beside them"
+        )
     links = Case(now.seen, now.evidence, None).ignored
     if links and not wishes.relink:
         yield f"--relink writes linked copies of {len(links):,} runs that ended in an ignored error"

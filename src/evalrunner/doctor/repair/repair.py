@@ -14,10 +14,13 @@ from evalrunner.doctor.repair.step import Kind, Step, Wishes, ids
 
 
 def run(now: Examined, wishes: Wishes) -> Step | None:
-    """Execute what is truly missing, and score what evaluators failed on: a run of ours, into the experiment."""
+    """Execute what is truly missing, and score what evaluators failed on: a run of ours, into the experiment.
+
+    Not while another seems to go on: what that has begun would be executed twice.
+    """
     missing = sum(int(one["lacks"]) for one in ids(now, Code.RUN_MISSING))
     unscored = len({one["run"] for code in (Code.SCORE_FAILED, Code.SCORE_SILENT) for one in ids(now, code)})
-    if wishes.run is None or not (missing or unscored):
+    if wishes.run is None or not (missing or unscored) or ids(now, Code.RUN_UNDER_WAY):
         return None
     parts = [
         f"execute the target for {missing:,} items" if missing else "",
