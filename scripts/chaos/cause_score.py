@@ -64,6 +64,8 @@ class Command:
             words += ["--inside", *(word for log in stage.logs for word in ("--logs", str(log)))]
             env |= {"LANGSMITH_FAILED_TRACES_DIR": str(stage.dumps), **stage.env}
         done = in_process(*words, cwd=stage.folder, env=env)
+        if "error: interrupted" in done.err:
+            raise KeyboardInterrupt
         try:
             return dict(done.receipt)
         except ValueError:
