@@ -281,7 +281,8 @@ def test_sampling_is_named_where_runs_tell_of_it(place: Backend, doctor: Doctor)
     inside = findings(
         doctor(name, "--json", "--recent", "0", "--inside", LANGSMITH_TRACING_SAMPLING_RATE="0.5")
     )["run-missing"]
-    assert all((one["causes"], one["certain"]) == (["sampled"], True) for one in inside)
+    assert all((one["causes"], one["certain"]) == (["sampled"], False) for one in inside)
+    assert all("LANGSMITH_TRACING_SAMPLING_RATE=0.5" in one["evidence"][0] for one in inside)
 
 
 def test_codes_explain_themselves_and_wrong_words_are_refused(doctor: Doctor, tmp_path: Path) -> None:

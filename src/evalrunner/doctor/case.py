@@ -226,18 +226,17 @@ class Case:
 
 
 def _inside(causes: tuple[Cause, ...], evidence: str, inside: Inside) -> Why:
-    """Narrow a class by what was found where the experiment was made."""
-    told = next((one for one in causes if one in inside.settings), None)
-    if told is not None and told is not Cause.TRACING_OFF:
-        return Why((told,), True, f"{evidence}; {inside.settings[told]}")
-    if not inside.logs and told is None:
+    """Narrow a class by what was found where the experiment was made: none of it says which runs it cost."""
+    hints = [one for one in causes if one in inside.settings or one in inside.vague]
+    if inside.vague.intersection(hints):
+        # Under `evaluate` it loses nothing, and around a target of one's own everything.
+        hints = [one for one in hints if one is not Cause.TRACING_OFF]
+    if hints:
+        seen = ", ".join(
+            inside.settings.get(one) or f"{one.value} {inside.told[one]} x in the log" for one in hints
+        )
+        return Why(tuple(hints), False, f"{evidence}; {seen}")
+    if not inside.logs:
         return Why(causes, False, evidence)
-    vague = tuple(one for one in causes if one in inside.vague)
-    if vague:
-        times = ", ".join(f"{one.value} {inside.told[one]} x" for one in vague)
-        return Why(vague, False, f"{evidence}; the log tells of {times}")
-    if told is not None:
-        # Under `evaluate` it loses nothing; around a target of one's own it does.
-        return Why((told,), False, f"{evidence}; {inside.settings[told]}")
     silent = tuple(one for one in causes if one in SILENT or one in _PASSING)
     return Why(silent or causes, False, f"{evidence}; the log tells of nothing that would have lost them")

@@ -49,7 +49,8 @@ def run_session(
         UsageError: something that was asked for cannot be done; nothing has been executed.
     """
     check_config(config)
-    engine = make_engine(start_method=config.start_method)
+    # A plan has one worker, which imports beside us; a forkserver's would keep us waiting until that has imported.
+    engine = make_engine(start_method="spawn" if plan_only else config.start_method)
     engine.warm_up()
     link = Link.open(endpoint)
     with told(link.client):
