@@ -410,3 +410,11 @@ def test_the_ledger_of_a_run_of_ours_knows(place: Backend, doctor: Doctor, tmp_p
     wrong = doctor(ran.receipt["experiment"]["id"], "--run-dir", str(tmp_path))
     assert wrong.code == 2
     assert "is no folder of a run" in wrong.err
+
+
+def test_an_evaluator_that_raises_silently_everywhere_is_found(place: Backend, doctor: Doctor) -> None:
+    scope: dict[str, Any] = {}
+    exec("def silent(outputs):\n    raise ValueError('silently')", scope)
+    name = plain(place, place.dataset(60).name, evaluators=[right, scope["silent"]])
+    done = doctor(name, "--json")
+    assert (done.code, len(only(done, "score-silent")["ids"])) == (5, 60)

@@ -148,12 +148,12 @@ class Case:
         evidence = "nothing of these items is there"
         if self._evidence.verdicts:
             evidence += ", and no evaluator looked at them"
-        elif nothing:
+        told = self._inside is not None and Cause.OTEL_ONLY in self._inside.settings
+        if told or self._unjudged or (nothing and not self._evidence.verdicts):
             causes.append(Cause.OTEL_ONLY)
         if not nothing:
             evidence += "; others are"
         elif self._seen.version is not None:
-            causes = [one for one in causes if one not in (Cause.NEVER_STARTED, Cause.TRACING_OFF)]
             evidence += "; a process has written the experiment's metadata all the same"
         else:
             # A copy that cannot send writes the metadata all the same: not by its sending threads.
