@@ -102,8 +102,7 @@ def command(
 
     With --service: what a service does that nobody says, tried in a project that is made and removed.
 
-    Nothing else is changed. The exit code is verify's; of a machine it is 0 if nothing that was looked at is a
-    failure.
+    Nothing else is changed. The exit code is verify's; of a machine it is 2 if something is a failure, else 0.
     """
     if explain_code is not None:
         return explain(explain_code, quiet=quiet)
