@@ -7,6 +7,8 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any
 
+from langsmith.utils import LangSmithError
+
 from evalrunner.doctor.asking import EVALUATORS, contents_of_examples, inputs_of_runs, projects, root_runs
 from evalrunner.doctor.evidence import Evidence, Score, Stray, Verdict, metadata_of, rate, score
 from evalrunner.doctor.place import Place
@@ -16,6 +18,7 @@ from evalrunner.doctor.verdicts import verdicts
 from evalrunner.service.errors import told
 from evalrunner.service.pages import query_runs
 from evalrunner.service.paging import PAGE, by_offset, portions
+from evalrunner.verify.apart import OUTAGE
 from evalrunner.verify.meant import moment
 
 #: Marks a run of LangSmith's pytest plugin.
@@ -115,7 +118,13 @@ def _strays(place: Place, missing: Sequence[str]) -> list[Stray]:
         for one in projects(place, reference_free=True, limit=_PROJECTS)
         if one.get("name") != EVALUATORS and one["id"] != place.id
     ]
-    return list(_naming(place, tracing, missing, since))
+    try:
+        return list(_naming(place, tracing, missing, since))
+    except OUTAGE:
+        raise
+    except LangSmithError:
+        # A service that does not take lists in a filter of runs does not tell what is elsewhere.
+        return []
 
 
 def _parts(place: Place, seen: Survey) -> list[Stray]:

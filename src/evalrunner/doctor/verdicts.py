@@ -11,12 +11,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from langsmith.utils import LangSmithError
+
 from evalrunner.doctor.asking import EVALUATORS, contents_of_examples, of_evaluators, projects
 from evalrunner.doctor.evidence import Verdict, verdict
 from evalrunner.doctor.place import Place
 from evalrunner.doctor.survey import Root
 from evalrunner.service.pages import query_runs
 from evalrunner.service.paging import portions
+from evalrunner.verify.apart import OUTAGE
 
 #: So many ids are asked for at once within a filter; of more than the second, all of the experiment.
 _AT_ONCE, _ALL = 50, 2_000
@@ -66,7 +69,14 @@ def _found(
     if len(missing) + len(looked_at) > _ALL:
         read(everything)
         return found.values()
-    read(*_naming("reference_example_id", missing), *_naming("target_run_id", sorted(looked_at)))
+    try:
+        read(*_naming("reference_example_id", missing), *_naming("target_run_id", sorted(looked_at)))
+    except OUTAGE:
+        raise
+    except LangSmithError:
+        # Lists in a filter of metadata are written down nowhere: a service that does not take them is asked for all.
+        read(everything)
+        return found.values()
     if not set(missing) <= {one.example for one in found.values()}:
         read(everything)
     return found.values()
