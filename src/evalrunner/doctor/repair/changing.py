@@ -14,7 +14,7 @@ from evalrunner.doctor.symptoms import complete
 from evalrunner.service.errors import told
 from evalrunner.verify.meant import moment
 
-_NEVER = "it never ended, and another run has its place (closed by evalrunner repair)"
+_NEVER = "it never ended (closed by evalrunner repair)"
 
 
 def metadata(now: Examined, _: Wishes) -> Step | None:
