@@ -50,7 +50,7 @@ def look(place: Place, seen: Survey) -> Evidence:
             judged,
             _scores(place, seen, judged, missing, lacking),
             _strays(place, missing) if missing else (),
-            _parts(place, seen) if missing or seen.meant.left_out else (),
+            _parts(place, seen, missing) if missing or seen.meant.left_out else (),
             rate(latest),
             any(TEST_SUITE in metadata_of(row) for row in latest),
             _hidden(place, seen, latest),
@@ -127,18 +127,20 @@ def _strays(place: Place, missing: Sequence[str]) -> list[Stray]:
         return []
 
 
-def _parts(place: Place, seen: Survey) -> list[Stray]:
+def _parts(place: Place, seen: Survey, missing: Sequence[str]) -> list[Stray]:
     """Return the runs of experiments that look like parts of this one.
 
     The processes of one job, each with an experiment of its own: they have one prefix, ran at the same time, and no
-    example is in two of them. A comparison, or one split after another, is none.
+    example is in two of them. A comparison, or one split after another, is none; what is missing here and is there
+    may have come later.
     """
     mine = {root.example for root in seen.roots if root.example is not None}
     found: list[Stray] = []
     for one in _siblings(place):
         runs = list(_naming(place, [one], None, ""))
-        if runs and mine.isdisjoint(run.example for run in runs) and _together(seen, runs):
-            found += runs
+        if runs and mine.isdisjoint(run.example for run in runs):
+            together = _together(seen, runs)
+            found += [run for run in runs if together or run.example in missing]
     return found
 
 
