@@ -46,6 +46,10 @@ def several(outputs: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"key": "one", "score": 1}, {"key": "two", "value": f"v{outputs['i']}"}]
 
 
+def twice(outputs: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"key": "same", "score": 1}, {"key": "same", "score": 0}]
+
+
 def target(inputs: dict[str, Any]) -> dict[str, Any]:
     if inputs["i"] == 7:
         raise ValueError("seven")
@@ -138,6 +142,17 @@ def test_without_the_whole_run_its_outputs_come_back_and_its_times_are_near(
         assert abs((run.start_time - before[one].start_time).total_seconds()) < 0.01
     scored = {key: told for key, told in given.items() if uuid.UUID(key[0]) not in failed}
     assert feedback(place, name) == scored
+
+
+def test_a_key_that_is_given_twice_comes_back_twice(place: Backend, tmp_path: Path) -> None:
+    name = plain(place, place.dataset(2).name, evaluators=[twice])
+    session = place.client.read_project(project_name=name)
+    [gone, _] = read_experiment(place.client, name).roots
+    place.delete_traces(session, [str(gone.id)])
+    assert repair(place, tmp_path, name, "--yes").code == 0
+    params = {"run": [str(gone.id)]}
+    told = place.client.request_with_retries("GET", "/feedback", params=params).json()
+    assert sorted((one["key"], one["score"]) for one in told) == [("same", 0), ("same", 1)]
 
 
 def test_an_end_that_was_lost_comes_back_too(place: Backend, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 from langsmith.evaluation import EvaluationResult, run_evaluator
 from langsmith.schemas import Run
 
-from evalrunner.doctor.repair.traces import REBUILT, rebuilt, results
+from evalrunner.doctor.evidence import results, verdict
+from evalrunner.doctor.repair.traces import REBUILT, rebuilt
 
 RUN = "01a21f7a-d61b-7a4d-b6e4-08e16a5cdbbb"
 
@@ -54,10 +55,13 @@ def test_scores_are_read_as_the_sdk_reads_them(given: Any) -> None:
 @pytest.mark.parametrize("outputs", [None, {}, {"output": None}, {"output": []}, "text", {"other": 1}])
 def test_what_is_no_score_is_none(outputs: Any) -> None:
     assert list(results("judge", outputs)) == []
+    seen = verdict({**trace(), "name": "judge", "end_time": "t", "outputs": outputs}, ("e",))
+    assert seen is not None
+    assert not seen.gave
 
 
 def trace(**inputs: Any) -> dict[str, Any]:
-    metadata = {"target_run_id": RUN}
+    metadata = {"target_run_id": RUN, "experiment": "e"}
     start = "2026-11-28T00:00:09+00:00"
     return {"id": "t", "start_time": start, "inputs": inputs, "extra": {"metadata": metadata}}
 

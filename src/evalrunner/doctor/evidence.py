@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+_RESULT = ("key", "score", "value", "comment", "correction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def verdict(row: Mapping[str, Any], experiment: Collection[str]) -> Verdict | No
         example if isinstance(example, str) else None,
         row.get("end_time") is not None,
         bool(row.get("error")),
-        _gave(row.get("outputs")),
+        any(True for _ in results(str(row.get("name") or ""), row.get("outputs"))),
     )
 
 
@@ -103,12 +105,27 @@ def metadata_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _gave(outputs: Any) -> bool:
-    """Whether what an evaluator returned becomes feedback (langsmith/evaluation/evaluator.py:277)."""
-    if not isinstance(outputs, dict) or not outputs:
-        return False
-    told = outputs.get("results", outputs.get("output", outputs))
-    return told is not None and told != []
+def results(name: str, outputs: Any) -> Iterator[dict[str, Any]]:
+    """Yield the feedback that an evaluator returned, as the SDK reads it (langsmith/evaluation/evaluator.py:760).
+
+    Args:
+        name: of the evaluator: the key where it gives none.
+        outputs: of its trace.
+    """
+    if not isinstance(outputs, dict):
+        return
+    told = outputs.get("output") if set(outputs) == {"output"} else outputs
+    if isinstance(told, dict) and isinstance(told.get("results"), list):
+        told = told["results"]
+    for one in told if isinstance(told, list) else [told]:
+        if isinstance(one, bool | int | float):
+            yield {"key": name, "score": one}
+        elif isinstance(one, str):
+            yield {"key": name, "value": one}
+        elif isinstance(one, dict):
+            found = {field: one[field] for field in _RESULT if one.get(field) is not None}
+            if set(found) - {"key"}:
+                yield {"key": name, **found}
 
 
 def score(row: Mapping[str, Any]) -> Score:

@@ -77,7 +77,7 @@ def relink(now: Examined, wishes: Wishes) -> Step | None:
         with told(place.client):
             for row in whole(place, list(examples)):
                 writing.create_run(place.client, writing.copy(row, place.id, examples[str(row["id"])]))
-        return f"{len(links):,} copies were written"
+        return f"{len(links):,} copies were sent"
 
     text = f"write copies, linked to their examples, of {len(links):,} runs that ended in an ignored error"
     return Step(Kind.RELINK, text, do)

@@ -9,12 +9,12 @@ from typing import Any
 
 from evalrunner.doctor.asking import of_evaluators
 from evalrunner.doctor.codes import Code
-from evalrunner.doctor.evidence import Verdict
+from evalrunner.doctor.evidence import Verdict, results
 from evalrunner.doctor.examine import Examined
 from evalrunner.doctor.further import lost
 from evalrunner.doctor.repair import writing
 from evalrunner.doctor.repair.step import Kind, Step, Wishes, ids
-from evalrunner.doctor.repair.traces import rebuilt, results
+from evalrunner.doctor.repair.traces import rebuilt
 from evalrunner.doctor.symptoms import complete
 from evalrunner.service.errors import told
 from evalrunner.transfer.replay import replay
@@ -65,7 +65,7 @@ def rebuild(now: Examined, wishes: Wishes) -> Step | None:
                     writing.end_run(now.place.client, run, end)
                 else:
                     writing.create_run(now.place.client, fields)
-        return f"{len(found):,} root runs were written"
+        return f"{len(found):,} root runs were sent"
 
     text = (
         f"write {len(found):,} root runs again that were executed and are not there, or not their ends, with the "
@@ -121,7 +121,7 @@ def scores(now: Examined, wishes: Wishes) -> Step | None:
             with told(place.client):
                 given = results(verdict.name, row.get("outputs"))
                 number += writing.restore(place.client, place.id, verdict.run, verdict.id, given)
-        return f"{number:,} scores were written"
+        return f"{number:,} scores were sent"
 
     text = (
         f"write the scores again that {len(verdicts):,} evaluators' traces hold and the experiment does not"

@@ -1,12 +1,12 @@
-"""What evaluators' traces still hold of an experiment: root runs that are not there, and scores. Pure.
+"""What evaluators' traces still hold of root runs that are not there. Pure.
 
 A trace of an evaluator has what it was given: `outputs` of the run that it looked at, `inputs` of the example, or,
-where its signature asks for `run`, that whole run; and what it returned (langsmith/evaluation/evaluator.py:226).
+where its signature asks for `run`, that whole run (langsmith/evaluation/evaluator.py:226).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
@@ -28,30 +28,6 @@ _KEPT = (
     "dotted_order",
     "extra",
 )
-_RESULT = ("key", "score", "value", "comment", "correction")
-
-
-def results(name: str, outputs: Any) -> Iterator[dict[str, Any]]:
-    """Yield the feedback that an evaluator returned, as the SDK reads it (langsmith/evaluation/evaluator.py:760).
-
-    Args:
-        name: of the evaluator: the key where it gives none.
-        outputs: of its trace.
-    """
-    if not isinstance(outputs, dict):
-        return
-    told = outputs.get("output") if set(outputs) == {"output"} else outputs
-    if isinstance(told, dict) and isinstance(told.get("results"), list):
-        told = told["results"]
-    for one in told if isinstance(told, list) else [told]:
-        if isinstance(one, bool | int | float):
-            yield {"key": name, "score": one}
-        elif isinstance(one, str):
-            yield {"key": name, "value": one}
-        elif isinstance(one, dict):
-            found = {field: one[field] for field in _RESULT if one.get(field) is not None}
-            if set(found) - {"key"}:
-                yield {"key": name, **found}
 
 
 def rebuilt(row: Mapping[str, Any], name: str) -> dict[str, Any] | None:

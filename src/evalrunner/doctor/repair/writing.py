@@ -78,7 +78,8 @@ def restore(client: Client, session: str, run: str, trace: str, results: Iterato
         key = str(one["key"])
         body = {
             **one,
-            "id": str(uuid.uuid5(_RESTORED, f"{trace} {key}")),
+            # An evaluator may give a key twice, and the SDK keeps both.
+            "id": str(uuid.uuid5(_RESTORED, f"{trace} {number} {key}")),
             "run_id": run,
             "trace_id": run,
             "session_id": session,
