@@ -70,6 +70,19 @@ def test_what_is_built_is_built_once_per_worker(
     assert {line.pid for line in lines} <= {worker.pid for worker in receipt.workers}
 
 
+def test_what_is_set_up_when_nothing_is_left_to_do_is_taken_down(
+    backend: Backend, run: Run, log: ExecutionLog
+) -> None:
+    receipt = run("kinds.py:Late", "judges.py:right", dataset=backend.dataset(8).name, workers=3)
+    assert receipt.exit_code == 0, receipt
+    lines = [line for line in log.lines() if line.item == "model"]
+    worked = {line.pid for line in log.lines() if line.event == "begin"}
+    assert len(worked) == 1
+    for worker in {line.pid for line in lines}:
+        assert [line.event for line in lines if line.pid == worker] == ["built", "setup", "teardown"]
+    assert {worker.ended for worker in receipt.workers} == {"exited with status 0"}
+
+
 def test_repetitions_and_more_workers_than_examples(backend: Backend, run: Run, log: ExecutionLog) -> None:
     dataset = backend.dataset(3)
     receipt = run("kinds.py:sync", "judges.py:right", dataset=dataset.name, repetitions=3, workers=12)

@@ -186,7 +186,9 @@ class Shell(RuleBasedStateMachine):
     def close(self, order: do.SendDrain | do.SendStop | do.SendRetire) -> None:
         process = self.processes[order.worker]
         process.closing = True
-        if isinstance(order, do.SendDrain):
+        if isinstance(order, do.SendDrain) and not process.loaded:
+            assert self.state.stopping or not any(each.has() for each in self.living())
+        elif isinstance(order, do.SendDrain):
             assert not any(each.has() for each in self.living())
         else:
             process.queue.clear()

@@ -15,8 +15,8 @@ from evalrunner.engines.scripted import ScriptedWorker
 from evalrunner.errors import TargetError
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.messages import Message
-from evalrunner.protocol.orders import Begin, Lease, LeasedItem
-from evalrunner.protocol.reports import Ack, Leaving, Report, StartFailed
+from evalrunner.protocol.orders import Begin, Drain, Lease, LeasedItem, Stop
+from evalrunner.protocol.reports import Ack, Leaving, Report, SettingUp, StartFailed
 from evalrunner.protocol.worker import COULD_NOT_START, WorkerOrder
 from evalrunner.supervisor.core import events as ev
 from evalrunner.supervisor.core.events import DatasetGone, ExperimentGone, Renamed
@@ -230,6 +230,9 @@ class Loads(Diligent):
     def born(self, worker: ScriptedWorker) -> None:
         """Say nothing."""
 
+    def told(self, worker: ScriptedWorker, order: Message) -> None:
+        """Hear nothing."""
+
 
 def test_a_set_up_that_hangs_has_a_limit(a: Start) -> None:
     run = a(lambda _: Loads(), items=1, workers=1, setup_timeout=30.0)
@@ -243,6 +246,51 @@ def test_one_who_still_loads_when_everything_is_executed_is_waited_for_by_nobody
     assert run.states() == [S.VISIBLE] * 2
     assert run.ends()[0] == "was not needed any more"
     assert run.clock.monotonic() < 1005.0
+
+
+class SetsUp(Loads):
+    """Sets up for so long, and takes it down again.
+
+    Args:
+        seconds: that its set-up takes.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.loads = seconds
+
+    def born(self, worker: ScriptedWorker) -> None:
+        worker.say(SettingUp())
+        Diligent.born(self, worker)
+
+    def told(self, worker: ScriptedWorker, order: Message) -> None:
+        self.told_of.append(order)
+        if isinstance(order, (Drain, Stop)):
+            worker.later(self.loads, lambda: self.leave(worker))
+
+
+def test_what_is_being_set_up_when_everything_is_executed_is_taken_down_again(a: Start) -> None:
+    late = SetsUp(4.0)
+    run = a(only_first(lambda: late), items=2, workers=2).run()
+    assert run.states() == [S.VISIBLE] * 2
+    assert run.ends() == ["exited with status 0"] * 2
+    assert [type(order) for order in late.told_of] == [Begin, Drain]
+    assert 1004.0 < run.clock.monotonic() < 1006.0
+
+
+def test_a_set_up_that_nobody_needs_is_not_waited_for_for_ever(a: Start) -> None:
+    run = a(only_first(lambda: SetsUp(1e6)), items=2, workers=2).run()
+    assert run.states() == [S.VISIBLE] * 2
+    assert "was killed: nobody needed it, and its set-up and tear-down took too long" in run.ends()
+    assert run.clock.monotonic() < 1013.0
+
+
+def test_a_run_that_is_stopped_while_all_set_up_makes_no_experiment(a: Start) -> None:
+    run = a(lambda _: SetsUp(3.0), items=2, workers=2)
+    run.asked_to_stop = lambda: int(run.clock.monotonic() > 1001.0)
+    run.run()
+    assert run.watch.begun == 0
+    assert run.ends() == ["exited with status 0"] * 2
 
 
 def test_a_worker_that_had_finished_and_does_not_end_is_killed(a: Start) -> None:

@@ -202,7 +202,7 @@ def test_stop_cancels_what_nobody_has_and_stops_the_workers() -> None:
     desk = Desk(5, 3).begun(1, 2)
     out = desk.handle(ev.StopAsked())
     assert only(do.SendStop, out) == [do.SendStop(1), do.SendStop(2)]
-    assert [order.worker for order in only(do.KillWorker, out)] == [3]  # still loading
+    assert only(do.SendDrain, out) == [do.SendDrain(3)], "it still loads"
     assert states(desk) == [S.LEASED, S.LEASED, S.CANCELLED, S.CANCELLED, S.CANCELLED]
     assert desk.handle(ev.StopAsked()) == []
 
@@ -286,11 +286,67 @@ def test_a_worker_that_still_loads_when_all_is_done_is_dismissed_without_a_word(
     desk = Desk(2, 2).begun(1)
     desk.produce(1)
     out = desk.produce(1)
-    assert only(do.KillWorker, out) == [do.KillWorker(2, "was not needed any more")]
-    assert only(do.SendDrain, out) == [do.SendDrain(1)]
-    assert desk.handle(ev.WorkerReady(2, 1)) == [], "said while it was being killed"
+    assert only(do.SendDrain, out) == [do.SendDrain(1), do.SendDrain(2)]
+    assert desk.handle(ev.WorkerReady(2, 1)) == [], "said before it saw the order"
+    assert desk.handle(ev.Tick()) == [], "what it said before is heard first"
+    assert desk.handle(ev.Tick()) == [do.KillWorker(2, "was not needed any more")]
+    assert desk.handle(ev.Tick()) == []
     after = desk.die(2)
     assert (only(do.Say, after), only(do.StartWorker, after), desk.state.restarts) == ([], [], 0)
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_one_who_sets_up_when_all_is_done_takes_down_what_it_has_set_up(early: bool) -> None:
+    desk = Desk(2, 2).begun(1)
+    if early:
+        desk.handle(ev.WorkerSetsUp(2))
+    desk.produce(1)
+    out = desk.produce(1)
+    about = [order for order in out if getattr(order, "worker", None) == 2]
+    assert about == [do.SendBegin(2), do.SendDrain(2)], "what its set-up traces belongs to the experiment"
+    desk.handle(ev.Tick())
+    if not early:
+        desk.handle(ev.WorkerSetsUp(2))
+    for second in range(1, 10):
+        assert desk.handle(ev.Tick(), now=float(second)) == []
+    desk.handle(ev.WorkerReady(2, 1))
+    desk.handle(ev.Acknowledged(2))
+    after = desk.die(2)
+    assert (desk.state.workers[2].state, only(do.Say, after), desk.state.restarts) == (W.EXITED, [], 0)
+
+
+def test_one_whose_set_up_does_not_end_is_waited_for_for_a_while() -> None:
+    desk = Desk(2, 2).begun(1)
+    desk.handle(ev.WorkerSetsUp(2))
+    desk.produce(1)
+    desk.produce(1)
+    assert desk.handle(ev.Tick(), now=9.0) == []
+    (kill,) = desk.handle(ev.Tick(), now=11.0)
+    assert isinstance(kill, do.KillWorker)
+    assert kill.why == "was killed: nobody needed it, and its set-up and tear-down took too long"
+    assert only(do.Say, desk.die(2)) == []
+
+
+def test_a_stop_before_the_experiment_exists_lets_a_set_up_be_taken_down() -> None:
+    desk = Desk(2, 2)
+    desk.handle(ev.WorkerSetsUp(1))
+    out = desk.handle(ev.StopAsked())
+    assert [order for order in out if not isinstance(order, do.Write)] == [do.SendDrain(1), do.SendDrain(2)]
+    desk.handle(ev.Tick())
+    assert desk.handle(ev.Tick()) == [do.KillWorker(2, "was not needed any more")]
+    desk.handle(ev.WorkerReady(1, 1))
+    desk.handle(ev.Acknowledged(1))
+    assert desk.state.workers[1].state is W.DRAINED
+    assert desk.handle(ev.Tick(), now=300.0) == []
+
+
+def test_one_who_cannot_start_when_it_is_not_needed_is_missed_by_nobody() -> None:
+    desk = Desk(2, 2).begun(1)
+    desk.handle(ev.WorkerSetsUp(2))
+    desk.produce(1)
+    desk.produce(1)
+    assert desk.handle(ev.WorkerCouldNotStart(2, "no GPU is left")) == []
+    assert only(do.Say, desk.die(2)) == []
 
 
 def test_a_run_that_is_only_scored_makes_no_attempt_and_gets_no_error_run() -> None:

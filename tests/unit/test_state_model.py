@@ -38,8 +38,15 @@ class World(Shell):
             process.loaded = True
             begun = any(each.loaded for each in self.processes if each is not process)
             self.happen(ev.WorkerReady(process.number, process.concurrency))
-            if not begun:
+            if not begun and not process.closing:
                 self.happen(ev.Begun())
+
+    @precondition(lambda w: any(not p.loaded for p in w.living()))
+    @rule(pick=picks)
+    def a_worker_begins_to_set_up(self, pick: int) -> None:
+        process = self.one(pick, lambda p: not p.loaded and not p.closing)
+        if process:
+            self.happen(ev.WorkerSetsUp(process.number))
 
     @precondition(lambda w: any(not p.loaded for p in w.living()))
     @rule(pick=picks, really=st.sampled_from([False, False, False, True]), sure=st.booleans())

@@ -12,12 +12,21 @@ import orjson
 
 from evalrunner.protocol.loose import LooseRecord
 from evalrunner.protocol.orders import Begin, Drain, Lease, LeasedItem, Retire, Stop, Summarise, Trust
-from evalrunner.protocol.reports import Ack, Leaving, ProducedItem, Ready, Report, StartFailed, Summarised
+from evalrunner.protocol.reports import (
+    Ack,
+    Leaving,
+    ProducedItem,
+    Ready,
+    Report,
+    SettingUp,
+    StartFailed,
+    Summarised,
+)
 from evalrunner.protocol.shapes import checked, numbers
 
 Message = Union[
     Begin, Lease, Drain, Stop, Retire, Trust, Summarise,
-    Ready, StartFailed, Report, Ack, Leaving, Summarised,
+    SettingUp, Ready, StartFailed, Report, Ack, Leaving, Summarised,
 ]  # fmt: skip
 _KINDS: dict[str, type[Any]] = {c.__name__: c for c in get_args(Message)}
 

@@ -25,6 +25,11 @@ class Ready:
 
 
 @dataclass(frozen=True)
+class SettingUp:
+    """Worker: a set-up begins that has a tear-down, unless it finds an order now that ends it (worker/main.py)."""
+
+
+@dataclass(frozen=True)
 class StartFailed:
     """Worker: it cannot start; `error` is one sentence, `traceback` is for the log.
 

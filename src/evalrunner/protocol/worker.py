@@ -2,6 +2,8 @@
 
     STARTING -> READY <-> BUSY -> DRAINING -> DRAINED -> EXITED ; from any living state LOST
 
+From STARTING to DRAINING goes one that is not needed any more before it is ready.
+
 LOST means: its sentinel fired without a goodbye, or the supervisor killed it.
 """
 
@@ -62,6 +64,7 @@ _LIVING = (_W.STARTING, _W.READY, _W.BUSY, _W.DRAINING, _W.DRAINED)
 TABLE: frozenset[tuple[WorkerState, WorkerState]] = frozenset(
     {
         (_W.STARTING, _W.READY),
+        (_W.STARTING, _W.DRAINING),
         (_W.READY, _W.BUSY),
         (_W.BUSY, _W.READY),
         (_W.READY, _W.DRAINING),

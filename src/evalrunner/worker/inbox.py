@@ -28,7 +28,7 @@ class Inbox:
         self._loop = asyncio.get_running_loop()
         self._items: deque[LeasedItem] = deque()
         self._changed = asyncio.Condition()
-        self._begin: asyncio.Future[Begin] = self._loop.create_future()
+        self._begin: asyncio.Future[Begin | None] = self._loop.create_future()
         self._closed = False
         self.ward = Ward(self._wake)
         self.hungry = 0
@@ -53,6 +53,8 @@ class Inbox:
             self.ward.believe(message.kinds)
         elif isinstance(message, (Drain, Stop, Retire)):
             self._closed = True
+            if not self._begin.done():
+                self._begin.set_result(None)
             if not isinstance(message, Drain):
                 self._items.clear()
                 self.ward.forget()
@@ -65,8 +67,8 @@ class Inbox:
         async with self._changed:
             self._changed.notify_all()
 
-    async def begin(self) -> Begin:
-        """Wait for the experiment."""
+    async def begin(self) -> Begin | None:
+        """Wait for the experiment; None: this worker is not needed any more, and there may be none."""
         return await self._begin
 
     async def next_item(self) -> LeasedItem | None:

@@ -25,7 +25,7 @@ from typing import Any
 from evalrunner.delivery.capture.discretion import be_discreet
 from evalrunner.delivery.capture.foreign import drain_foreign_clients
 from evalrunner.errors import EvalrunnerError, text_of
-from evalrunner.protocol.reports import Ready, StartFailed
+from evalrunner.protocol.reports import Ack, Ready, SettingUp, StartFailed
 from evalrunner.protocol.worker import COULD_NOT_START, WorkerOrder
 from evalrunner.worker import summary
 from evalrunner.worker.code.check import checked, why_not
@@ -34,7 +34,7 @@ from evalrunner.worker.code.evaluators import TrackedEvaluator, names_of
 from evalrunner.worker.code.home import Home
 from evalrunner.worker.code.loading import Objects, load
 from evalrunner.worker.code.refusal import no_evaluations
-from evalrunner.worker.code.setting_up import set_up
+from evalrunner.worker.code.setting_up import has_tear_down, set_up
 from evalrunner.worker.code.target import ASYNC_CONCURRENCY, SYNC_CONCURRENCY, Target
 from evalrunner.worker.context import WorkerContext
 from evalrunner.worker.early import Early
@@ -98,6 +98,12 @@ async def _live(
 async def _work(
     connection: Any, order: WorkerOrder, send: Send, named: Objects, home: Home, early: Early
 ) -> None:
+    if has_tear_down(named.target, factory=order.spec.factory):
+        send(SettingUp())
+        # In this order: whoever sent an order that is not seen here will have heard that a set-up begins. Before
+        # it is ready, a worker is told nothing but that it may go.
+        if connection.poll():
+            os._exit(0)
     inbox = Inbox(connection, send)
     after_each_call(Lifeline(connection.fileno(), *waking(asyncio.get_running_loop())).look)
     stack = AsyncExitStack()
@@ -107,6 +113,10 @@ async def _work(
     target.open_pool(concurrency)
     send(Ready(os.getpid(), concurrency, {one.name: one.known_keys for one in evaluators}))
     begin = await inbox.begin()
+    if begin is None:
+        trouble = await _tear_down(stack)
+        send(Ack(await asyncio.to_thread(drain_foreign_clients, order.config.grace), 0, trouble))
+        return
     reporter = Reporter(send, inbox.starving)
     context = open_context(order, inbox, begin, reporter, target, evaluators, concurrency, send)
     early.open(context.pipeline.publish_loose)

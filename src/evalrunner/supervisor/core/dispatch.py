@@ -44,9 +44,7 @@ class Dispatch(Knowledge):
             self.workers[number].ending_since = self._now
             self._out.append(do.SendDrain(number))
         for number in list(self._loading):
-            # One that is still loading (or hangs there) has nothing to wait for.
-            self._dismiss(number)
-            self._out.append(do.KillWorker(number, "was not needed any more"))
+            self._let_go(number)
 
     def _fill(self, number: int, worker: Worker, sharing: int) -> None:
         standing, held = worker.standing, worker.held

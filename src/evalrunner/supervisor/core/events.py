@@ -18,6 +18,13 @@ class WorkerStarted:
 
 
 @dataclass(frozen=True)
+class WorkerSetsUp:
+    """A set-up has begun in it, to which a tear-down belongs."""
+
+    worker: int
+
+
+@dataclass(frozen=True)
 class WorkerReady:
     """Its target and evaluators are loaded."""
 
@@ -155,6 +162,7 @@ class Tick:
 
 
 Event = Union[
-    WorkerStarted, WorkerReady, WorkerCouldNotStart, Begun, Executing, Reported, Acknowledged, WorkerGone,
-    SentOn, LooseNews, Seen, Missed, ErrorRunWritten, StopAsked, Renamed, ExperimentGone, DatasetGone, Tick,
+    WorkerStarted, WorkerSetsUp, WorkerReady, WorkerCouldNotStart, Begun, Executing, Reported,
+    Acknowledged, WorkerGone, SentOn, LooseNews, Seen, Missed, ErrorRunWritten, StopAsked, Renamed,
+    ExperimentGone, DatasetGone, Tick,
 ]  # fmt: skip

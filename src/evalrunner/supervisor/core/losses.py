@@ -17,6 +17,8 @@ class Losses(Reports):
 
     def _could_not_start(self, event: ev.WorkerCouldNotStart) -> None:
         worker = self.workers[event.worker]
+        if worker.let_go:
+            return
         if worker.state is not W.STARTING:
             self._distrust(event.worker, "it said that it could not start when it had started")
             return
@@ -43,8 +45,7 @@ class Losses(Reports):
     def _gone(self, event: ev.WorkerGone) -> None:
         worker = self.workers[event.worker]
         drained = worker.state is W.DRAINED
-        # One that was dismissed while it was loading is missed by nobody.
-        unneeded = worker.state is W.STARTING and worker.dismissed and not worker.why_not
+        unneeded = worker.let_go and not worker.why_not
         missed = not drained and not unneeded
         self._move(event.worker, W.EXITED if drained else W.LOST)
         self._living -= 1

@@ -22,6 +22,7 @@ class Policy:
         item_timeout: seconds that an item may be executed, or None.
         setup_timeout: seconds that a worker may take to load target and evaluators.
         end_timeout: seconds that a worker may take from its last item to its end: tear-down, drain, sync.
+        settle_timeout: seconds that one may still take to set up and tear down when it is not needed any more.
     """
 
     workers: int
@@ -29,6 +30,7 @@ class Policy:
     item_timeout: float | None = None
     setup_timeout: float = 600.0
     end_timeout: float = 180.0
+    settle_timeout: float = 10.0
 
     @property
     def futile_deaths(self) -> int:

@@ -40,6 +40,7 @@ class SupervisorState(Losses, Dispatch):
         super().__init__(items, policy, first_token)
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
             ev.WorkerStarted: self._worker_started,
+            ev.WorkerSetsUp: self._worker_sets_up,
             ev.WorkerReady: self._worker_ready,
             ev.WorkerCouldNotStart: self._could_not_start,
             ev.Begun: self._experiment_begun,
@@ -76,10 +77,13 @@ class SupervisorState(Losses, Dispatch):
         self._place(event.worker)
         self._coming = max(0, self._coming - 1)
 
+    def _worker_sets_up(self, event: ev.WorkerSetsUp) -> None:
+        self.workers[event.worker].sets_up = True
+
     def _worker_ready(self, event: ev.WorkerReady) -> None:
         worker = self.workers[event.worker]
-        if worker.dismissed:
-            return  # it said so while it was being killed
+        if worker.dismissed or worker.let_go:
+            return  # it said so before it saw that it may go, or while it was being killed
         if worker.state is not W.STARTING:
             self._distrust(event.worker, "it said twice that it was ready")
             return
@@ -145,22 +149,38 @@ class SupervisorState(Losses, Dispatch):
             if worker.state in ABLE:
                 self._out.append(do.SendStop(number))
                 self._move(number, W.DRAINING)
-            elif worker.state is W.STARTING:
-                self._dismiss(number)
-                self._out.append(do.KillWorker(number, "was not needed any more"))
+            elif worker.state is W.STARTING and not worker.dismissed:
+                self._let_go(number)
 
     # -- time ----------------------------------------------------------------------------------------
 
     def _tick(self, _: ev.Tick) -> None:
         for number, worker in self.workers.items():
+            if self._superfluous(worker):
+                self._dismiss(number)
+                self._out.append(do.KillWorker(number, "was not needed any more"))
             why = self._overdue(worker)
             if why and not worker.dismissed:
                 self._dismiss(number)
                 worker.why_not = why if worker.state is W.STARTING else ""
                 self._out.append(do.KillWorker(number, f"was killed: {why}", stack=True))
 
+    def _superfluous(self, worker: Worker) -> bool:
+        """Whether one that may go has nothing to take down: it does nothing that anybody waits for.
+
+        What it said before it could see the order has been heard by the second look after: the first may belong
+        to the turn that sends the order. And no set-up begins once it can be seen (worker/main.py).
+        """
+        if not worker.let_go or worker.sets_up or worker.dismissed or worker.state is not W.DRAINING:
+            return False
+        worker.looks += 1
+        return worker.looks > 1
+
     def _overdue(self, worker: Worker) -> str | None:
         """Say why a worker must not go on, or None. What it has produced is durable in any case."""
+        if worker.let_go and worker.state is W.DRAINING:
+            late = self._now - worker.ending_since > self.policy.settle_timeout
+            return "nobody needed it, and its set-up and tear-down took too long" if late else None
         if worker.state in (W.DRAINING, W.DRAINED) and not self.stopping:
             late = self._now - worker.ending_since > self.policy.end_timeout
             return "it had finished and did not end" if late else None

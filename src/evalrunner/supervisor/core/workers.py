@@ -32,6 +32,9 @@ class Worker:
     born: float = 0.0
     why_not: str = ""
     dismissed: bool = False
+    sets_up: bool = False
+    let_go: bool = False
+    looks: int = 0
     ending_since: float = 0.0
     standing: Standing = field(default_factory=Standing)
 
@@ -106,6 +109,16 @@ class Knowledge:
     def _dismiss(self, number: int) -> None:
         self.workers[number].dismissed = True
         self._place(number)
+
+    def _let_go(self, number: int) -> None:
+        """Send one home that still loads (or hangs there); whatever has been set up by then, it may take down."""
+        worker = self.workers[number]
+        worker.let_go = True
+        worker.ending_since = self._now
+        self._move(number, W.DRAINING)
+        if self._begun:
+            self._out.append(do.SendBegin(number))
+        self._out.append(do.SendDrain(number))
 
     def _move(self, number: int, state: WorkerState) -> None:
         worker = self.workers[number]

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from evalrunner.delivery.spool.files import stem_of
 from evalrunner.errors import TargetError
 from evalrunner.protocol.messages import Message
-from evalrunner.protocol.reports import Ack, Leaving, Ready, Report, StartFailed
+from evalrunner.protocol.reports import Ack, Leaving, Ready, Report, SettingUp, StartFailed
 from evalrunner.protocol.worker import WorkerState
 from evalrunner.supervisor.core import events as ev
 from evalrunner.supervisor.core import instructions as do
@@ -142,11 +142,15 @@ class Supervisor:
                 self._p.reclaimer.heard_of(number, one.segment, one.seq, loose=True)
             self._p.course.notes[f"worker {number}"] = message.note
             self._take(ev.Reported(number, message))
+        elif isinstance(message, SettingUp):
+            self._take(ev.WorkerSetsUp(number))
         elif isinstance(message, Ready):
             self._take(ev.WorkerReady(number, message.concurrency))
-            self._begin_once(message.evaluators)
+            if self._state.workers[number].state is WorkerState.READY:
+                self._begin_once(message.evaluators)
         elif isinstance(message, StartFailed):
-            if self._state.workers[number].state is WorkerState.STARTING:
+            worker = self._state.workers[number]
+            if worker.state is WorkerState.STARTING or worker.let_go:
                 self._p.pool.handles[number].killed_for = "could not start"
             self._take(ev.WorkerCouldNotStart(number, message.error, message.sure))
         elif isinstance(message, Leaving):

@@ -29,6 +29,11 @@ _WANTS_NONE = (
 )
 
 
+def has_tear_down(named: Any, *, factory: bool) -> bool:
+    """Whether something may have to be taken down again after `set_up`."""
+    return factory or inspect.isclass(named) or hasattr(named, "__aenter__")
+
+
 async def set_up(named: Any, *, factory: bool, stack: AsyncExitStack, home: Home) -> Target:
     """Make the target out of what the user named; tear-down is left on `stack`.
 
