@@ -29,7 +29,7 @@ from evalrunner.engines.local_worker import LocalWorker
 from evalrunner.pickling.carry import pickle_objects
 from evalrunner.protocol.messages import Message
 from evalrunner.protocol.orders import Begin, Drain
-from evalrunner.protocol.reports import Ack, Ready, StartFailed
+from evalrunner.protocol.reports import Ack, Ready, SettingUp, StartFailed
 from evalrunner.protocol.worker import COULD_NOT_START, WorkerOrder, exit_reason
 
 ENDPOINT = Endpoint("http://127.0.0.1:9", "key")
@@ -236,6 +236,7 @@ def test_a_lambda_is_carried_by_value(room: Room) -> None:
     worker = room.start(
         target=None, evaluators=(), factory=True, pickled=pickle_objects(make, [lambda run: 1], [])
     )
+    assert hear(worker) == SettingUp()
     ready = hear(worker)
     assert isinstance(ready, Ready)
     assert list(ready.evaluators) == ["<lambda>"]
@@ -392,6 +393,16 @@ print(worker.pid, flush=True)
 """
 
 
+#: Prints what it says until it is ready: that it sets up comes before, alone or with it.
+_HEAR = """
+said = []
+while not said or type(said[-1]).__name__ != "Ready":
+    wait([worker.channel], 30)
+    said += worker.receive()
+print(said, flush=True)
+"""
+
+
 def script(method: str, folder: Path, body: str, after: str) -> subprocess.Popen[str]:
     path = folder / "script.py"
     path.write_text(_SCRIPT.format(body=body, after=after))
@@ -400,7 +411,7 @@ def script(method: str, folder: Path, body: str, after: str) -> subprocess.Popen
 
 
 def test_a_script_without_a_guard_is_not_run_again_by_its_workers(method: str, tmp_path: Path) -> None:
-    after = "wait([worker.channel], 30); print(worker.receive()); worker.kill(); worker.close()"
+    after = f"{_HEAR}\nworker.kill(); worker.close()"
     with script(method, tmp_path, "print('made')", after) as process:
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
@@ -418,7 +429,7 @@ def test_a_script_without_a_guard_is_not_run_again_by_its_workers(method: str, t
 )
 def test_a_worker_dies_with_its_supervisor(method: str, tmp_path: Path, body: str) -> None:
     wanted = "busy" if "busy" in body else "Ready"
-    after = "wait([worker.channel], 30) and print(worker.receive(), flush=True)" if wanted == "Ready" else ""
+    after = _HEAR if wanted == "Ready" else ""
     with script(method, tmp_path, body, f"{after}\nsys.stdin.read()") as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "main runs\n"

@@ -14,7 +14,16 @@ from evalrunner.protocol.evaluated import Evaluated
 from evalrunner.protocol.loose import About, LooseRecord, LooseState
 from evalrunner.protocol.messages import Message, decode, encode
 from evalrunner.protocol.orders import Begin, Drain, Lease, LeasedItem, Retire, Stop, Summarise, Trust
-from evalrunner.protocol.reports import Ack, Leaving, ProducedItem, Ready, Report, StartFailed, Summarised
+from evalrunner.protocol.reports import (
+    Ack,
+    Leaving,
+    ProducedItem,
+    Ready,
+    Report,
+    SettingUp,
+    StartFailed,
+    Summarised,
+)
 
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
 numbers = st.integers(0, 2**40)
@@ -58,6 +67,7 @@ BY_KIND: dict[type[object], st.SearchStrategy[Message]] = {
     Lease: st.builds(Lease, st.lists(leased, max_size=3)),
     Drain: st.just(Drain()),
     Stop: st.just(Stop()),
+    SettingUp: st.just(SettingUp()),
     Ready: st.builds(
         Ready, numbers, numbers, st.dictionaries(texts, st.lists(texts, max_size=3), max_size=3)
     ),
