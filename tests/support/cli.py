@@ -20,7 +20,6 @@ from typing import Any, TextIO, cast
 from langsmith.utils import get_env_var
 
 from evalrunner.cli.main import main
-from evalrunner.engines.local import LocalEngine
 from tests.support.rig import Finished, clean_environment
 
 
@@ -65,7 +64,6 @@ def _main(arguments: tuple[str, ...]) -> int:
 def _place(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
     """Stand in its folder and environment, and undo what a command does to the process that it has for itself."""
     folder.mkdir(parents=True, exist_ok=True)
-    LocalEngine().cool_down()  # a forkserver of an earlier run here has that one's environment
     before = Path.cwd(), dict(os.environ), sys.argv, sys.path[:], sys.excepthook
     hears = signal.getsignal(signal.SIGINT)
     os.chdir(folder)

@@ -9,13 +9,15 @@ from typing import Any
 
 from multiprocess import forkserver, resource_tracker
 
+from evalrunner.engines.inherited import Inherited
 from evalrunner.engines.leftovers import MARK, bear
 from evalrunner.protocol.worker import WorkerOrder
 
 
-def become_worker(module: str, connection: Any, order: WorkerOrder) -> None:
+def become_worker(module: str, connection: Any, order: WorkerOrder, inherited: Inherited) -> None:
     """Run in the new process. The worker is named, not imported: the supervisor never loads it."""
     sys.excepthook = sys.__excepthook__
+    inherited.take()
     _let_go_of_the_forkserver()
     _let_go_of_the_tracker()
     bear(order.env.get(MARK, ""))

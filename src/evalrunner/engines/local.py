@@ -24,6 +24,7 @@ from multiprocess.connection import Connection
 from evalrunner.engines import facts
 from evalrunner.engines.base import WorkerProcess
 from evalrunner.engines.child import become_worker
+from evalrunner.engines.inherited import Inherited
 from evalrunner.engines.leftovers import MARK, Leftovers
 from evalrunner.engines.local_worker import LocalWorker
 from evalrunner.engines.memory_kills import MemoryKills
@@ -104,7 +105,7 @@ class LocalEngine:
         theirs = Connection(fd)
         process = self._context.Process(
             target=become_worker,
-            args=("evalrunner.worker.main", theirs, order),
+            args=("evalrunner.worker.main", theirs, order, Inherited.from_here()),
             name=f"evalrunner-{order.worker_id}",
         )
         own_child = self.method == "spawn"
