@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from evalrunner.errors import EvalrunnerError
 from evalrunner.report.receipt import Receipt
 from tests.support.rig import Backend, ExecutionLog, assert_whole
 
@@ -81,6 +82,22 @@ def test_what_is_set_up_when_nothing_is_left_to_do_is_taken_down(
     for worker in {line.pid for line in lines}:
         assert [line.event for line in lines if line.pid == worker] == ["built", "setup", "teardown"]
     assert {worker.ended for worker in receipt.workers} == {"exited with status 0"}
+
+
+def test_what_is_set_up_is_taken_down_where_the_experiment_cannot_be_made(
+    backend: Backend, run: Run, log: ExecutionLog
+) -> None:
+    dataset = backend.dataset(4).name
+    backend.faults({"match": "POST /sessions", "action": "status", "status": 403})
+    try:
+        with pytest.raises(EvalrunnerError, match="403"):
+            run("kinds.py:AsyncModel", "judges.py:right", dataset=dataset)
+    finally:
+        backend.faults()
+    lines = log.lines()
+    assert {line.item for line in lines} == {"model"}
+    for worker in {line.pid for line in lines}:
+        assert [line.event for line in lines if line.pid == worker] == ["setup", "teardown"]
 
 
 def test_repetitions_and_more_workers_than_examples(backend: Backend, run: Run, log: ExecutionLog) -> None:

@@ -20,6 +20,7 @@ from evalrunner.protocol.reports import Ack, Leaving, Report, SettingUp, StartFa
 from evalrunner.protocol.worker import COULD_NOT_START, WorkerOrder
 from evalrunner.supervisor.core import events as ev
 from evalrunner.supervisor.core.events import DatasetGone, ExperimentGone, Renamed
+from evalrunner.supervisor.setup.scope import Scope
 from evalrunner.supervisor.shell.pool import STACK_SECONDS
 from evalrunner.supervisor.shell.progress import Snapshot
 from tests.support.scripts import Diligent, made
@@ -283,6 +284,23 @@ def test_a_set_up_that_nobody_needs_is_not_waited_for_for_ever(a: Start) -> None
     assert run.states() == [S.VISIBLE] * 2
     assert "was killed: nobody needed it, and its set-up and tear-down took too long" in run.ends()
     assert run.clock.monotonic() < 1013.0
+
+
+def test_what_is_set_up_is_taken_down_where_a_run_cannot_begin(
+    a: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripts = {1: SetsUp(1.0), 2: SetsUp(2.0), 3: Loads()}
+    run = a(lambda order: scripts[order.worker_id], items=3, workers=3)
+
+    def refused(_: object) -> Scope:
+        raise TargetError("no experiment can be made")
+
+    monkeypatch.setattr(run.supervisor, "_begin", refused)
+    with pytest.raises(TargetError, match="no experiment can be made"):
+        run.run()
+    ends = [run.engine.workers[number].exitcode() for number in scripts]
+    assert ends == [0, 0, -signal.SIGKILL]
+    assert run.clock.monotonic() < 1006.0
 
 
 def test_a_run_that_is_stopped_while_all_set_up_makes_no_experiment(a: Start) -> None:

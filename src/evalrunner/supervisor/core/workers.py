@@ -81,6 +81,10 @@ class Knowledge:
         """Return the workers that are not known dead."""
         return [number for number, w in self.workers.items() if w.state not in (W.EXITED, W.LOST)]
 
+    def set_up(self) -> list[int]:
+        """Return the workers in which something has been set up, or is being, that may have to be taken down."""
+        return [number for number in self.living() if self.workers[number].sets_up]
+
     def slowest(self) -> tuple[int, int, float] | None:
         """Return (slot, item, since when) of the item that has been executed for the longest, if any is."""
         running = [(since, w.slot, item) for w in self.workers.values() for item, since in w.started.items()]

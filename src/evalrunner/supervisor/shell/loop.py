@@ -84,6 +84,11 @@ class Supervisor:
             while not self._finished():
                 self._p.pool.wait(SNAPSHOT if self._p.pool.handles else IDLE)
                 self._turn()
+        except Exception:
+            # Nothing more will be executed, whatever the reason; a user's server that was started in a set-up must
+            # not be left because an experiment cannot be made.
+            self._p.pool.retire(self._state.set_up(), self._state.policy.settle_timeout)
+            raise
         finally:
             # On every way out, also an unexpected one: no worker may go on without a supervisor.
             self._p.pool.kill_all("was killed at the end of the run")

@@ -15,6 +15,7 @@ from typing import Any
 from evalrunner.clock import SYSTEM, Clock
 from evalrunner.engines.base import Engine, WorkerProcess
 from evalrunner.protocol.messages import Message
+from evalrunner.protocol.orders import Stop
 from evalrunner.protocol.reports import Ack, Report
 from evalrunner.protocol.rows import WorkerRow
 from evalrunner.protocol.worker import WorkerOrder
@@ -122,6 +123,17 @@ class WorkerPool:
             del self._doomed[number]
             if handle := self.handles.get(number):
                 handle.process.kill()
+
+    def retire(self, numbers: Iterable[int], seconds: float) -> None:
+        """Have these end what they have begun, and be taken down, for so long at most; kill all others."""
+        spared = {number: self.handles[number] for number in numbers if number in self.handles}
+        for number in self.handles.keys() - spared.keys():
+            self.kill(number, "was not needed any more")
+        for handle in spared.values():
+            handle.process.send(Stop())
+        end = self._clock.monotonic() + seconds
+        for handle in spared.values():
+            handle.process.join(max(0.0, end - self._clock.monotonic()))
 
     def kill_all(self, why: str) -> None:
         """Kill every worker; return when they are known dead, or after a few seconds in any case."""
