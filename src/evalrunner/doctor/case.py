@@ -151,6 +151,9 @@ class Case:
         told = self._inside is not None and Cause.OTEL_ONLY in self._inside.settings
         if told or self._unjudged or (nothing and not self._evidence.verdicts):
             causes.append(Cause.OTEL_ONLY)
+        if self._unjudged:
+            # Fewer than are missing (`_executed`): nothing tells which of them, nor what became of the others.
+            evidence += f"; there are scores of {len(self._unjudged)} runs that are not there"
         if not nothing:
             evidence += "; others are"
         elif self._seen.version is not None:
@@ -162,7 +165,7 @@ class Case:
         if later(self._created.get(example, ""), self._seen.began):
             causes.insert(0, Cause.DATASET_CHANGED)
             evidence += "; these examples are younger than the experiment"
-        return self._left(self._maybe(causes), evidence)
+        return self._left(self._maybe(causes), evidence, partly=bool(self._unjudged))
 
     def _maybe(self, causes: Sequence[Cause]) -> tuple[Cause, ...]:
         """Return the causes of what is not there, with those that a short while mends."""
@@ -214,18 +217,22 @@ class Case:
 
     # -- what the evidence leaves --------------------------------------------------------------------
 
-    def _left(self, causes: Sequence[Cause], evidence: str) -> Why:
-        """Return those of a class that the rest of the evidence leaves."""
+    def _left(self, causes: Sequence[Cause], evidence: str, *, partly: bool = False) -> Why:
+        """Return those of a class that the rest of the evidence leaves.
+
+        Args:
+            partly: whatever was found inside accounts for some of the items, and not for all.
+        """
         rate = self._evidence.rate
         if rate is not None:
             causes = (Cause.SAMPLED, *causes)
             evidence += f"; the client was told to send {rate:.0%} of all traces"
         if self._inside is not None:
-            return _inside(tuple(dict.fromkeys(causes)), evidence, self._inside)
+            return _inside(tuple(dict.fromkeys(causes)), evidence, self._inside, partly)
         return Why(tuple(dict.fromkeys(causes)), False, evidence)
 
 
-def _inside(causes: tuple[Cause, ...], evidence: str, inside: Inside) -> Why:
+def _inside(causes: tuple[Cause, ...], evidence: str, inside: Inside, partly: bool) -> Why:
     """Narrow a class by what was found where the experiment was made: none of it says which runs it cost."""
     hints = [one for one in causes if one in inside.settings or one in inside.vague]
     if inside.vague.intersection(hints):
@@ -235,7 +242,8 @@ def _inside(causes: tuple[Cause, ...], evidence: str, inside: Inside) -> Why:
         seen = ", ".join(
             inside.settings.get(one) or f"{one.value} {inside.told[one]} x in the log" for one in hints
         )
-        return Why(tuple(hints), False, f"{evidence}; {seen}")
+        others = [one for one in causes if partly and (one in SILENT or one in _PASSING) and one not in hints]
+        return Why((*hints, *others), False, f"{evidence}; {seen}")
     if not inside.logs:
         return Why(causes, False, evidence)
     silent = tuple(one for one in causes if one in SILENT or one in _PASSING)
