@@ -226,6 +226,12 @@ class RunConfig:
         600.0, "Seconds that a worker may take to load target and evaluators before it is killed.",
         metavar="SECONDS", least=0.001,
     )  # fmt: skip
+    drain_timeout: float = knob(
+        20.0,
+        "Seconds from a stop (Ctrl-C, SIGTERM, a batch system's notice) to the end; what has not ended by then is "
+        "executed by the next run.",
+        metavar="SECONDS", least=0,
+    )  # fmt: skip
     max_attempts: int = knob(
         2, "How many workers may die with one item before it is failed.", metavar="N", least=1
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from evalrunner.supervisor.shell.signals import STOPS
 from tests.support.rig import (
     Backend,
     Command,
@@ -194,16 +195,21 @@ def test_what_the_target_has_started_dies_with_it(
     wait_until(lambda: not any(map(alive, children)), what="the end of the target's own processes")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("whom", ["supervisor", "group"])
+@pytest.mark.parametrize("number", STOPS)
 def test_one_signal_ends_the_run_in_order(
-    backend: Backend, start: Start, log: ExecutionLog, tmp_path: Path, number: signal.Signals
+    backend: Backend, start: Start, log: ExecutionLog, tmp_path: Path, number: signal.Signals, whom: str
 ) -> None:
     experiment = backend.experiment(backend.dataset(20))
     gate = tmp_path / "gate"
     command = start("deadly.py:waits", experiment, "--workers", "2", GATE=str(gate))
     log.reach(7, command=command)
-    command.signal(number)
+    if whom == "group":  # a closed terminal, a batch system
+        os.killpg(command.pid, number)
+    else:
+        command.signal(number)
     wait_until(lambda: "Z stopping: produced" in command.said(), what="a word that it heard")
+    assert f"stopping ({number.name})" in command.said()
     assert "a second Ctrl-C kills what is in flight" in command.said()
     gate.touch()
     done = command.finish()
@@ -221,6 +227,38 @@ def test_one_signal_ends_the_run_in_order(
     assert (again.code, again.receipt["executions"]) == (0, 20 - begun), again.err
     whole(backend, experiment)
     assert set(log.counts().values()) == {1}
+
+
+@pytest.mark.parametrize("trouble", ["a long item", "a service that hangs", "a service that is away"])
+def test_a_stop_has_an_end_whatever_goes_on(
+    backend: Backend, start: Start, log: ExecutionLog, tmp_path: Path, trouble: str
+) -> None:
+    """The gate stays shut: an item in flight would go on for ever."""
+    experiment = backend.experiment(backend.dataset(20))
+    gate = tmp_path / "gate"
+    words = ("--workers", "2", "--drain-timeout", "4")
+    command = start("deadly.py:waits", experiment, *words, GATE=str(gate))
+    log.reach(7, command=command)
+    if trouble == "a service that hangs":
+        backend.freeze()
+    elif trouble == "a service that is away":
+        backend.stop()
+    command.signal(signal.SIGUSR1)
+    done = command.finish()
+    if trouble == "a service that hangs":
+        backend.thaw()
+    elif trouble == "a service that is away":
+        backend.start()
+    assert done.code == 4, done.err
+    assert "stopping (SIGUSR1)" in done.err
+    assert "Traceback" not in done.err
+    assert len(done.receipt["items"]) == 20
+    gate.touch()
+    again = start("deadly.py:waits", experiment, "--workers", "2", GATE=str(gate)).finish()
+    assert again.code == 0, again.err
+    whole(backend, experiment)
+    counts = log.counts()
+    assert sum(count - 1 for count in counts.values()) <= 2, "only what was in flight is executed again"
 
 
 def test_two_signals_end_it_now(backend: Backend, start: Start, log: ExecutionLog, tmp_path: Path) -> None:

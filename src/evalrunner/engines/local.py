@@ -48,17 +48,26 @@ PRELOAD = [
 ]
 
 
+_DEAF = (
+    "import signal; "
+    "[signal.signal(getattr(signal, s), signal.SIG_IGN) for s in ('SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGXCPU')]; "
+)
+
+
 @contextlib.contextmanager
 def _away_from_here() -> Iterator[None]:
-    """Have `multiprocess` start its interpreters (tracker, forkserver, spawned workers) `away_from_here`.
+    """Have `multiprocess` start its interpreters (tracker, forkserver, spawned workers) `away_from_here`, and deaf.
 
-    All of them pass `util.spawnv_passfds`, with their code behind `-c`.
+    All of them pass `util.spawnv_passfds`, with their code behind `-c`. They are in our process group, and what a
+    terminal or a batch system sends to all of it is for us to answer: a forkserver that dies of it takes all workers
+    along. A worker gets handlers of its own (worker/prelude.py).
     """
     plain = util.spawnv_passfds
 
     def away(path: Any, args: list[Any], fds: Any) -> int:
         at = args.index("-c") + 1
-        return int(plain(path, [*args[:at], away_from_here(args[at]), *args[at + 1 :]], fds))
+        code = away_from_here(_DEAF + args[at])
+        return int(plain(path, [*args[:at], code, *args[at + 1 :]], fds))
 
     util.spawnv_passfds = away
     try:

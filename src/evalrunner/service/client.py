@@ -56,11 +56,12 @@ def _retries(status: int) -> Retry:
     )
 
 
-def make_client(endpoint: Endpoint, *, retries: int = 3) -> Client:
+def make_client(endpoint: Endpoint, *, retries: int = 3, patience: float = 30.0) -> Client:
     """Return an SDK client for the supervisor's own calls; it sends no traces.
 
     Args:
         retries: after an answer such as 500, within each attempt at a request; 0 for whoever asks again by himself.
+        patience: seconds for each answer.
 
     Raises:
         ServiceError: the SDK refuses its environment.
@@ -74,7 +75,7 @@ def make_client(endpoint: Endpoint, *, retries: int = 3) -> Client:
             # "" and not None: the SDK would look into the environment again.
             workspace_id=endpoint.workspace or "",
             auto_batch_tracing=False,
-            timeout_ms=(5_000, 30_000),
+            timeout_ms=(int(min(5.0, patience) * 1000), int(patience * 1000)),
             retry_config=_retries(retries),
             disable_prompt_cache=True,
             # It sends none; and for OpenTelemetry the SDK would want packages, and say so on the user's terminal.

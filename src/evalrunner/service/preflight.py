@@ -53,11 +53,11 @@ class Greeting:
     answered: datetime
 
 
-def check(client: Client) -> LangSmithInfo:
+def check(client: Client, patience: float = PATIENCE) -> LangSmithInfo:
     """Return what the service says of itself, once it is known to be there and to take the key.
 
     Raises:
-        ServiceError: it is not, or does not; within 5 seconds.
+        ServiceError: it is not, or does not; within 5 seconds, or fewer.
     """
 
     def ask() -> LangSmithInfo:
@@ -66,20 +66,20 @@ def check(client: Client) -> LangSmithInfo:
             show_key(session, client)
             return LangSmithInfo(**greeting.info)
 
-    return in_time(client, ask)
+    return in_time(client, ask, patience)
 
 
-def in_time(client: Client, ask: Callable[[], T]) -> T:
+def in_time(client: Client, ask: Callable[[], T], patience: float = PATIENCE) -> T:
     """Return what `ask` returns.
 
     Raises:
-        Unfit: not within 5 seconds.
+        Unfit: not within so many seconds.
         Exception: what `ask` raises.
     """
     try:
-        return _within(PATIENCE, ask)
+        return _within(patience, ask)
     except TimeoutError:
-        raise Unfit(f"LangSmith at {host(client.api_url)} does not answer within {PATIENCE:.0f} s") from None
+        raise Unfit(f"LangSmith at {host(client.api_url)} does not answer within {patience:.2g} s") from None
 
 
 def greet(session: requests.Session, client: Client) -> Greeting:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from evalrunner.protocol.lease import ItemState
@@ -15,6 +16,8 @@ from evalrunner.verify import findings
 from evalrunner.verify.apart import read_scores
 from evalrunner.verify.facts import Ending, Planned, RunFacts, Scores
 from evalrunner.verify.reconcile import Assignment
+
+T = TypeVar("T")
 
 
 def conclude(outcome: Outcome, *, plan_only: bool) -> RunFacts:
@@ -107,17 +110,28 @@ def _assignment(outcome: Outcome) -> Assignment | None:
     why = outcome.silence
     try:
         if not why:
-            roots = outcome.readback.roots() if outcome.scope.session is not None else ()
+            roots = _in_time(outcome, outcome.readback.roots()) if outcome.scope.session is not None else ()
             return read_assignment(outcome.scope, outcome.reading.ids, roots, outcome.ledger.attempts())
     except Exception as error:
         why = words(error)
+        if outcome.stopped:
+            outcome.silence = why  # no further question: the time is short
     outcome.findings.append(findings.experiment_unread(why))
     return None
 
 
+def _in_time(outcome: Outcome, roots: Iterable[T]) -> Iterator[T]:
+    """Pass on what is read, for as long as a stopped run has time."""
+    for root in roots:
+        if outcome.left() <= 0:
+            raise TimeoutError("the run was stopped, and there was no time left to read it whole")
+        yield root
+
+
 def _scores(outcome: Outcome, rows: list[ItemRow], found: Assignment | None) -> Scores:
     mine = {row.run_id or "": outcome.scores[row.item] for row in rows if _has_come(outcome, row, found)}
-    if outcome.silence:  # each question would hang for a minute; the last look has said that it knows none
+    # Each question would hang for a minute; the last look has said that it knows none.
+    if outcome.silence or outcome.left() <= 0:
         return Scores(mine)
     known = {run.id for run, _ in outcome.plan.unreadable.values()}  # as the item itself says
     left = [row.run_id for row in rows if row.run_id and row.run_id not in mine and row.run_id not in known]

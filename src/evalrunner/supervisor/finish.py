@@ -20,7 +20,7 @@ from evalrunner.protocol.loose import LooseState
 from evalrunner.protocol.rows import ItemRow
 from evalrunner.service.answers import strange
 from evalrunner.service.errors import cause, host, words
-from evalrunner.service.preflight import check
+from evalrunner.service.preflight import PATIENCE, check
 from evalrunner.supervisor.core.events import DatasetGone, ExperimentGone, Renamed
 from evalrunner.supervisor.outcome import Outcome
 from evalrunner.supervisor.setup.experiment import Judges, Keys, write_facts
@@ -38,8 +38,8 @@ def finish(
     An outage here costs a warning and no result: the next run of the command does it again.
     """
     rows = outcome.planned()
-    if outcome.stopped or any(row.state is not ItemState.VISIBLE for row in rows):
-        outcome.silence = _silence(client)
+    if not outcome.stopped and any(row.state is not ItemState.VISIBLE for row in rows):
+        outcome.silence = silence(client)
     _look_once_more(context, outcome)
     if outcome.gone:
         return
@@ -62,7 +62,7 @@ def finish(
 
 def _look_once_more(context: RunContext, outcome: Outcome) -> None:
     """Learn what somebody has done to the experiment since the last look: the receipt speaks of it by name."""
-    if not (context.course.gone or outcome.silence):
+    if not (context.course.gone or outcome.silence or outcome.stopped):
         context.watch.look()
         while not context.events.empty():
             event = context.events.get_nowait()
@@ -87,10 +87,16 @@ def _look_for_strays(context: RunContext, client: Client, outcome: Outcome, rows
         outcome.findings.append(findings.stray_runs(old))
 
 
-def _silence(client: Client) -> str:
-    """Say why the service need not be asked anything more, or "": each question could hang for minutes."""
+def silence(client: Client, seconds: float = PATIENCE) -> str:
+    """Say why the service need not be asked anything more, or "": each question could hang for minutes.
+
+    Args:
+        seconds: that are left for it.
+    """
+    if seconds <= 0:
+        return "the run was stopped, and there was no time left to ask"
     try:
-        check(client)
+        check(client, min(seconds, PATIENCE))
     except ServiceError as error:
         return str(error).partition(";")[0]
     return ""

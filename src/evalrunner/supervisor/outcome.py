@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from evalrunner.config import RunConfig
@@ -24,6 +26,7 @@ class Outcome:
     Attributes:
         session: number of this run of the command in the ledger.
         stopped: the user asked for an end.
+        left: returns the seconds that a stopped run still has.
         seconds: what took how long.
         checked: what target and evaluators were found to be, of a plan.
         silence: why the service is asked nothing any more, or "".
@@ -40,6 +43,7 @@ class Outcome:
     readback: ReadBack
     session: int
     stopped: bool = False
+    left: Callable[[], float] = lambda: math.inf
     restarts: int = 0
     summary: Summary = field(default_factory=Summary)
     seconds: dict[str, float] = field(default_factory=dict)

@@ -6,9 +6,11 @@ import contextlib
 import secrets
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+
+from langsmith import Client
 
 from evalrunner.clock import SYSTEM, Clock
 from evalrunner.config import Endpoint, RunConfig
@@ -20,7 +22,7 @@ from evalrunner.service.errors import told
 from evalrunner.supervisor.core.items import Item
 from evalrunner.supervisor.core.policy import Policy
 from evalrunner.supervisor.core.state import SupervisorState
-from evalrunner.supervisor.finish import finish
+from evalrunner.supervisor.finish import finish, silence
 from evalrunner.supervisor.outcome import Outcome
 from evalrunner.supervisor.recover import recover
 from evalrunner.supervisor.setup.check import preflight
@@ -35,8 +37,11 @@ from evalrunner.supervisor.setup.scope import Scope, find_scope
 from evalrunner.supervisor.shell.context import RunContext, make_context
 from evalrunner.supervisor.shell.loop import Supervisor
 from evalrunner.supervisor.shell.progress import Observer
-from evalrunner.supervisor.shell.signals import counted_signals, interrupting_signals
+from evalrunner.supervisor.shell.signals import Stops, counted_signals, interrupting_signals
 from evalrunner.supervisor.shell.snapshots import ProgressCounter
+
+#: Seconds of a stopped run's time that are kept for sending on, and reading back, what its workers have finished.
+LAST_WORDS = 5.0
 
 
 @contextlib.contextmanager
@@ -62,17 +67,19 @@ def run_session(
         ledger = Ledger(folder.ledger)
         stack.callback(ledger.close)
         # Of a plan nothing needs to be finished: Ctrl-C ends it at once.
-        signals = interrupting_signals() if plan_only else counted_signals(observer.line)
+        signals = (
+            interrupting_signals() if plan_only else counted_signals(observer.line, config.drain_timeout)
+        )
         stops = stack.enter_context(signals)
         check_owner(ledger, folder, scope)
         number, scope = _begin_session(ledger, scope, clock)
         context = make_context(config, link, folder, ledger, number, scope, engine, observer, clock)
-        stack.callback(context.close)
+        stack.callback(lambda: context.close(stops.left(config.drain_timeout)))
         session = _Session(context, engine, stops)
         try:
             yield session.look() if plan_only else session.carry_out()
-        except (TargetError, ServiceError):
-            if scope.session is None:
+        except (TargetError, ServiceError, KeyboardInterrupt):
+            if scope.session is None and context.scope.session is None:
                 folder.clear()
             raise
         except (sqlite3.OperationalError, OSError) as error:
@@ -120,6 +127,7 @@ def _policy(config: RunConfig) -> Policy:
         config.worker.item_timeout,
         setup_timeout=config.setup_timeout,
         end_timeout=180.0 + 2 * config.worker.grace,
+        stop_timeout=config.drain_timeout - min(LAST_WORDS, config.drain_timeout / 4),
     )
 
 
@@ -130,7 +138,7 @@ class _Session:
         stops: how often the user has asked for an end.
     """
 
-    def __init__(self, context: RunContext, engine: Engine, stops: Callable[[], int]) -> None:
+    def __init__(self, context: RunContext, engine: Engine, stops: Stops) -> None:
         self._context, self._engine, self._stops = context, engine, stops
         self._config, self._clock, self._link = context.config, context.clock, context.link
         self._readback = context.link.reader(str(context.scope.experiment_id))
@@ -178,30 +186,44 @@ class _Session:
         if context.scope.session is not None:
             with told(self._link.client):
                 recover(context, self._readback, self._stops)
-        outcome = self.plan()
+        with self._stops.interrupting():
+            outcome = self.plan()
         began = self._clock.monotonic()
         if (outcome.plan.missing or outcome.plan.score) and not self._stops():
             self._supervise(outcome)
         outcome.stopped = bool(self._stops())
+        outcome.left = self._left
         outcome.scope = context.scope
         outcome.seconds["executing"] = self._clock.monotonic() - began
         if outcome.scope.session is not None:
-            if not context.course.gone:
-                self._confirm_loose()
-            finish(context, self._link.client, self._engine, outcome, self._stops)
+            client = self._client(outcome)
+            if not (context.course.gone or outcome.silence):
+                self._confirm_loose(client)
+            finish(context, client, self._engine, outcome, self._stops)
         outcome.findings.extend(context.course.findings)
         with context.ledger.transaction():
             context.ledger.end_session(context.session, self._clock.utcnow().isoformat(), outcome.restarts)
         outcome.seconds["total"] = self._clock.monotonic() - self._began
         return outcome
 
-    def _confirm_loose(self) -> None:
+    def _left(self) -> float:
+        return self._stops.left(self._config.drain_timeout)
+
+    def _client(self, outcome: Outcome) -> Client:
+        """Return what asks from here on: with little patience, and not at all, where the run was stopped."""
+        if not outcome.stopped:
+            return self._link.client
+        client, outcome.readback = self._link.brief(self._left(), str(outcome.scope.experiment_id))
+        outcome.silence = silence(client, self._left())
+        return client
+
+    def _confirm_loose(self, client: Client) -> None:
         scope = self._context.scope
         self._context.loose.confirm(
-            self._link.client,
+            client,
             (scope.name, str(scope.experiment_id)),
             newer=self._link.newer,
-            deadline=self._config.visible_deadline,
+            deadline=min(self._config.visible_deadline, self._left()),
             clock=self._clock,
             stop_asked=self._stops,
         )

@@ -15,7 +15,10 @@ from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 #: What a worker does not heed, and what Python does with it.
-_LEFT_TO_OTHERS: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+_LEFT_TO_OTHERS: dict[int, Any] = {
+    signal.SIGINT: signal.default_int_handler,
+    **dict.fromkeys((signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGXCPU), signal.SIG_DFL),
+}
 _forking = threading.local()
 #: The SDK turns these into further places to write to, each with a client of its own, past the books.
 _REPLICAS = ("LANGSMITH_RUNS_ENDPOINTS", "LANGCHAIN_RUNS_ENDPOINTS")

@@ -22,6 +22,7 @@ class Policy:
         item_timeout: seconds that an item may be executed, or None.
         setup_timeout: seconds that a worker may take to load target and evaluators.
         end_timeout: seconds that a worker may take from its last item to its end: tear-down, drain, sync.
+        stop_timeout: seconds that workers may take to their end when the run was stopped.
         settle_timeout: seconds that one may still take to set up and tear down when it is not needed any more.
     """
 
@@ -30,6 +31,7 @@ class Policy:
     item_timeout: float | None = None
     setup_timeout: float = 600.0
     end_timeout: float = 180.0
+    stop_timeout: float = math.inf
     settle_timeout: float = 10.0
 
     @property

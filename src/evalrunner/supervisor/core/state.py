@@ -56,6 +56,7 @@ class SupervisorState(Losses, Dispatch):
             ev.ExperimentGone: self._experiment_gone,
             ev.Tick: self._tick,
         }
+        self._stopping_since = 0.0
 
     def handle(self, event: ev.Event, now: float) -> list[do.Instruction]:
         """Take in what happened at `now` (monotonic seconds); return what is to be done, in order."""
@@ -144,6 +145,7 @@ class SupervisorState(Losses, Dispatch):
         if self.stopping:
             return
         self.stopping = True
+        self._stopping_since = self._now
         self._book.cancel_ready(reason)
         for number, worker in self.workers.items():
             if worker.state in ABLE:
@@ -155,6 +157,8 @@ class SupervisorState(Losses, Dispatch):
     # -- time ----------------------------------------------------------------------------------------
 
     def _tick(self, _: ev.Tick) -> None:
+        if self.stopping and self._now - self._stopping_since > self.policy.stop_timeout:
+            self._end_all()
         for number, worker in self.workers.items():
             if self._superfluous(worker):
                 self._dismiss(number)
@@ -164,6 +168,15 @@ class SupervisorState(Losses, Dispatch):
                 self._dismiss(number)
                 worker.why_not = why if worker.state is W.STARTING else ""
                 self._out.append(do.KillWorker(number, f"was killed: {why}", stack=True))
+
+    def _end_all(self) -> None:
+        """The time is up: what has been finished is in the spools, what has not will be executed again."""
+        for number in self.living():
+            if not self.workers[number].dismissed:
+                self._dismiss(number)
+                self._out.append(
+                    do.KillWorker(number, "was killed: the run was stopped, and its time was up")
+                )
 
     def _superfluous(self, worker: Worker) -> bool:
         """Whether one that may go has nothing to take down: it does nothing that anybody waits for.

@@ -62,6 +62,11 @@ class Link:
         """Return a further client, for one thread, that does not retry by itself."""
         return make_client(self.endpoint, retries=0)
 
+    def brief(self, seconds: float, experiment_id: str) -> tuple[Client, ReadBack]:
+        """Return a client and a reader for a run that was stopped: an answer has so many seconds, and one try."""
+        client = make_client(self.endpoint, retries=0, patience=max(0.5, min(30.0, seconds)))
+        return client, ReadBack(client, experiment_id, newer=self.newer, attempts=1)
+
     def reader(self, experiment_id: str) -> ReadBack:
         """Return what reads an experiment with patience, for the supervisor's own thread."""
         return ReadBack(self.client, experiment_id, newer=self.newer, hasty=self.hasty_client())

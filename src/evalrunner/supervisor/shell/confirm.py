@@ -7,6 +7,7 @@ when, and what an answer means, is `Confirming`'s; here are the thread, the cloc
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 
@@ -85,12 +86,12 @@ class Confirmer:
         with self._wake:
             return self._machine.scores()
 
-    def stop(self) -> None:
+    def stop(self, seconds: float = math.inf) -> None:
         """End the thread."""
         with self._wake:
             self._stopping = True
             self._wake.notify()
-        self._thread.join(timeout=30)
+        self._thread.join(timeout=min(30.0, seconds))
 
     # -- the thread ----------------------------------------------------------------------------------
 

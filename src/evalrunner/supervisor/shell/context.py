@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 from dataclasses import dataclass
 
@@ -70,12 +71,12 @@ class RunContext:
         """Return a further confirmer, for whoever asks for other ids than this run's."""
         return _confirmer(self.link, self.config, self.course, self.clock, self.events, self.watch)
 
-    def close(self) -> None:
-        """Stop every thread."""
-        self.watch.stop()
-        self.confirmer.stop()
+    def close(self, seconds: float = math.inf) -> None:
+        """Stop every thread; what waits for a silent service is left behind after so many seconds, if not before."""
+        self.watch.stop(seconds)
+        self.confirmer.stop(seconds)
         self.error_runs.close()
-        self.relay.stop()
+        self.relay.stop(seconds)
 
 
 def make_context(

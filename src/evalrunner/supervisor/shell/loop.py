@@ -29,8 +29,8 @@ from evalrunner.verify import findings
 
 #: Seconds between snapshots, between looks at the workers' memory; seconds of a turn when nobody works.
 SNAPSHOT, MEASURE, IDLE = 0.25, 1.0, 0.05
-#: Seconds that a stopped run still waits for what is on its way.
-STOP_GRACE = 5.0
+#: Seconds that a stopped run still waits for what does not come back; of its whole time, those left for its receipt.
+STOP_GRACE, CLOSING = 5.0, 1.5
 
 
 class Supervisor:
@@ -70,6 +70,7 @@ class Supervisor:
         limit = context.config.worker.item_timeout
         self._look_every = SNAPSHOT if limit is None else min(SNAPSHOT, limit / 4)
         self._stopped_at: float | None = None
+        self._asked = 0
         self._waiting, self._waiting_since = -1, 0.0
 
     def run(self) -> None:
@@ -209,15 +210,15 @@ class Supervisor:
             return False
         if self._p.error_runs.busy or self._p.relay.busy or not self._p.events.empty():
             self._phase = "draining"
-            return self._stopped_at is not None and now - self._stopped_at > STOP_GRACE
+            return self._time_is_up(now)
         self._phase = "confirming"
         self._p.confirmer.hurry()
         return self._confirmed(now)
 
     def _confirmed(self, now: float) -> bool:
         waiting = self._p.confirmer.waiting
-        if self._p.course.gone:
-            return True  # nothing will ever come back
+        if self._p.course.gone or self._time_is_up(now):
+            return True  # nothing will ever come back, or nobody waits for it
         if waiting == 0:
             return self._p.events.empty()
         if waiting != self._waiting:
@@ -226,8 +227,13 @@ class Supervisor:
         limit = STOP_GRACE if self._state.stopping else self._p.config.visible_deadline
         return now - self._waiting_since > limit
 
+    def _time_is_up(self, now: float) -> bool:
+        if self._stopped_at is None:
+            return False
+        return self._asked > 1 or now - self._stopped_at > self._p.config.drain_timeout - CLOSING
+
     def _look_for_stop(self) -> None:
-        asked = self._stop_asked()
+        asked = self._asked = self._stop_asked()
         if asked and self._stopped_at is None:
             self._stopped_at = self._p.clock.monotonic()
             self._handle(ev.StopAsked())

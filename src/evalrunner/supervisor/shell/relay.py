@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -56,9 +57,9 @@ class Relay:
         """Whether something is still on its way."""
         return self._sender.pending > 0
 
-    def stop(self) -> None:
+    def stop(self, seconds: float = math.inf) -> None:
         """Stop; what is unsent stays in its spool, and what a silent service has in its hands is sent again."""
-        self._sender.stop(PATIENCE)
+        self._sender.stop(min(PATIENCE, seconds))
 
     def judge(self, ask: Callable[[Openings], Verdicts]) -> None:
         """Post what is known of whole items after some of their records were answered."""

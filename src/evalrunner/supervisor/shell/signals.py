@@ -1,64 +1,132 @@
-"""SIGINT and SIGTERM are counted, not obeyed: the loop looks, and ends in good order."""
+"""A signal that asks for an end is counted, not obeyed: the loop looks, and ends in good order.
+
+Batch systems have many words for it: SIGTERM (`scancel`, the time limit, preemption), SIGUSR1 or SIGUSR2 some time
+before (`sbatch --signal`, SGE's `-notify`), SIGXCPU (SGE's and LSF's limits), and a terminal that is closed SIGHUP.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-STOPPING = (
-    "stopping: what has begun is finished, nothing new is begun; a second Ctrl-C kills what is in flight"
-)
+#: Each of them asks for an end.
+STOPS = (
+    signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU,
+)  # fmt: skip
+#: Taken over from whoever handles them; the others only where nobody does, and nobody has said `nohup`.
+_OURS = (signal.SIGINT, signal.SIGTERM)
+#: Seconds within which further signals are the same request: a shell passes on what the kernel has sent already.
+#: Not those of Ctrl-C, which a human repeats on purpose.
+ECHO = 1.0
 KILLING = "killing what is in flight; what was finished is safe on disk"
 
 
+class Stops:
+    """How often an end was asked for so far, and since when.
+
+    Attributes:
+        asked: the signals.
+        interrupts: whether a signal interrupts besides, as Ctrl-C does in any program.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self.interrupts = False
+        self._since = self._last = -math.inf
+
+    def __call__(self) -> int:
+        """Return how often."""
+        return len(self.asked)
+
+    def hear(self, number: int) -> None:
+        """Count a signal, unless it is an echo. For a signal's handler: no locks, no output."""
+        now = time.monotonic()
+        if self.asked and number != signal.SIGINT and now - self._last < ECHO:
+            return
+        self._since = self._since if self.asked else now
+        self._last = now
+        self.asked.append(number)
+
+    @contextlib.contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """Let signals interrupt, where nothing has begun that would need an orderly end."""
+        self.interrupts = True
+        try:
+            yield
+        finally:
+            self.interrupts = False
+
+    def left(self, seconds: float) -> float:
+        """Return what is left of so many seconds since the first; none after a second one."""
+        if not self.asked:
+            return math.inf
+        return 0.0 if len(self.asked) > 1 else max(0.0, self._since + seconds - time.monotonic())
+
+
+class _Answering(Stops):
+    """Whoever asks first after a signal lets `say` answer it: not the handler, which may have interrupted it."""
+
+    def __init__(self, say: Callable[[str], None], seconds: float) -> None:
+        super().__init__()
+        self._say, self._seconds = say, seconds
+        self._heard = 0
+
+    def __call__(self) -> int:
+        for answer in (self._stopping(), KILLING)[self._heard : len(self.asked)]:
+            self._heard += 1
+            self._say(answer)
+        return len(self.asked)
+
+    def _stopping(self) -> str:
+        name = signal.Signals(self.asked[0]).name if self.asked else ""
+        return (
+            f"stopping ({name}): nothing new is begun, and what has begun has up to {self._seconds:g} s "
+            "(--drain-timeout); a second Ctrl-C kills what is in flight"
+        )
+
+
 @contextlib.contextmanager
-def counted_signals(say: Callable[[str], None]) -> Iterator[Callable[[], int]]:
+def counted_signals(say: Callable[[str], None], drain_timeout: float) -> Iterator[Stops]:
     """Yield how often the user has asked for an end; in another than the main thread, never.
 
-    Whoever asks first after a signal lets `say` answer it: not the handler, which may have interrupted it.
-
-    Once: finish what is in flight. Twice: kill the workers (what is in their spools is safe). Three times:
-    end at once; everything that matters is on disk.
+    Once: finish what ends within `drain_timeout` seconds. Twice: kill the workers (what is in their spools is safe).
+    Three times: end at once; everything that matters is on disk.
     """
-    asked: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: 0
+        yield Stops()
         return
+    stops = _Answering(say, drain_timeout)
 
     def handler(number: int, _: FrameType | None) -> None:
-        asked.append(number)
-        if len(asked) > 2:
+        stops.hear(number)
+        if len(stops.asked) > 2:
             os._exit(128 + number)
+        if stops.interrupts:
+            raise KeyboardInterrupt
 
-    heard = 0
-
-    def asked_so_far() -> int:
-        nonlocal heard
-        for answer in (STOPPING, KILLING)[heard : len(asked)]:
-            heard += 1
-            say(answer)
-        return len(asked)
-
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    free = [one for one in STOPS if one in _OURS or signal.getsignal(one) is signal.SIG_DFL]
+    before = {number: signal.signal(number, handler) for number in free}
     try:
-        yield asked_so_far
+        yield stops
     finally:
         for number, old in before.items():
             signal.signal(number, old)
 
 
 @contextlib.contextmanager
-def interrupting_signals() -> Iterator[Callable[[], int]]:
+def interrupting_signals() -> Iterator[Stops]:
     """Let SIGTERM interrupt as Ctrl-C does, where nothing has begun that would need an orderly end."""
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: 0
+        yield Stops()
         return
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        yield lambda: 0
+        yield Stops()
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -7,6 +7,7 @@ nothing; once it is deleted, nothing that is executed could ever be seen.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 
@@ -60,14 +61,14 @@ class Watch:
             if self._scope is not None and not self._gone:
                 self._look(self._scope)
 
-    def stop(self) -> None:
+    def stop(self, seconds: float = math.inf) -> None:
         """End the thread."""
         with self._wake:
             self._stopping = True
             self._wake.notify()
         if self._thread is not None:
             # It only looks: a service that is silent need not be waited for.
-            self._thread.join(timeout=1)
+            self._thread.join(timeout=min(1.0, seconds))
 
     def _run(self) -> None:
         while not self._pause(HURRIED):
