@@ -261,6 +261,22 @@ def test_a_stop_has_an_end_whatever_goes_on(
     assert sum(count - 1 for count in counts.values()) <= 2, "only what was in flight is executed again"
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize("stalls", ["GET /sessions*", "POST /runs/query"])
+def test_a_stop_before_anything_has_begun_interrupts(
+    backend: Backend, start: Start, number: signal.Signals, stalls: str
+) -> None:
+    experiment = backend.experiment(backend.dataset(3))
+    backend.faults({"match": stalls, "action": "stall", "seconds": 600})
+    command = start("deadly.py:exits", experiment, "--workers", "1")
+    wait_until(lambda: backend.fault_report()["rules"][0]["fired"], what="the question")
+    command.signal(number)
+    done = command.finish()
+    backend.faults()
+    assert (done.code, done.err.splitlines()[-1]) == (4, "error: interrupted")
+    assert read_experiment(backend.client, experiment).roots == []
+
+
 def test_two_signals_end_it_now(backend: Backend, start: Start, log: ExecutionLog, tmp_path: Path) -> None:
     experiment = backend.experiment(backend.dataset(20))
     gate = tmp_path / "gate"

@@ -63,8 +63,11 @@ class Link:
         return make_client(self.endpoint, retries=0)
 
     def brief(self, seconds: float, experiment_id: str) -> tuple[Client, ReadBack]:
-        """Return a client and a reader for a run that was stopped: an answer has so many seconds, and one try."""
-        client = make_client(self.endpoint, retries=0, patience=max(0.5, min(30.0, seconds)))
+        """Return a client and a reader for a run that was stopped and has so many seconds left.
+
+        Each answer has half of them: a connection that has grown stale gets a second try.
+        """
+        client = make_client(self.endpoint, retries=0, patience=max(0.25, min(30.0, seconds / 2)))
         return client, ReadBack(client, experiment_id, newer=self.newer, attempts=1)
 
     def reader(self, experiment_id: str) -> ReadBack:

@@ -21,6 +21,8 @@ STOPS = (
 )  # fmt: skip
 #: Taken over from whoever handles them; the others only where nobody does, and nobody has said `nohup`.
 _OURS = (signal.SIGINT, signal.SIGTERM)
+#: What nobody has set: the system's way, or that of our own command (`__main__`).
+_FREE = (signal.SIG_DFL, signal.default_int_handler)
 #: Seconds within which further signals are the same request: a shell passes on what the kernel has sent already.
 #: Not those of Ctrl-C, which a human repeats on purpose.
 ECHO = 1.0
@@ -110,7 +112,7 @@ def counted_signals(say: Callable[[str], None], drain_timeout: float) -> Iterato
         if stops.interrupts:
             raise KeyboardInterrupt
 
-    free = [one for one in STOPS if one in _OURS or signal.getsignal(one) is signal.SIG_DFL]
+    free = [one for one in STOPS if one in _OURS or signal.getsignal(one) in _FREE]
     before = {number: signal.signal(number, handler) for number in free}
     try:
         yield stops
