@@ -18,8 +18,9 @@ LONGEST_FIRST = ("smoke", "process", "e2e", "differential", "browser", "contract
 
 def pytest_configure() -> None:
     """Hear Ctrl-C, and let the commands under test hear it: `nohup`, a shell's `&` and some CI leave us deaf."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 @pytest.hookimpl(trylast=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from evalrunner.doctor.causes import CUT, LOST, SILENT, UNSEEN, Cause
@@ -107,13 +108,23 @@ class Case:
                     return certain(self._inside.runs[run], "the log names these runs")
             evidence = "evaluators left traces over runs that are not there: they were executed"
             return self._left(self._maybe(LOST), evidence)
-        if len(self._unjudged) >= max(1, self._lacking()):
+        if len(self._unjudged) >= max(1, self._unexplained):
             evidence = "there are scores of runs that are not there: they were executed"
             return self._left(self._maybe((Cause.OTEL_ONLY, *LOST)), evidence)
         return None
 
     def _lacking(self) -> int:
         return sum(max(0, self._seen.repetitions - len(runs)) for runs in self._complete.values())
+
+    @cached_property
+    def _unexplained(self) -> int:
+        """How many runs are missing of which nothing tells by itself where they are."""
+        told = (self._elsewhere, self._kept, self._booked, self._begun, self._not_linked, self._fewer)
+        return sum(
+            max(0, self._seen.repetitions - len(runs))
+            for example, runs in self._complete.items()
+            if example not in self._absent and not any(one(example) for one in told)
+        )
 
     def _begun(self, example: str) -> Why | None:
         root = self._open.get(example)

@@ -12,7 +12,7 @@ import os
 import resource
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _LIMITS = [name for name in dir(resource) if name.startswith("RLIMIT_")]
@@ -29,7 +29,7 @@ class Inherited:
         umask: None where that is not known.
     """
 
-    environment: dict[str, str]
+    environment: dict[str, str] = field(repr=False)  # with keys
     limits: dict[str, tuple[int, int]]
     cpus: frozenset[int]
     umask: int | None
