@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -11,9 +14,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import requests
 from langsmith import Client, aevaluate, evaluate
 from langsmith.utils import get_env_var
 
+from evalbackend.web.door import sign_in_path
 from tests.support.cli import in_process
 from tests.support.rig import Backend, Finished, backend_in, read_experiment
 
@@ -232,15 +237,38 @@ def test_what_is_truly_missing_is_executed_and_what_never_ended_is_closed(
     assert "it never ended" in str(closed.error)
 
 
+_SHARD = """
+import sys
+from langsmith import Client, evaluate
+client = Client()
+examples = client.list_examples(dataset_id=sys.argv[1], splits=[sys.argv[3]])
+evaluate(lambda inputs: {"i": inputs["i"]}, data=examples, experiment=sys.argv[2], client=client)
+client.flush()
+"""
+
+
 def test_the_articles_own_case(place: Backend, tmp_path: Path) -> None:
+    """A process per split: the list counts all runs, the view shows those of the last."""
     dataset = place.dataset(6, split=lambda number: [f"s{number % 2}"])
     name = place.experiment(dataset)
     for split in ("s0", "s1"):
-        plain(place, place.client.list_examples(dataset_id=dataset.id, splits=[split]), experiment=name)
+        words = [sys.executable, "-c", _SHARD, str(dataset.id), name, split]
+        subprocess.run(words, env=place.environment(), check=True, capture_output=True, timeout=120)
+    project = place.client.read_project(project_name=name, include_stats=True)
+    assert (project.run_count, (project.metadata or {})["dataset_splits"]) == (6, ["s1"])
+    told = in_process("doctor", name, "--json", cwd=tmp_path, env=place.environment()).receipt["findings"]
+    assert [(one["code"], len(one["ids"])) for one in told] == [("view-hidden", 3)]
     done = repair(place, tmp_path, name, "--yes", "--json")
     assert (done.code, steps(done)) == (0, ["metadata"])
+    assert not (tmp_path / "executed").exists()
     metadata = place.client.read_project(project_name=name).metadata or {}
     assert metadata["dataset_splits"] == ["s0", "s1"]
+    with requests.Session() as visitor:
+        visitor.get(place.url + sign_in_path(place.token), timeout=60)
+        page = visitor.get(f"{place.url}/ui/experiments/{project.id}", timeout=60).text
+    counts = {word: int(count) for count, word in re.findall(r"<b>(\d+)</b> (planned|visible)", page)}
+    assert counts == {"planned": 6, "visible": 6}
+    assert re.findall(r'class="row"><b>(\d+)</b> (\w+)', page) == [], "no holes"
 
 
 def test_links_and_runs_too_many_are_changed_with_their_own_flags_only(
