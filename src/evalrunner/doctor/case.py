@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from evalrunner.doctor.causes import CUT, LOST, SILENT, UNSEEN, Cause
+from evalrunner.doctor.causes import CUT, LOST, UNSEEN, Cause
 from evalrunner.doctor.evidence import Evidence
 from evalrunner.doctor.inside import Inside
 from evalrunner.doctor.survey import Survey
 from evalrunner.doctor.symptoms import complete
+from evalrunner.doctor.why import Why, certain, narrowed
 from evalrunner.verify.meant import later
 
-#: What no log tells, and what mends itself.
-_PASSING = frozenset({Cause.STILL_RUNNING, Cause.READ_LAG, Cause.DATASET_CHANGED})
 #: Ids of a symptom: {"example"?, "run"?, "lacks"?, "keys"?}.
 Ids = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Why:
-    """What is known of the cause.
-
-    Attributes:
-        causes: one that is certain, or those that the evidence leaves, likeliest first; none: nothing tells.
-        evidence: what says so, as a sentence.
-    """
-
-    causes: tuple[Cause, ...] = ()
-    certain: bool = False
-    evidence: str = ""
-
-
-def certain(cause: Cause, evidence: str) -> Why:
-    """Return that one cause is certain."""
-    return Why((cause,), True, evidence)
 
 
 class Case:
@@ -239,23 +218,5 @@ class Case:
             causes = (Cause.SAMPLED, *causes)
             evidence += f"; the client was told to send {rate:.0%} of all traces"
         if self._inside is not None:
-            return _inside(tuple(dict.fromkeys(causes)), evidence, self._inside, partly)
+            return narrowed(tuple(dict.fromkeys(causes)), evidence, self._inside, partly=partly)
         return Why(tuple(dict.fromkeys(causes)), False, evidence)
-
-
-def _inside(causes: tuple[Cause, ...], evidence: str, inside: Inside, partly: bool) -> Why:
-    """Narrow a class by what was found where the experiment was made: none of it says which runs it cost."""
-    hints = [one for one in causes if one in inside.settings or one in inside.vague]
-    if inside.vague.intersection(hints):
-        # Under `evaluate` it loses nothing, and around a target of one's own everything.
-        hints = [one for one in hints if one is not Cause.TRACING_OFF]
-    if hints:
-        seen = ", ".join(
-            inside.settings.get(one) or f"{one.value} {inside.told[one]} x in the log" for one in hints
-        )
-        others = [one for one in causes if partly and (one in SILENT or one in _PASSING) and one not in hints]
-        return Why((*hints, *others), False, f"{evidence}; {seen}")
-    if not inside.logs:
-        return Why(causes, False, evidence)
-    silent = tuple(one for one in causes if one in SILENT or one in _PASSING)
-    return Why(silent or causes, False, f"{evidence}; the log tells of nothing that would have lost them")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from evalrunner.doctor.case import Case, Ids, Why, certain
+from evalrunner.doctor.case import Case, Ids
 from evalrunner.doctor.causes import Cause
 from evalrunner.doctor.codes import Code
 from evalrunner.doctor.evidence import Evidence
 from evalrunner.doctor.inside import Inside
 from evalrunner.doctor.survey import Survey
 from evalrunner.doctor.symptoms import Symptom
+from evalrunner.doctor.why import Why, certain
 
 
 @dataclass(frozen=True)
