@@ -253,6 +253,9 @@ def test_a_stop_has_an_end_whatever_goes_on(
     assert "stopping (SIGUSR1)" in done.err
     assert "Traceback" not in done.err
     assert len(done.receipt["items"]) == 20
+    reasons = [str(item["reason"]) for item in done.receipt["items"]]
+    assert sum("while it was being executed" in reason for reason in reasons) == 2
+    assert done.receipt["executions"] == len(log.begun())
     gate.touch()
     again = start("deadly.py:waits", experiment, "--workers", "2", GATE=str(gate)).finish()
     assert again.code == 0, again.err

@@ -39,6 +39,7 @@ MOVES: dict[str, tuple[ItemMove, ...]] = {
     "visible": (M.SEE,),
     "not visible": (M.MISS,),
     "cancelled": (M.CANCEL,),
+    "cut off": (M.CANCEL,),
 }
 
 

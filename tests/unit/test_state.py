@@ -207,6 +207,22 @@ def test_stop_cancels_what_nobody_has_and_stops_the_workers() -> None:
     assert desk.handle(ev.StopAsked()) == []
 
 
+def test_what_is_cut_off_by_the_end_of_a_stop_is_told_from_what_was_never_begun() -> None:
+    desk = Desk(3, 1, stop_timeout=15.0).begun(1, concurrency=2)
+    desk.handle(ev.Executing(1, {0: 0.0}), now=1.0)
+    desk.handle(ev.StopAsked(), now=2.0)
+    assert only(do.KillWorker, desk.handle(ev.Tick(), now=16.0)) == []
+    [kill] = only(do.KillWorker, desk.handle(ev.Tick(), now=17.5))
+    assert kill.why == "was killed: the run was stopped, and its time was up"
+    assert desk.handle(ev.Tick(), now=18.0) == []
+    out = desk.handle(ev.WorkerGone(1, "was killed", suspects=frozenset({0})), now=18.1)
+    written = {order.item: (order.what, order.reason) for order in only(do.Write, out)}
+    assert written == {
+        0: ("cut off", "the run was stopped while it was being executed"),
+        1: ("cancelled", "the run was stopped"),
+    }
+
+
 def test_a_stopped_worker_finishes_what_it_has_begun_and_gives_back_the_rest() -> None:
     desk = Desk(2).begun(1, concurrency=2)
     desk.handle(ev.StopAsked())

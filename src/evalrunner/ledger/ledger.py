@@ -198,8 +198,8 @@ class Ledger:
         """
         row = self._db.execute(
             "SELECT count(*) FROM events JOIN workers USING (worker) WHERE workers.session = ?"
-            " AND what IN (?, ?, ?)",
-            (session, *(each.value for each in EXECUTED)),
+            " AND what IN (SELECT value FROM json_each(?))",
+            (session, orjson.dumps([each.value for each in EXECUTED]).decode()),
         ).fetchone()
         return int(row[0])
 

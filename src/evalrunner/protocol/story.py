@@ -22,8 +22,9 @@ class Happened(Enum):
     GIVEN_UP = "given up"
     SCORING_GIVEN_UP = "scoring given up"
     ERROR_RUN_WRITTEN = "error run written"
+    CUT_OFF = "cut off"
     CANCELLED = "cancelled"
 
 
 #: The ends of an execution of the target, as far as anything is known of it: productions, and deaths with it in hand.
-EXECUTED = (Happened.PRODUCED, Happened.LOST, Happened.GIVEN_UP)
+EXECUTED = (Happened.PRODUCED, Happened.LOST, Happened.GIVEN_UP, Happened.CUT_OFF)

@@ -170,12 +170,19 @@ class ItemBook:
         """Take one of these: the last one, for among the first may be the one that has spoilt the worker."""
         return self.aside.popitem()
 
-    def lose_for_good(self, number: int, worker: int) -> None:
-        """Take back an item whose worker was killed because the run is being stopped; nobody is to blame."""
+    def lose_for_good(self, number: int, worker: int, *, begun: bool) -> None:
+        """Take back an item whose worker was killed because the run is being stopped; nobody is to blame.
+
+        Args:
+            begun: it was being executed.
+        """
         item = self.items[number]
         item.state = move(item.state, M.LOSE)
         item.state = move(item.state, M.CANCEL)
-        self._write(number, H.CANCELLED, worker)
+        if begun and not item.score:
+            self._write(number, H.CUT_OFF, worker, "the run was stopped while it was being executed")
+        else:
+            self._write(number, H.CANCELLED, worker, "the run was stopped")
 
     def _give_up(self, number: int, worker: int, how: str) -> None:
         item = self.items[number]

@@ -62,7 +62,7 @@ class Losses(Reports):
                 # A stopped worker forgets what it had not started, and has said so.
                 self._book.cancel(item, "the run was stopped", begun=item in worker.standing.withheld)
             elif self.stopping:
-                self._book.lose_for_good(item, event.worker)
+                self._book.lose_for_good(item, event.worker, begun=item in event.suspects)
             else:
                 self._book.lose(item, event.worker, event.how, suspect=item in event.suspects)
         if drained and worker.standing.retired:
