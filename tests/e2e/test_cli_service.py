@@ -91,7 +91,7 @@ def test_nobody_listens() -> None:
     [
         ("_TIMEOUT", (0.2, 0.2), "cannot be reached: it does not answer in time"),
         # As when a name server hangs, which no timeout of a request covers.
-        ("PATIENCE", 0.2, "does not answer within 0 s"),
+        ("PATIENCE", 0.2, "does not answer within 0.2 s"),
     ],
 )
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch, name: str, value: Any, words: str) -> None:

@@ -6,6 +6,7 @@ key among them.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ class Greeting:
     answered: datetime
 
 
-def check(client: Client, patience: float = PATIENCE) -> LangSmithInfo:
+def check(client: Client, seconds: float = math.inf) -> LangSmithInfo:
     """Return what the service says of itself, once it is known to be there and to take the key.
 
     Raises:
@@ -66,16 +67,17 @@ def check(client: Client, patience: float = PATIENCE) -> LangSmithInfo:
             show_key(session, client)
             return LangSmithInfo(**greeting.info)
 
-    return in_time(client, ask, patience)
+    return in_time(client, ask, seconds)
 
 
-def in_time(client: Client, ask: Callable[[], T], patience: float = PATIENCE) -> T:
+def in_time(client: Client, ask: Callable[[], T], seconds: float = math.inf) -> T:
     """Return what `ask` returns.
 
     Raises:
-        Unfit: not within so many seconds.
+        Unfit: not within 5 seconds, or so many.
         Exception: what `ask` raises.
     """
+    patience = min(seconds, PATIENCE)
     try:
         return _within(patience, ask)
     except TimeoutError:

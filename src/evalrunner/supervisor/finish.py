@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from evalrunner.protocol.loose import LooseState
 from evalrunner.protocol.rows import ItemRow
 from evalrunner.service.answers import strange
 from evalrunner.service.errors import cause, host, words
-from evalrunner.service.preflight import PATIENCE, check
+from evalrunner.service.preflight import check
 from evalrunner.supervisor.core.events import DatasetGone, ExperimentGone, Renamed
 from evalrunner.supervisor.outcome import Outcome
 from evalrunner.supervisor.setup.experiment import Judges, Keys, write_facts
@@ -87,7 +88,7 @@ def _look_for_strays(context: RunContext, client: Client, outcome: Outcome, rows
         outcome.findings.append(findings.stray_runs(old))
 
 
-def silence(client: Client, seconds: float = PATIENCE) -> str:
+def silence(client: Client, seconds: float = math.inf) -> str:
     """Say why the service need not be asked anything more, or "": each question could hang for minutes.
 
     Args:
@@ -96,7 +97,7 @@ def silence(client: Client, seconds: float = PATIENCE) -> str:
     if seconds <= 0:
         return "the run was stopped, and there was no time left to ask"
     try:
-        check(client, min(seconds, PATIENCE))
+        check(client, seconds)
     except ServiceError as error:
         return str(error).partition(";")[0]
     return ""
