@@ -195,8 +195,10 @@ def test_what_the_target_has_started_dies_with_it(
     wait_until(lambda: not any(map(alive, children)), what="the end of the target's own processes")
 
 
-@pytest.mark.parametrize("whom", ["supervisor", "group"])
-@pytest.mark.parametrize("number", STOPS)
+@pytest.mark.parametrize(
+    ("whom", "number"),
+    [("supervisor", signal.SIGINT), ("supervisor", signal.SIGTERM), *(("group", one) for one in STOPS)],
+)
 def test_one_signal_ends_the_run_in_order(
     backend: Backend, start: Start, log: ExecutionLog, tmp_path: Path, number: signal.Signals, whom: str
 ) -> None:
@@ -264,8 +266,14 @@ def test_a_stop_has_an_end_whatever_goes_on(
     assert sum(count - 1 for count in counts.values()) <= 2, "only what was in flight is executed again"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
-@pytest.mark.parametrize("stalls", ["GET /sessions*", "POST /runs/query"])
+@pytest.mark.parametrize(
+    ("number", "stalls"),
+    [
+        (signal.SIGTERM, "GET /sessions*"),
+        (signal.SIGHUP, "POST /runs/query"),
+        (signal.SIGUSR1, "POST /runs/query"),
+    ],
+)
 def test_a_stop_before_anything_has_begun_interrupts(
     backend: Backend, start: Start, number: signal.Signals, stalls: str
 ) -> None:
