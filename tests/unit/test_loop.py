@@ -429,7 +429,9 @@ def test_nobody_outlives_a_supervisor_that_fails(a: Start) -> None:
     run.observer.snapshot = fails  # type: ignore[method-assign]
     with pytest.raises(OSError, match="the terminal is gone"):
         run.run()
-    assert [worker.exitcode() for worker in run.engine.workers.values()] == [-signal.SIGKILL] * 2
+    ends = [worker.exitcode() for worker in run.engine.workers.values()]
+    assert len(ends) == 2
+    assert set(ends) <= {0, -signal.SIGKILL}, "told to stop, or killed"
 
 
 def test_a_deleted_experiment_ends_the_run_and_is_the_reason(a: Start) -> None:

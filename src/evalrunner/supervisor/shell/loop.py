@@ -31,6 +31,8 @@ from evalrunner.verify import findings
 SNAPSHOT, MEASURE, IDLE = 0.25, 1.0, 0.05
 #: Seconds that a stopped run still waits for what does not come back; of its whole time, those left for its receipt.
 STOP_GRACE, CLOSING = 5.0, 1.5
+#: Seconds within which what a worker has said is heard, also on a machine that has much else to do.
+HEARD, LOOKS = 1.0, 4
 
 
 class Supervisor:
@@ -85,10 +87,12 @@ class Supervisor:
             while not self._finished():
                 self._p.pool.wait(SNAPSHOT if self._p.pool.handles else IDLE)
                 self._turn()
+        except TargetError:
+            # What one cannot load no other will set up.
+            self._take_down(0.0)
+            raise
         except Exception:
-            # Nothing more will be executed, whatever the reason; a user's server that was started in a set-up must
-            # not be left because an experiment cannot be made.
-            self._p.pool.retire(self._state.set_up(), self._state.policy.settle_timeout)
+            self._take_down(HEARD)
             raise
         finally:
             # On every way out, also an unexpected one: no worker may go on without a supervisor.
@@ -104,6 +108,21 @@ class Supervisor:
             missed = ev.Missed(dict.fromkeys(missed.items, self._p.course.gone))
         self._handle(missed)
         self._show("done", force=True)
+
+    def _take_down(self, seconds: float) -> None:
+        """Have what is set up taken down: nothing more will be executed, whatever the reason.
+
+        A user's server that was started in a set-up must not be left because an experiment cannot be made. Whoever
+        did not see the order has said before that it sets up (worker/main.py), and is heard within so many seconds.
+        """
+        pool = self._p.pool
+        pool.stop_all()
+        for _ in range(LOOKS if pool.handles.keys() - self._state.set_up() else 0):
+            pool.wait(seconds / LOOKS)
+            for number, message in pool.hear():
+                if isinstance(message, SettingUp):
+                    self._take(ev.WorkerSetsUp(number))
+        pool.retire(self._state.set_up(), self._state.policy.settle_timeout)
 
     # -- one turn ------------------------------------------------------------------------------------
 
