@@ -113,10 +113,9 @@ class Supervisor:
         """Have what is set up taken down: nothing more will be executed, whatever the reason.
 
         A user's server that was started in a set-up must not be left because an experiment cannot be made. Whoever
-        did not see the order has said before that it sets up (worker/main.py), and is heard within so many seconds.
+        has begun to set up has said so, and is heard within so many seconds.
         """
         pool = self._p.pool
-        pool.stop_all()
         for _ in range(LOOKS if pool.handles.keys() - self._state.set_up() else 0):
             pool.wait(seconds / LOOKS)
             for number, message in pool.hear():
