@@ -149,8 +149,6 @@ class Case:
         elif self._seen.version is not None:
             evidence += "; a process has written the experiment's metadata all the same"
         else:
-            # A copy that cannot send writes the metadata all the same: not by its sending threads.
-            causes.remove(Cause.FORKED)
             evidence += ", nor did any process write the experiment's metadata"
         if later(self._created.get(example, ""), self._seen.began):
             causes.insert(0, Cause.DATASET_CHANGED)
