@@ -51,7 +51,7 @@ def test_one_open_item_among_many_is_not_success(state: str, stopped: bool, code
     assert (found.complete, found.exit_code) == (False, code)
     assert (
         found.sentence
-        == f"{why}: 100 of 101 items are visible; 1 {state}. Nothing that was finished is lost."
+        == f"{why}: 100 of 101 items are visible; 1 {state}. Nothing that was produced is lost."
     )
     assert found.command == "evalrunner resume 'desk of mine'"
 
@@ -60,7 +60,7 @@ def test_every_kind_of_open_item_is_counted_by_name() -> None:
     found = verdict("visible", "not run", "not run", "not visible", "not delivered")
     assert found.sentence == (
         "Not complete: 1 of 5 items are visible; 2 not run, 1 not delivered, 1 not visible. "
-        "Nothing that was finished is lost."
+        "Nothing that was produced is lost."
     )
 
 

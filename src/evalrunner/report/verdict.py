@@ -109,5 +109,5 @@ def _open_sentence(states: Counter[str], total: int, outside: str, stopped: bool
     parts = [f"{states[name]} {name}" for name in _OPEN if states[name]]
     done = total - sum(states[name] for name in _OPEN)
     why = "Stopped" if stopped else "Not complete"
-    rest = f"And {outside}." if outside else "Nothing that was finished is lost."
+    rest = f"And {outside}." if outside else "Nothing that was produced is lost."
     return f"{why}: {done} of {total} items are visible; {', '.join(parts)}. {rest}"
