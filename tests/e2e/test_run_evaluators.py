@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 from evalrunner.report.receipt import EvaluatorEntry, Receipt
 from tests.support.rig import Backend, ExecutionLog, assert_whole
@@ -80,6 +81,20 @@ def test_summary_evaluators_run_once_over_the_whole_experiment(backend: Backend,
     project = backend.client.read_project(project_name=name, include_stats=True)
     stats = project.session_feedback_stats or {}
     assert {key: stats[key]["n"] for key in ("total", "share")} == {"total": 1, "share": 1}
+
+
+def test_where_only_the_whole_is_judged_the_target_is_not_asked_for(
+    backend: Backend, run: Run, tmp_path: Path
+) -> None:
+    made = run("kinds.py:sync", dataset=backend.dataset(3).name, summary_evaluators=["judges.py:total"])
+    options = {"experiment": made.experiment["name"], "run_dir": tmp_path / "again"}
+    again = run("nowhere.py:gone", summary_evaluators=["judges.py:total"], **options)
+    assert (again.exit_code, again.executions, again.summary) == (0, 0, made.summary)
+    wrong = run("kinds.py:sync", summary_evaluators=["judges.py:totla"], **options)
+    assert wrong.exit_code == 5
+    (failed,) = wrong.evaluator_errors
+    assert "judges.py' has no 'totla'" in failed.error
+    assert "did you mean total" in failed.error
 
 
 def test_evaluators_are_traced_like_the_sdk_does(backend: Backend, run: Run) -> None:

@@ -19,7 +19,7 @@ from evalrunner.engines.scripted import ScriptedEngine, ScriptedWorker
 from evalrunner.errors import TargetError
 from evalrunner.protocol.messages import Message
 from evalrunner.protocol.orders import Summarise
-from evalrunner.protocol.reports import Ready, Report, StartFailed, Summarised
+from evalrunner.protocol.reports import Leaving, Ready, Report, StartFailed, Summarised
 from evalrunner.protocol.worker import COULD_NOT_START
 from evalrunner.supervisor.setup.check import preflight
 from evalrunner.supervisor.summarise import summarise
@@ -136,6 +136,8 @@ def test_what_its_process_came_to_is_said(ask: Callable[..., tuple[Summary, Scri
     assert summary.errors["process"].startswith("it was killed by SIGKILL; see ")
     summary, _ = ask(says(Summarised({}, {}), then=0))
     assert summary.errors == {}, "its last word counts"
+    summary, _ = ask(says(Leaving("TargetError: no such name"), then=4))
+    assert summary.errors == {"process": "TargetError: no such name"}
 
 
 def test_whoever_stops_the_run_does_not_wait_for_it(

@@ -8,7 +8,7 @@ from langsmith import Client
 
 from evalrunner.engines.base import Engine, WorkerProcess
 from evalrunner.protocol.orders import Summarise
-from evalrunner.protocol.reports import Summarised
+from evalrunner.protocol.reports import Leaving, Summarised
 from evalrunner.protocol.worker import WorkerOrder, exit_reason
 from evalrunner.supervisor.setup.environment import worker_environment
 from evalrunner.supervisor.shell.context import RunContext
@@ -42,6 +42,8 @@ def summarise(
         how = exit_reason(process.exitcode())
         process.close()
         engine.end_leftovers()
+    if isinstance(answer, Leaving):
+        return Summary(errors={"process": answer.why})
     if answer is None:
         interrupted = "it was interrupted; the same command runs them again"
         return Summary(errors={"process": interrupted if stop_asked() else f"it {how}; see {log}"})
@@ -50,12 +52,14 @@ def summarise(
     return Summary(scores, answer.errors)
 
 
-def _answer(engine: Engine, process: WorkerProcess, stop_asked: Callable[[], int]) -> Summarised | None:
+def _answer(
+    engine: Engine, process: WorkerProcess, stop_asked: Callable[[], int]
+) -> Summarised | Leaving | None:
     while not stop_asked():
         engine.wait(0.25)
         ended = process.exitcode() is not None
         for message in process.last_words() if ended else process.receive():
-            if isinstance(message, Summarised):
+            if isinstance(message, (Summarised, Leaving)):
                 return message
         if ended or process.broken:
             return None

@@ -42,7 +42,7 @@ def serve(connection: Any, spec: TargetSpec, endpoint: Endpoint, shims: Path) ->
         auto_batch_tracing=False,
     )
     with no_evaluations():
-        loaded = load(spec, shims).summary_evaluators
+        loaded = load(spec, shims, only_summary=True).summary_evaluators
     evaluators = list(zip(names_of(spec.summary_names, loaded), loaded, strict=True))
     answer = Summarised({}, {})
     if evaluators:

@@ -29,11 +29,12 @@ class Objects:
     summary_evaluators: list[Any]
 
 
-def load(spec: TargetSpec, shims: Path) -> Objects:
+def load(spec: TargetSpec, shims: Path, *, only_summary: bool = False) -> Objects:
     """Load everything that `spec` names.
 
     Args:
         shims: folder of files that give a name to what has none (`files.import_file`).
+        only_summary: the summary evaluators alone, which need no target.
 
     Raises:
         TargetError: a module or name is not there; the message says which and how names are written.
@@ -47,6 +48,8 @@ def load(spec: TargetSpec, shims: Path) -> Objects:
     def found(given: Any) -> Any:
         return find(given, spec.folder, shims) if isinstance(given, str) else given
 
+    if only_summary:
+        target, evaluators = None, ()
     return Objects(
         found(target), [found(each) for each in evaluators], [found(each) for each in summary_evaluators]
     )
