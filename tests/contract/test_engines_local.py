@@ -11,10 +11,12 @@ import sys
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import orjson
 import psutil
@@ -95,14 +97,17 @@ def room(method: str, tmp_path: Path) -> Iterator[Room]:
     made.engine.close()
 
 
+#: What came together with a message that was asked for: one reading may find several, or a message and the end.
+_heard: WeakKeyDictionary[LocalWorker, deque[Message]] = WeakKeyDictionary()
+
+
 def hear(worker: LocalWorker, seconds: float = 60.0) -> Message | None:
     """The next message, or None at the end of the pipe."""
-    if worker.ended:
-        return None  # the end came together with the message before it, and rings no second time
-    assert wait([worker.channel], timeout=seconds), "the worker says nothing"
-    messages = worker.receive()
-    assert len(messages) <= 1
-    return messages[0] if messages else None
+    heard = _heard.setdefault(worker, deque())
+    while not heard and not worker.ended:
+        assert wait([worker.channel], timeout=seconds), "the worker says nothing"
+        heard.extend(worker.receive())
+    return heard.popleft() if heard else None
 
 
 def ended(worker: LocalWorker, seconds: float = 60.0) -> int | None:
