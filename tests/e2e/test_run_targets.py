@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 
@@ -94,6 +95,8 @@ def test_what_is_set_up_is_taken_down_where_the_experiment_cannot_be_made(
             run("kinds.py:AsyncModel", "judges.py:right", dataset=dataset)
     finally:
         backend.faults()
+    left = [thread.name for thread in threading.enumerate() if thread.name.startswith(("hears-", "orders-"))]
+    assert left == [], "in a notebook they would stay for ever"
     lines = log.lines()
     assert {line.item for line in lines} == {"model"}
     for worker in {line.pid for line in lines}:

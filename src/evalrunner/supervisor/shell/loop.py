@@ -31,8 +31,8 @@ from evalrunner.verify import findings
 SNAPSHOT, MEASURE, IDLE = 0.25, 1.0, 0.05
 #: Seconds that a stopped run still waits for what does not come back; of its whole time, those left for its receipt.
 STOP_GRACE, CLOSING = 5.0, 1.5
-#: Seconds within which what a worker has said is heard, also on a machine that has much else to do.
-HEARD, LOOKS = 1.0, 4
+#: Seconds within which what a worker has said is heard, also on a machine that has much else to do; looks in them.
+HEARD, LOOKS = 0.4, 4
 
 
 class Supervisor:
@@ -87,17 +87,14 @@ class Supervisor:
             while not self._finished():
                 self._p.pool.wait(SNAPSHOT if self._p.pool.handles else IDLE)
                 self._turn()
-        except TargetError:
-            # What one cannot load no other will set up.
-            self._take_down(0.0)
-            raise
         except Exception:
-            self._take_down(HEARD)
+            self._take_down()
             raise
         finally:
             # On every way out, also an unexpected one: no worker may go on without a supervisor.
             self._p.pool.kill_all("was killed at the end of the run")
             self._reaper.end_leftovers("the target")
+            self._p.pool.close()
         if not self._began and not self._state.stopping:
             raise TargetError(f"no worker lived long enough to load the target; see {self._p.folder.logs}")
         missed = self._p.confirmer.missed()
@@ -109,15 +106,16 @@ class Supervisor:
         self._handle(missed)
         self._show("done", force=True)
 
-    def _take_down(self, seconds: float) -> None:
+    def _take_down(self) -> None:
         """Have what is set up taken down: nothing more will be executed, whatever the reason.
 
         A user's server that was started in a set-up must not be left because an experiment cannot be made. Whoever
-        has begun to set up has said so, and is heard within so many seconds.
+        does not see the order before his set-up has said before that it begins (worker/main.py), and is heard.
         """
         pool = self._p.pool
+        pool.stop_all()
         for _ in range(LOOKS if pool.handles.keys() - self._state.set_up() else 0):
-            pool.wait(seconds / LOOKS)
+            pool.wait(HEARD / LOOKS)
             for number, message in pool.hear():
                 if isinstance(message, SettingUp):
                     self._take(ev.WorkerSetsUp(number))

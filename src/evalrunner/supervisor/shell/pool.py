@@ -124,13 +124,16 @@ class WorkerPool:
             if handle := self.handles.get(number):
                 handle.process.kill()
 
+    def stop_all(self) -> None:
+        """Tell every worker to end what it has begun, and to begin nothing more."""
+        for handle in self.handles.values():
+            handle.process.send(Stop())
+
     def retire(self, numbers: Iterable[int], seconds: float) -> None:
-        """Have these end what they have begun, and be taken down, for so long at most; kill all others."""
+        """Give these, which were told to stop, so many seconds to be taken down; kill all others."""
         spared = {number: self.handles[number] for number in numbers if number in self.handles}
         for number in self.handles.keys() - spared.keys():
             self.kill(number, "was not needed any more")
-        for handle in spared.values():
-            handle.process.send(Stop())
         end = self._clock.monotonic() + seconds
         for handle in spared.values():
             handle.process.join(max(0.0, end - self._clock.monotonic()))
@@ -154,6 +157,11 @@ class WorkerPool:
         self._doomed.pop(number, None)
         handle.process.close()
         return handle
+
+    def close(self) -> None:
+        """Let go of whoever is left, and of the threads that listened to him; all are dead, or will not die."""
+        for number in list(self.handles):
+            self.reap(number)
 
     def end_leftovers(self, number: int | None = None) -> list[str]:
         """End what a dead worker's target (or, at the end of a run, any) has left running; return their names."""
