@@ -26,6 +26,20 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
         yield one
 
 
+@pytest.fixture(scope="session")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    """Another one, which tests break: its flags and faults are not those of the others' tests."""
+    with backend_in(tmp_path_factory.mktemp("other")) as one:
+        yield one
+
+
+@pytest.fixture
+def there(other: Backend) -> Backend:
+    """It, without another test's faults; tests use names of their own in it, and put its flags right again."""
+    other.faults()
+    return other
+
+
 @pytest.fixture
 def log(tmp_path: Path) -> ExecutionLog:
     """What the targets of this test wrote down."""
