@@ -1,7 +1,8 @@
-"""What the tests of the sender and of its transport share, and those of what a run leaves behind."""
+"""What the tests of the sender and its transport share, those of uploads, and those of what a run leaves behind."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.support.desk import (
 )
 from tests.support.leftover import Leftover, leftover
 from tests.support.rig import Backend, backend_in
+from tests.support.uploads import Desk as Uploads
 
 
 @pytest.fixture
@@ -39,8 +41,9 @@ def open_desk(service: Service) -> Iterator[Callable[..., Desk]]:
         assert KEY not in repr((desk.notes, desk.refused))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    """A backend that is whole after every test."""
     with backend_in(tmp_path_factory.mktemp("backend")) as one:
         yield one
 
@@ -53,3 +56,10 @@ def left(backend: Backend, tmp_path: Path) -> Iterator[Callable[..., Leftover]]:
             return stack.enter_context(leftover(tmp_path / "run", backend, count, **config))
 
         yield make
+
+
+@pytest.fixture
+def desk(backend: Backend, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Uploads]:
+    """Uploads into a project of this test's own."""
+    yield Uploads(backend, tmp_path, f"{request.node.name}-{random.randrange(1 << 40):x}")
+    backend.faults()
