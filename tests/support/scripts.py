@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from evalrunner.engines.scripted import ScriptedWorker
 from evalrunner.protocol.messages import Message
 from evalrunner.protocol.orders import Drain, Lease, LeasedItem, Retire, Stop
 from evalrunner.protocol.reports import Ack, ProducedItem, Ready, Report
+from evalrunner.protocol.worker import WorkerOrder
 
 
 class Diligent:
@@ -74,6 +76,29 @@ class Diligent:
         worker.die(0)
 
 
+class Dies(Diligent):
+    """Dies when it executes an item for the first time that is executed (of all workers).
+
+    Args:
+        what: of (worker, item): how it ends there, None: not at all.
+    """
+
+    def __init__(self, what: Callable[[ScriptedWorker, LeasedItem], int | None], **facts: Any) -> None:
+        super().__init__(**facts)
+        self.what = what
+
+    def execute(self, worker: ScriptedWorker, leased: LeasedItem) -> None:
+        if (code := self.what(worker, leased)) is not None:
+            worker.later(self.seconds, lambda: worker.die(code))
+        else:
+            super().execute(worker, leased)
+
+
 def made(leased: LeasedItem) -> ProducedItem:
     """Return what a worker says of an item that it has executed."""
     return ProducedItem(leased.item, leased.token, [leased.run_id], [], [], None, [], 0.05)
+
+
+def only_first(special: Callable[[], Diligent]) -> Callable[[WorkerOrder], Diligent]:
+    """The first worker that is started is special, all others are well."""
+    return lambda order: special() if order.worker_id == 1 else Diligent()

@@ -9,7 +9,7 @@ import queue
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -250,3 +250,14 @@ def a_run(folder: Path, *args: Any, **facts: Any) -> Iterator[Run]:
         yield one
     finally:
         one.close()
+
+
+#: Makes a run, as `Run` does, over the folder of a test.
+Start = Callable[..., Run]
+
+
+@contextmanager
+def runs_in(folder: Path) -> Iterator[Start]:
+    """Make runs; nothing of them is left open."""
+    with ExitStack() as stack:
+        yield lambda *args, **facts: stack.enter_context(a_run(folder, *args, **facts))
