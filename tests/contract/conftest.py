@@ -1,4 +1,4 @@
-"""What the tests of the sender and its transport share, those of uploads, and those of what a run leaves behind."""
+"""What the tests of a subject share: sender and transport, uploads, worker processes, what a run leaves behind."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tests.support.desk import (
 from tests.support.leftover import Leftover, leftover
 from tests.support.rig import Backend, backend_in
 from tests.support.uploads import Desk as Uploads
+from tests.support.workers import Room
 
 
 @pytest.fixture
@@ -63,3 +64,18 @@ def desk(backend: Backend, tmp_path: Path, request: pytest.FixtureRequest) -> It
     """Uploads into a project of this test's own."""
     yield Uploads(backend, tmp_path, f"{request.node.name}-{random.randrange(1 << 40):x}")
     backend.faults()
+
+
+@pytest.fixture(scope="module", params=["forkserver", "spawn"])
+def method(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def room(method: str, tmp_path: Path) -> Iterator[Room]:
+    made = Room(method, tmp_path)
+    yield made
+    for worker in made.started:
+        worker.kill()
+        worker.close()
+    made.engine.close()
