@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,29 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     """A backend that every test may use and none may break."""
     with backend_in(tmp_path_factory.mktemp("backend")) as one:
         yield one
+
+
+@pytest.fixture(scope="session")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    """Another one, which tests break: its flags and faults are not those of the others' tests."""
+    with backend_in(tmp_path_factory.mktemp("other")) as one:
+        yield one
+
+
+@pytest.fixture
+def healthy(other: Backend) -> Iterator[Backend]:
+    """It, healthy, before a test and after it."""
+    other.faults()
+    other.flags(zstd_compression_enabled=True)
+    yield other
+    other.faults()
+    other.flags(zstd_compression_enabled=True)
+
+
+@pytest.fixture
+def project() -> str:
+    """The name of a project of this test's own."""
+    return f"p-{secrets.token_hex(4)}"
 
 
 @pytest.fixture
