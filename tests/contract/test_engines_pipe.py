@@ -81,7 +81,8 @@ def test_no_thread_and_no_descriptor_is_left_of_a_dead_worker_whose_child_holds_
     code = (
         f"{_OUR_PIPE}\nimport time\n"
         "child = os.fork()\n"
-        "if not child:\n    os.setsid()\n    time.sleep(1000)\n"
+        "if not child:\n    os.setsid()\n    time.sleep(30)\n"
+        "    open(os.environ['CODE_RUNS_IN'] + '/over', 'w')\n    os._exit(0)\n"
         f"open(os.environ['CODE_RUNS_IN'] + '/child', 'w').write(str(child))\n{TARGET}"
     )
     worker = room.start(code)
@@ -89,7 +90,8 @@ def test_no_thread_and_no_descriptor_is_left_of_a_dead_worker_whose_child_holds_
     child = int((room.folder / "child").read_text())
     try:
         worker.kill()
-        assert worker.join(10)
+        assert worker.join(120)
+        assert not (room.folder / "over").exists(), "it was waited for, too"
         worker.last_words()
         worker.close()
         room.started.remove(worker)

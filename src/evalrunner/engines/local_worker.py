@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
+
+from multiprocess.connection import wait
 
 from evalrunner.delivery import inflight
 from evalrunner.engines.base import Usage
@@ -20,6 +23,8 @@ from evalrunner.protocol.worker import WorkerOrder, exit_reason
 #: Seconds for which a dead worker's last words are awaited: they are in the pipe already, and the end behind them,
 #: unless something that its target has forked holds the other end.
 LAST_WORDS = 1.0
+#: Seconds after which a worker that is waited for is looked at, where nothing rings at its end.
+LOOK = 0.05
 
 
 class LocalWorker:
@@ -104,7 +109,10 @@ class LocalWorker:
             self._process.kill()
 
     def join(self, seconds: float) -> bool:
-        self._process.join(timeout=seconds)
+        # Not multiprocess's own `join`, whose sentinel a spawned worker's forks hold too, for as long as they live.
+        end = time.monotonic() + seconds
+        while self.exitcode() is None and (left := end - time.monotonic()) > 0:
+            wait([self.sentinel], timeout=min(left, LOOK))
         return self.exitcode() is not None
 
     def exitcode(self) -> int | None:
