@@ -16,6 +16,8 @@ settings.load_profile("machine")
 
 #: What takes longest comes first when several processes share the files, so that nobody works alone in the end.
 LONGEST_FIRST = ("smoke", "process", "e2e", "differential", "browser", "contract", "evalbackend", "unit")
+#: What would tell every run of the tests when the job ends that the tests are part of.
+JOB = ("SLURM_JOB_ID", "SLURM_JOB_END_TIME", "PBS_WALLTIME")
 
 
 def pytest_configure() -> None:
@@ -23,6 +25,8 @@ def pytest_configure() -> None:
     for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, usual)
+    for name in JOB:
+        os.environ.pop(name, None)
 
 
 @pytest.hookimpl(trylast=True)

@@ -232,6 +232,12 @@ class RunConfig:
         "executed by the next run.",
         metavar="SECONDS", least=0,
     )  # fmt: skip
+    walltime: str = knob(
+        "auto",
+        "Time that the batch job has, from its begin (1h30m, 1:30:00, or seconds): the run ends in order before. "
+        "auto: what Slurm or Torque says; none: no end is known.",
+        metavar="TIME",
+    )
     max_attempts: int = knob(
         2, "How many workers may die with one item before it is failed.", metavar="N", least=1
     )

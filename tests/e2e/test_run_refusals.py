@@ -57,6 +57,28 @@ def test_an_empty_dataset(backend: Backend, inside: Cli, log: ExecutionLog) -> N
     assert experiments(backend, str(dataset.name)) == experiments(backend, str(full.name)) == []
 
 
+@pytest.mark.parametrize("plan", [(), ("--plan",)])
+def test_a_time_of_the_job_that_is_none(
+    backend: Backend, inside: Cli, log: ExecutionLog, plan: tuple[str, ...]
+) -> None:
+    name = backend.experiment(backend.dataset(1))
+    words = ("--experiment", name, *TARGET, *plan, "--walltime", "10:00")
+    refused(inside(*words), log, "--walltime '10:00' is no time (minutes or hours?)", "1:30:00")
+
+
+def test_a_job_that_is_over_at_once_executes_nothing_and_a_long_one_everything(
+    backend: Backend, command: Cli, log: ExecutionLog
+) -> None:
+    name = backend.experiment(backend.dataset(3))
+    words = ("--experiment", name, *TARGET, "--workers", "1")
+    done = command(*words, "--walltime", "0.001")
+    assert (done.code, log.lines()) == (ExitCode.INTERRUPTED, []), done.err
+    assert "stopping (the job ends at" in done.err
+    done = command(*words, "--walltime", "2h")
+    assert (done.code, len(log.counts())) == (ExitCode.COMPLETE, 3), done.err
+    assert "--walltime: the run will be over before, with 20 s for what has begun" in done.err
+
+
 def test_nobody_listens(inside: Cli, log: ExecutionLog) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

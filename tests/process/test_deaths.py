@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,6 +140,28 @@ def test_a_worker_that_is_stopped(backend: Backend, start: Start, log: Execution
     assert sum(log.counts().values()) == 13
 
 
+def test_a_job_that_is_suspended_costs_no_item(
+    backend: Backend, start: Start, log: ExecutionLog, tmp_path: Path
+) -> None:
+    """As `scontrol suspend` does it: all of its processes are stopped, for longer than an item may take."""
+    experiment = backend.experiment(backend.dataset(12))
+    gate = tmp_path / "gate"
+    command = start("deadly.py:waits", experiment, "--workers", "2", "--item-timeout", "10", GATE=str(gate))
+    assert log.reach(7, command=command)
+    everybody = [command.pid, *command.descendants()]
+    for pid in everybody:
+        os.kill(pid, signal.SIGSTOP)
+    threading.Event().wait(12)
+    for pid in everybody:
+        os.kill(pid, signal.SIGCONT)
+    threading.Event().wait(2)  # it has looked at what its workers do
+    gate.touch()
+    done = command.finish()
+    assert (done.code, done.receipt["restarts"]) == (0, 0), done.err
+    assert set(log.counts().values()) == {1}
+    whole(backend, experiment)
+
+
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
 def test_the_supervisor_is_killed_and_nobody_survives_it(
     backend: Backend, start: Start, log: ExecutionLog, tmp_path: Path, method: str
@@ -264,6 +288,29 @@ def test_a_stop_has_an_end_whatever_goes_on(
     whole(backend, experiment)
     counts = log.counts()
     assert sum(count - 1 for count in counts.values()) <= 2, "only what was in flight is executed again"
+
+
+def test_a_job_that_ends_is_left_in_order_before_its_end(
+    backend: Backend, start: Start, log: ExecutionLog, tmp_path: Path
+) -> None:
+    """Nobody sends a signal, and an item in flight would go on for ever."""
+    experiment = backend.experiment(backend.dataset(20))
+    gate = tmp_path / "gate"
+    ends = int(time.time()) + 40
+    words = ("--workers", "2", "--drain-timeout", "3")
+    command = start("deadly.py:waits", experiment, *words, GATE=str(gate), SLURM_JOB_END_TIME=str(ends))
+    assert log.reach(7, command=command)
+    done = command.finish()
+    assert time.time() < ends, "Slurm would have killed it"
+    assert done.code == 4, done.err
+    clock = time.strftime("%H:%M:%S", time.localtime(ends))
+    assert f"stopping (the job ends at {clock}, SLURM_JOB_END_TIME): nothing new is begun" in done.err
+    reasons = [str(item["reason"]) for item in done.receipt["items"]]
+    assert sum("while it was being executed" in reason for reason in reasons) == 2
+    gate.touch()
+    again = start("deadly.py:waits", experiment, "--workers", "2", GATE=str(gate)).finish()
+    assert again.code == 0, again.err
+    whole(backend, experiment)
 
 
 @pytest.mark.parametrize(

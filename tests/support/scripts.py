@@ -61,7 +61,7 @@ class Diligent:
     def produce(self, worker: ScriptedWorker, leased: LeasedItem) -> None:
         """An item has come to its end, and is accepted at once."""
         del worker.board[leased.item]
-        self.report(worker, Report([made(leased)], [(leased.item, leased.token)]))
+        self.report(worker, Report([made(leased, self.seconds)], [(leased.item, leased.token)]))
         self.go_on(worker)
 
     def report(self, worker: ScriptedWorker, report: Report) -> None:
@@ -94,9 +94,9 @@ class Dies(Diligent):
             super().execute(worker, leased)
 
 
-def made(leased: LeasedItem) -> ProducedItem:
+def made(leased: LeasedItem, seconds: float = 0.05) -> ProducedItem:
     """Return what a worker says of an item that it has executed."""
-    return ProducedItem(leased.item, leased.token, [leased.run_id], [], [], None, [], 0.05)
+    return ProducedItem(leased.item, leased.token, [leased.run_id], [], [], None, [], seconds)
 
 
 def only_first(special: Callable[[], Diligent]) -> Callable[[WorkerOrder], Diligent]:

@@ -5,6 +5,7 @@ What would wait for a service (confirmer, relay, error runs, watch) answers at o
 
 from __future__ import annotations
 
+import math
 import queue
 import uuid
 from collections import Counter
@@ -45,6 +46,7 @@ from evalrunner.supervisor.shell.pool import WorkerPool
 from evalrunner.supervisor.shell.progress import Snapshot
 from evalrunner.supervisor.shell.reclaim import Reclaimer
 from evalrunner.supervisor.shell.relay import Relay
+from evalrunner.supervisor.shell.signals import Stops
 from evalrunner.supervisor.shell.snapshots import ProgressCounter
 from evalrunner.supervisor.shell.watch import Watch
 from tests.support.scripts import Diligent
@@ -123,6 +125,17 @@ class WritesAtOnce:
         self._post(ev.SentOn(accepted=((order.item, order.token),)))
 
 
+class Asked(Stops):
+    """What a test asks for, and what the loop asks for itself."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self._run = run
+
+    def __call__(self) -> int:
+        return self._run.asked_to_stop() + super().__call__()
+
+
 class Looks:
     """A watch that sees nothing happen."""
 
@@ -138,6 +151,7 @@ class Run:
     Args:
         script: what the worker of an order does.
         latency: seconds from a worker to the supervisor and back.
+        items_end: by the run's clock, which begins at 1000.
         config: fields of RunConfig; `item_timeout` is the workers'.
     """
 
@@ -150,6 +164,7 @@ class Run:
         workers: int = 2,
         latency: float = 0.01,
         item_timeout: float | None = None,
+        items_end: float = math.inf,
         **config: Any,
     ) -> None:
         self.clock = ManualClock()
@@ -167,20 +182,22 @@ class Run:
         self._plan(items)
         self.context = self._context()
         policy = Policy(
-            workers, self.config.max_attempts, item_timeout, setup_timeout=self.config.setup_timeout
+            workers,
+            self.config.max_attempts,
+            item_timeout,
+            setup_timeout=self.config.setup_timeout,
+            items_end=items_end,
         )
         available = [(row.item, Item(row.state)) for row in self.ledger.items()]
         self.state = SupervisorState(available, policy)
+        self.stops = Asked(self)
         self.supervisor = Supervisor(
             self.context,
             self.state,
             ProgressCounter(0, self.clock.monotonic()),
             self._begin,
-            self._stops,
+            self.stops,
         )
-
-    def _stops(self) -> int:
-        return self.asked_to_stop()
 
     def _plan(self, items: int) -> None:
         self.examples = [str(uuid.UUID(int=number)) for number in range(items)]

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from evalrunner.engines.scripted import ScriptedWorker
 from evalrunner.protocol.lease import ItemState
+from evalrunner.protocol.orders import LeasedItem
 from evalrunner.supervisor.core.events import DatasetGone, ExperimentGone, Renamed
 from evalrunner.supervisor.shell.progress import Snapshot
+from evalrunner.supervisor.shell.signals import TIME
 from tests.support.scripts import Diligent
 from tests.support.shell import Start, runs_in
 
@@ -40,6 +43,52 @@ def test_a_second_stop_kills_at_once_and_nobody_is_to_blame(a: Start) -> None:
     assert run.ends() == ["was killed: the run was stopped twice"] * 2
     assert run.clock.monotonic() < 1003.0
     assert [row.deaths for row in run.ledger.items()] == [0] * 6
+
+
+def test_what_would_not_end_in_time_is_not_begun_and_the_run_is_over_before(a: Start) -> None:
+    run = a(lambda _: Diligent(seconds=2.0), items=8, workers=2, items_end=1005.0)
+    run.run()
+    assert run.stops.asked == [TIME]
+    assert sorted(run.states()) == [S.VISIBLE] * 4 + [S.CANCELLED] * 4
+    assert run.executions() == [1] * 4 + [0] * 4
+    assert run.ends() == ["exited with status 0"] * 2
+    assert run.clock.monotonic() < 1005.0
+
+
+def test_what_ends_in_time_is_executed_to_the_last_item(a: Start) -> None:
+    run = a(lambda _: Diligent(seconds=2.0), items=4, workers=2, items_end=1004.5)
+    run.run()
+    assert run.stops.asked == []
+    assert run.states() == [S.VISIBLE] * 4
+
+
+def test_one_slow_item_does_not_keep_the_quick_ones_from_being_begun(a: Start) -> None:
+    class Slow(Diligent):
+        def execute(self, worker: ScriptedWorker, leased: LeasedItem) -> None:
+            self.seconds = 30.0 if leased.item == 1 else 0.5
+            super().execute(worker, leased)
+
+    run = a(lambda _: Slow(), items=66, workers=2, items_end=1034.0)
+    run.run()
+    assert run.states() == [S.VISIBLE] * 66
+
+
+def test_the_time_for_which_all_stood_still_is_charged_to_nobody(a: Start) -> None:
+    run = a(lambda _: Diligent(seconds=20.0), items=2, workers=2, item_timeout=10.0)
+    looks = run.observer.snapshot
+    paused: list[float] = []
+
+    def pauses(view: Snapshot) -> None:
+        looks(view)
+        if not paused and run.clock.monotonic() > 1001.0:
+            paused.append(15.0)
+            run.clock.advance(15.0)
+
+    run.observer.snapshot = pauses  # type: ignore[method-assign]
+    run.run()
+    assert paused
+    assert run.executions() == [1, 1]
+    assert run.ends() == ["exited with status 0"] * 2
 
 
 def test_nobody_outlives_a_supervisor_that_fails(a: Start) -> None:

@@ -59,6 +59,35 @@ def test_one_that_comes_later_is(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (stops(), stops.left(20.0)) == (2, 0.0)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_end_of_a_job_asks_once_and_its_signals_say_nothing_new(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    now, said = [100.0], list[str]()
+    monkeypatch.setattr("evalrunner.supervisor.shell.signals.time.monotonic", lambda: now[0])
+    with counted_signals(said.append, 20.0, 130.0, "the job ends at 10:00:00") as stops:
+        assert (stops(), stops.left(20.0)) == (0, float("inf"))
+        now[0] = 131.0
+        assert stops.left(20.0) == 20.0
+        assert stops() == 1
+        assert "stopping (the job ends at 10:00:00): nothing new is begun" in said[0]
+        now[0] = 140.0
+        assert stops.left(20.0) == 11.0
+        os.kill(os.getpid(), number)
+        # A human who presses Ctrl-C has read that it kills.
+        assert stops() == (2 if number == signal.SIGINT else 1)
+        assert stops.left(20.0) == (0.0 if number == signal.SIGINT else 11.0)
+        assert len(said) == stops()
+
+
+def test_a_signal_before_the_end_of_the_job_is_the_reason() -> None:
+    said: list[str] = []
+    with counted_signals(said.append, 20.0, 0.0, "the job ends") as stops:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert (stops(), stops()) == (1, 1)
+        assert "stopping (SIGUSR1)" in said[0]
+
+
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU])
 @pytest.mark.parametrize("other", [signal.SIG_IGN, lambda *_: None])
 def test_what_is_ignored_or_has_a_handler_is_left_alone(number: signal.Signals, other: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import sqlite3
 import tempfile
@@ -34,6 +35,7 @@ from evalrunner.supervisor.setup.plan import Plan, make_plan
 from evalrunner.supervisor.setup.plan_ledger import write_plan
 from evalrunner.supervisor.setup.refusals import broken, check_config, check_owner
 from evalrunner.supervisor.setup.scope import Scope, find_scope
+from evalrunner.supervisor.setup.walltime import TimeLeft, time_left
 from evalrunner.supervisor.shell.context import RunContext, make_context
 from evalrunner.supervisor.shell.loop import Supervisor
 from evalrunner.supervisor.shell.progress import Observer
@@ -54,6 +56,9 @@ def run_session(
         UsageError: something that was asked for cannot be done; nothing has been executed.
     """
     check_config(config)
+    left = time_left(config, os.environ, clock)
+    if left is not None:
+        config = replace(config, drain_timeout=left.drain)
     # A plan has one worker, which imports beside us; a forkserver's would keep us waiting until that has imported.
     engine = make_engine(start_method="spawn" if plan_only else config.start_method)
     engine.warm_up()
@@ -67,9 +72,7 @@ def run_session(
         ledger = Ledger(folder.ledger)
         stack.callback(ledger.close)
         # Of a plan nothing needs to be finished: Ctrl-C ends it at once.
-        signals = (
-            interrupting_signals() if plan_only else counted_signals(observer.line, config.drain_timeout)
-        )
+        signals = interrupting_signals() if plan_only else _stops(config, observer, left)
         stops = stack.enter_context(signals)
         check_owner(ledger, folder, scope)
         number, scope = _begin_session(ledger, scope, clock)
@@ -91,6 +94,16 @@ def _folder(config: RunConfig, scope: Scope, stack: contextlib.ExitStack, *, pla
         # A plan reads the experiment, and leaves alone what another run may be writing at this moment.
         return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evalrunner-plan-")))
     return config.run_dir or (config.home or Path()) / ".evalrunner" / "runs" / str(scope.experiment_id)
+
+
+def _stops(
+    config: RunConfig, observer: Observer, left: TimeLeft | None
+) -> contextlib.AbstractContextManager[Stops]:
+    if left is None:
+        return counted_signals(observer.line, config.drain_timeout)
+    ending = f"the job ends at {left.end.clock}, {left.end.source}"
+    observer.line(f"{ending}: the run will be over before, with {left.drain:.3g} s for what has begun")
+    return counted_signals(observer.line, config.drain_timeout, left.due, ending)
 
 
 def _begin_session(ledger: Ledger, scope: Scope, clock: Clock) -> tuple[int, Scope]:
@@ -120,14 +133,16 @@ def _missing(ledger: Ledger, plan: Plan) -> list[tuple[int, Item]]:
     return [item for _, item in sorted(found, key=lambda pair: pair[0])]
 
 
-def _policy(config: RunConfig) -> Policy:
+def _policy(config: RunConfig, due: float) -> Policy:
+    words = min(LAST_WORDS, config.drain_timeout / 4)
     return Policy(
         config.workers,
         config.max_attempts,
         config.worker.item_timeout,
         setup_timeout=config.setup_timeout,
         end_timeout=180.0 + 2 * config.worker.grace,
-        stop_timeout=config.drain_timeout - min(LAST_WORDS, config.drain_timeout / 4),
+        stop_timeout=config.drain_timeout - words,
+        items_end=due + config.drain_timeout - words,
     )
 
 
@@ -232,7 +247,7 @@ class _Session:
         context = self._context
         first_token = context.ledger.highest_token() + 1
         missing = _missing(context.ledger, outcome.plan)
-        state = SupervisorState(missing, _policy(self._config), first_token=first_token)
+        state = SupervisorState(missing, _policy(self._config, self._stops.due), first_token=first_token)
         progress = ProgressCounter(len(outcome.plan.complete), self._clock.monotonic())
         supervisor = Supervisor(
             context, state, progress, lambda guessed: self._begin(outcome, guessed), self._stops

@@ -73,8 +73,8 @@ LAYOUT: dict[str, tuple[str | Option, ...]] = {
     ),
     "Workers": ("workers", "max_concurrency", "start_method", "gpus_per_worker", "env", "live"),
     "Deadlines and attempts": (
-        "max_attempts", "item_timeout", "setup_timeout", "drain_timeout", "grace", "delivery_deadline",
-        "visible_deadline",
+        "max_attempts", "item_timeout", "setup_timeout", "drain_timeout", "walltime", "grace",
+        "delivery_deadline", "visible_deadline",
     ),
     "Where": (
         Option("local", SWITCH, "Use the local backend even though a LangSmith is configured.",

@@ -157,6 +157,13 @@ class DatasetGone:
 
 
 @dataclass(frozen=True)
+class Paused:
+    """Nobody could look for so many seconds: the whole job was suspended, or this process was."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Tick:
     """Time has passed."""
 
@@ -164,5 +171,5 @@ class Tick:
 Event = Union[
     WorkerStarted, WorkerSetsUp, WorkerReady, WorkerCouldNotStart, Begun, Executing, Reported,
     Acknowledged, WorkerGone, SentOn, LooseNews, Seen, Missed, ErrorRunWritten, StopAsked, Renamed,
-    ExperimentGone, DatasetGone, Tick,
+    ExperimentGone, DatasetGone, Paused, Tick,
 ]  # fmt: skip

@@ -24,6 +24,7 @@ class Policy:
         end_timeout: seconds that a worker may take from its last item to its end: tear-down, drain, sync.
         stop_timeout: seconds that workers may take to their end when the run was stopped.
         settle_timeout: seconds that one may still take to set up and tear down when it is not needed any more.
+        items_end: when the last item must have ended (monotonic seconds): what does not fit before is not begun.
     """
 
     workers: int
@@ -33,6 +34,7 @@ class Policy:
     end_timeout: float = 180.0
     stop_timeout: float = math.inf
     settle_timeout: float = 10.0
+    items_end: float = math.inf
 
     @property
     def futile_deaths(self) -> int:

@@ -54,9 +54,12 @@ class SupervisorState(Losses, Dispatch):
             ev.ErrorRunWritten: self._error_run_written,
             ev.StopAsked: self._stop,
             ev.ExperimentGone: self._experiment_gone,
+            ev.Paused: self._paused,
             ev.Tick: self._tick,
         }
         self._stopping_since = 0.0
+        #: When each ended (monotonic seconds), and how long it was.
+        self._pauses: list[tuple[float, float]] = []
 
     def handle(self, event: ev.Event, now: float) -> list[do.Instruction]:
         """Take in what happened at `now` (monotonic seconds); return what is to be done, in order."""
@@ -156,6 +159,13 @@ class SupervisorState(Losses, Dispatch):
 
     # -- time ----------------------------------------------------------------------------------------
 
+    def _paused(self, event: ev.Paused) -> None:
+        self._pauses.append((self._now, event.seconds))
+
+    def _lasted(self, since: float) -> float:
+        """Return the seconds since then, without those for which the whole job stood still."""
+        return self._now - since - sum(seconds for at, seconds in self._pauses if at > since)
+
     def _tick(self, _: ev.Tick) -> None:
         if self.stopping and self._now - self._stopping_since > self.policy.stop_timeout:
             self._end_all()
@@ -192,13 +202,13 @@ class SupervisorState(Losses, Dispatch):
     def _overdue(self, worker: Worker) -> str | None:
         """Say why a worker must not go on, or None. What it has produced is durable in any case."""
         if worker.let_go and worker.state is W.DRAINING:
-            late = self._now - worker.ending_since > self.policy.settle_timeout
+            late = self._lasted(worker.ending_since) > self.policy.settle_timeout
             return "nobody needed it, and its set-up and tear-down took too long" if late else None
         if worker.state in (W.DRAINING, W.DRAINED) and not self.stopping:
-            late = self._now - worker.ending_since > self.policy.end_timeout
+            late = self._lasted(worker.ending_since) > self.policy.end_timeout
             return "it had finished and did not end" if late else None
         if worker.state is W.STARTING:
-            late = self._now - worker.born > self.policy.setup_timeout
+            late = self._lasted(worker.born) > self.policy.setup_timeout
             return (
                 f"target and evaluators were still loading after {self.policy.setup_timeout:g} s (--setup-timeout)"
                 if late
@@ -207,5 +217,5 @@ class SupervisorState(Losses, Dispatch):
         limit = self.policy.item_timeout
         if limit is None or worker.state not in (W.BUSY, W.READY, W.DRAINING):
             return None
-        stuck = any(self._now - since > limit for since in worker.started.values())
+        stuck = any(self._lasted(since) > limit for since in worker.started.values())
         return f"an item took longer than {limit:g} s" if stuck else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from evalrunner.protocol.worker import WorkerState, check
 from evalrunner.supervisor.core import instructions as do
+from evalrunner.supervisor.core.durations import Durations
 from evalrunner.supervisor.core.items import Item, ItemBook
 from evalrunner.supervisor.core.policy import Policy
 from evalrunner.supervisor.core.trials import Standing, Trials
@@ -67,6 +68,7 @@ class Knowledge:
         self._offered, self._sharing = -1, 0
         self._futile = 0
         self._coming = 0
+        self._durations = Durations()
         self._out = self._book.out
         self._now = 0.0
 
@@ -76,6 +78,12 @@ class Knowledge:
     def executing(self) -> bool:
         """Whether some item still has to be executed or is being executed."""
         return bool(self._book.pending or self._held)
+
+    @property
+    def nothing_fits(self) -> bool:
+        """Whether what has still to be executed would not end in time, and nobody executes anything."""
+        waits = self._begun and not self.stopping and not self._held and self._book.pending > 0
+        return waits and not self._fits()
 
     def living(self) -> list[int]:
         """Return the workers that are not known dead."""
@@ -95,6 +103,10 @@ class Knowledge:
         """Return (slot, since when) of the worker that has been loading for the longest, if any is."""
         loading = [(w.born, w.slot) for w in self.workers.values() if w.state is W.STARTING]
         return min(((slot, since) for since, slot in loading), key=lambda pair: pair[1], default=None)
+
+    def _fits(self) -> bool:
+        """Whether what is begun now usually ends in time."""
+        return self._durations.fit(self.policy.items_end - self._now)
 
     # -- where each is -------------------------------------------------------------------------------
 

@@ -22,17 +22,19 @@ from evalrunner.supervisor.core import instructions as do
 from evalrunner.supervisor.core.state import SupervisorState
 from evalrunner.supervisor.setup.scope import Scope
 from evalrunner.supervisor.shell.context import RunContext
+from evalrunner.supervisor.shell.ending import Ending
 from evalrunner.supervisor.shell.executor import Executor
 from evalrunner.supervisor.shell.reaping import Reaper
+from evalrunner.supervisor.shell.signals import Stops
 from evalrunner.supervisor.shell.snapshots import ProgressCounter, loading_note
 from evalrunner.verify import findings
 
 #: Seconds between snapshots, between looks at the workers' memory; seconds of a turn when nobody works.
 SNAPSHOT, MEASURE, IDLE = 0.25, 1.0, 0.05
-#: Seconds that a stopped run still waits for what does not come back; of its whole time, those left for its receipt.
-STOP_GRACE, CLOSING = 5.0, 1.5
 #: Seconds within which what a worker has said is heard, also on a machine that has much else to do; looks in them.
 HEARD, LOOKS = 0.4, 4
+#: Seconds between two turns from which on this process was suspended; one that only has much to do is quicker.
+PAUSE = 3.0
 
 
 class Supervisor:
@@ -41,7 +43,7 @@ class Supervisor:
     Args:
         begin: called once, when the first worker has loaded the target: makes the experiment if it is new;
             takes the evaluators, each with the feedback keys that it is guessed to give.
-        stop_asked: how often the user has asked for an end so far.
+        stops: how often an end was asked for so far.
     """
 
     def __init__(
@@ -50,13 +52,13 @@ class Supervisor:
         state: SupervisorState,
         progress: ProgressCounter,
         begin: Callable[[dict[str, list[str]]], Scope],
-        stop_asked: Callable[[], int],
+        stops: Stops,
     ) -> None:
         self._p = context
         self._state = state
         self._progress = progress
         self._begin = begin
-        self._stop_asked = stop_asked
+        self._stops = stops
         self._executor = Executor(
             context,
             progress,
@@ -67,13 +69,11 @@ class Supervisor:
         self._reaper = Reaper(context, state, self._hear, self._handle)
         self._orders: list[do.Instruction] = []
         self._began = False
-        self._phase = "starting"
+        self._ending = Ending(context, state)
         self._shown = self._measured = self._looked = 0.0
+        self._turned = context.clock.monotonic()
         limit = context.config.worker.item_timeout
         self._look_every = SNAPSHOT if limit is None else min(SNAPSHOT, limit / 4)
-        self._stopped_at: float | None = None
-        self._asked = 0
-        self._waiting, self._waiting_since = -1, 0.0
 
     def run(self) -> None:
         """Execute the plan, bring everything out, confirm it.
@@ -86,6 +86,7 @@ class Supervisor:
             self._act()
             while not self._finished():
                 self._p.pool.wait(SNAPSHOT if self._p.pool.handles else IDLE)
+                self._look_for_pause()
                 self._turn()
         except Exception:
             self._take_down()
@@ -135,7 +136,7 @@ class Supervisor:
         self._p.pool.kill_due()
         for number in self._p.pool.dead():
             self._reaper.reap(number)
-        self._show(self._phase)
+        self._show(self._ending.phase)
 
     def _notice(self, event: ev.Event) -> None:
         if isinstance(event, (ev.Renamed, ev.DatasetGone)):
@@ -195,7 +196,7 @@ class Supervisor:
             self._p.course.scope = self._begin(guessed)
             self._p.watch.begin(self._p.scope)
             self._take(ev.Begun())
-            self._phase = "running"
+            self._ending.phase = "running"
 
     def _take(self, event: ev.Event) -> None:
         if isinstance(event, ev.LooseNews):
@@ -219,39 +220,24 @@ class Supervisor:
     # -- how far are we? -----------------------------------------------------------------------------
 
     def _finished(self) -> bool:
+        if not self._p.pool.handles:
+            return self._ending.over()
+        if self._began:
+            self._ending.phase = "running" if self._state.executing else "draining"
+        return False
+
+    def _look_for_pause(self) -> None:
+        """Tell how long nobody looked: `scontrol suspend` stops a job's workers too, and their items' time."""
         now = self._p.clock.monotonic()
-        if self._p.pool.handles:
-            if self._began:
-                self._phase = "running" if self._state.executing else "draining"
-            return False
-        if self._p.error_runs.busy or self._p.relay.busy or not self._p.events.empty():
-            self._phase = "draining"
-            return self._time_is_up(now)
-        self._phase = "confirming"
-        self._p.confirmer.hurry()
-        return self._confirmed(now)
-
-    def _confirmed(self, now: float) -> bool:
-        waiting = self._p.confirmer.waiting
-        if self._p.course.gone or self._time_is_up(now):
-            return True  # nothing will ever come back, or nobody waits for it
-        if waiting == 0:
-            return self._p.events.empty()
-        if waiting != self._waiting:
-            # The deadline counts from the last item that came back.
-            self._waiting, self._waiting_since = waiting, now
-        limit = STOP_GRACE if self._state.stopping else self._p.config.visible_deadline
-        return now - self._waiting_since > limit
-
-    def _time_is_up(self, now: float) -> bool:
-        if self._stopped_at is None:
-            return False
-        return self._asked > 1 or now - self._stopped_at > self._p.config.drain_timeout - CLOSING
+        if now - self._turned > PAUSE:
+            self._take(ev.Paused(now - self._turned))
+        self._turned = now
 
     def _look_for_stop(self) -> None:
-        asked = self._asked = self._stop_asked()
-        if asked and self._stopped_at is None:
-            self._stopped_at = self._p.clock.monotonic()
+        if self._state.nothing_fits:
+            self._stops.time_is_up()
+        asked = self._stops()
+        if self._ending.stop(asked):
             self._handle(ev.StopAsked())
         if asked > 1:
             self._p.pool.kill_all("was killed: the run was stopped twice")
@@ -268,6 +254,6 @@ class Supervisor:
             limit = self._p.config.worker.item_timeout
             self._p.course.notes["slowest"] = self._progress.slowest_note(self._state, now, limit)
             view = self._progress.snapshot(
-                phase, self._state, self._p.pool, self._p.course.note(), now, self._stop_asked()
+                phase, self._state, self._p.pool, self._p.course.note(), now, self._stops()
             )
             self._p.observer.snapshot(view)

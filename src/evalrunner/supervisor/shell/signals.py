@@ -26,25 +26,40 @@ _FREE = (signal.SIG_DFL, signal.default_int_handler)
 #: Seconds within which further signals are the same request: a shell passes on what the kernel has sent already.
 #: Not those of Ctrl-C, which a human repeats on purpose.
 ECHO = 1.0
+#: Among the signals: nobody has sent one, but the job's time is over.
+TIME = 0
 KILLING = "killing what is in flight; what was finished is safe on disk"
 
 
 class Stops:
     """How often an end was asked for so far, and since when.
 
+    Args:
+        due: when an end is asked for by the clock (monotonic seconds): the job is about to end.
+
     Attributes:
         asked: the signals.
         interrupts: whether a signal interrupts besides, as Ctrl-C does in any program.
+        due: as given.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, due: float = math.inf) -> None:
         self.asked: list[int] = []
         self.interrupts = False
+        self.due = due
         self._since = self._last = -math.inf
 
     def __call__(self) -> int:
         """Return how often."""
+        if not self.asked and time.monotonic() >= self.due:
+            self.time_is_up()
         return len(self.asked)
+
+    def time_is_up(self) -> None:
+        """Ask for an end: what is left of the job's time is of no use for anything new."""
+        if not self.asked:
+            self._since = time.monotonic()
+            self.asked.append(TIME)
 
     def hear(self, number: int) -> None:
         """Count a signal, unless it is an echo. For a signal's handler: no locks, no output."""
@@ -53,6 +68,8 @@ class Stops:
             return
         self._since = self._since if self.asked else now
         self._last = now
+        if self.asked == [TIME] and number != signal.SIGINT:
+            self.asked.clear()  # it says what we knew: the job's time comes to its end
         self.asked.append(number)
 
     @contextlib.contextmanager
@@ -66,7 +83,7 @@ class Stops:
 
     def left(self, seconds: float) -> float:
         """Return what is left of so many seconds since the first; none after a second one."""
-        if not self.asked:
+        if not self():
             return math.inf
         return 0.0 if len(self.asked) > 1 else max(0.0, self._since + seconds - time.monotonic())
 
@@ -74,36 +91,47 @@ class Stops:
 class _Answering(Stops):
     """Whoever asks first after a signal lets `say` answer it: not the handler, which may have interrupted it."""
 
-    def __init__(self, say: Callable[[str], None], seconds: float) -> None:
-        super().__init__()
-        self._say, self._seconds = say, seconds
+    def __init__(
+        self, say: Callable[[str], None], seconds: float, due: float = math.inf, ending: str = ""
+    ) -> None:
+        super().__init__(due)
+        self._say, self._seconds, self._ending = say, seconds, ending
         self._heard = 0
 
     def __call__(self) -> int:
+        super().__call__()
         for answer in (self._stopping(), KILLING)[self._heard : len(self.asked)]:
             self._heard += 1
             self._say(answer)
         return len(self.asked)
 
     def _stopping(self) -> str:
-        name = signal.Signals(self.asked[0]).name if self.asked else ""
+        if self.asked and self.asked[0] == TIME:
+            why, more = self._ending, "Ctrl-C"
+        else:
+            why, more = signal.Signals(self.asked[0]).name if self.asked else "", "a second Ctrl-C"
         return (
-            f"stopping ({name}): nothing new is begun, and what has begun has up to {self._seconds:g} s "
-            "(--drain-timeout); a second Ctrl-C kills what is in flight"
+            f"stopping ({why}): nothing new is begun, and what has begun has up to {self._seconds:.3g} s "
+            f"(--drain-timeout); {more} kills what is in flight"
         )
 
 
 @contextlib.contextmanager
-def counted_signals(say: Callable[[str], None], drain_timeout: float) -> Iterator[Stops]:
-    """Yield how often the user has asked for an end; in another than the main thread, never.
+def counted_signals(
+    say: Callable[[str], None], drain_timeout: float, due: float = math.inf, ending: str = ""
+) -> Iterator[Stops]:
+    """Yield how often the user has asked for an end; in another than the main thread, only the clock does.
+
+    Args:
+        due: when the clock does (monotonic seconds); `ending` says why.
 
     Once: finish what ends within `drain_timeout` seconds. Twice: kill the workers (what is in their spools is safe).
     Three times: end at once; everything that matters is on disk.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield Stops()
+        yield _Answering(say, drain_timeout, due, ending)
         return
-    stops = _Answering(say, drain_timeout)
+    stops = _Answering(say, drain_timeout, due, ending)
 
     def handler(number: int, _: FrameType | None) -> None:
         stops.hear(number)
