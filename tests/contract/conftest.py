@@ -16,7 +16,7 @@ from tests.support.desk import (
     Service,
 )
 from tests.support.leftover import Leftover, leftover
-from tests.support.rig import Backend, backend_in
+from tests.support.rig import Backend, shared_backend_in
 from tests.support.uploads import Desk as Uploads
 from tests.support.workers import Room
 
@@ -45,7 +45,7 @@ def open_desk(service: Service) -> Iterator[Callable[..., Desk]]:
 @pytest.fixture(scope="session")
 def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     """A backend that is whole after every test."""
-    with backend_in(tmp_path_factory.mktemp("backend")) as one:
+    with shared_backend_in(tmp_path_factory.mktemp("backend")) as one:
         yield one
 
 

@@ -14,7 +14,7 @@ from evalrunner.config import RunConfig, TargetSpec, WorkerConfig
 from evalrunner.report.receipt import Receipt
 from evalrunner.supervisor.shell.progress import Silent
 from tests.support.cli import in_process
-from tests.support.rig import Backend, ExecutionLog, Finished, backend_in, evalrunner
+from tests.support.rig import Backend, ExecutionLog, Finished, backend_in, evalrunner, shared_backend_in
 
 TARGETS = Path(__file__).resolve().parent / "targets"
 
@@ -29,7 +29,7 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
 @pytest.fixture(scope="session")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     """Another one, which tests break: its flags and faults are not those of the others' tests."""
-    with backend_in(tmp_path_factory.mktemp("other")) as one:
+    with shared_backend_in(tmp_path_factory.mktemp("other")) as one:
         yield one
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.rig import Backend, Command, ExecutionLog, alive, backend_in, wait_until
+from tests.support.rig import Backend, Command, ExecutionLog, alive, shared_backend_in, wait_until
 
 TARGETS = Path(__file__).resolve().parent / "targets"
 WORKLOAD = Path(__file__).resolve().parents[2] / "scripts" / "chaos" / "workload.py"
@@ -17,14 +17,14 @@ WORKLOAD = Path(__file__).resolve().parents[2] / "scripts" / "chaos" / "workload
 @pytest.fixture(scope="session")
 def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     """A backend that every test may use and none may break."""
-    with backend_in(tmp_path_factory.mktemp("backend")) as one:
+    with shared_backend_in(tmp_path_factory.mktemp("backend")) as one:
         yield one
 
 
 @pytest.fixture(scope="session")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     """Another one, which tests break: its flags and faults are not those of the others' tests."""
-    with backend_in(tmp_path_factory.mktemp("other")) as one:
+    with shared_backend_in(tmp_path_factory.mktemp("other")) as one:
         yield one
 
 

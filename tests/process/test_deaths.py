@@ -236,7 +236,7 @@ def test_one_signal_ends_the_run_in_order(
         command.signal(number)
     wait_until(lambda: "Z stopping: produced" in command.said(), what="a word that it heard")
     assert f"stopping ({number.name})" in command.said()
-    assert "a second Ctrl-C kills what is in flight" in command.said()
+    assert "Ctrl-C kills what is in flight" in command.said()
     gate.touch()
     done = command.finish()
     assert done.code == 4, done.err

@@ -205,6 +205,14 @@ def backend_in(folder: Path) -> Iterator[Backend]:
         backend.close()
 
 
+@contextlib.contextmanager
+def shared_backend_in(folder: Path) -> Iterator[Backend]:
+    """One that tests with other flags share: its client, which asks but once, knows it as it is without them."""
+    with backend_in(folder) as backend:
+        assert backend.client.info.instance_flags is not None
+        yield backend
+
+
 # -- the command -----------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import queue
+import signal
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -129,11 +130,15 @@ class Asked(Stops):
     """What a test asks for, and what the loop asks for itself."""
 
     def __init__(self, run: Run) -> None:
-        super().__init__()
+        super().__init__(run.config.drain_timeout, clock=run.clock)
         self._run = run
+        self._known = 0
 
     def __call__(self) -> int:
-        return self._run.asked_to_stop() + super().__call__()
+        while self._known < self._run.asked_to_stop():
+            self._known += 1
+            self.hear(signal.SIGINT)
+        return super().__call__()
 
 
 class Looks:

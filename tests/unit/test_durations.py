@@ -10,7 +10,7 @@ from evalrunner.supervisor.core.durations import REMEMBERED, Durations
 
 
 def of(*seconds: float) -> Durations:
-    durations = Durations()
+    durations = Durations(assumed=3.0)
     for one in seconds:
         durations.add(one)
     return durations
@@ -19,8 +19,8 @@ def of(*seconds: float) -> Durations:
 @pytest.mark.parametrize(
     ("ended", "left", "fits"),
     [
-        ([], 0.1, True),
-        ([], 0.0, False),
+        ([], 3.1, True),
+        ([], 2.9, False),
         ([], -1.0, False),
         ([], math.inf, True),
         ([1e9], math.inf, True),

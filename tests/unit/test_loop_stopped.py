@@ -13,7 +13,6 @@ from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.orders import LeasedItem
 from evalrunner.supervisor.core.events import DatasetGone, ExperimentGone, Renamed
 from evalrunner.supervisor.shell.progress import Snapshot
-from evalrunner.supervisor.shell.signals import TIME
 from tests.support.scripts import Diligent
 from tests.support.shell import Start, runs_in
 
@@ -48,7 +47,7 @@ def test_a_second_stop_kills_at_once_and_nobody_is_to_blame(a: Start) -> None:
 def test_what_would_not_end_in_time_is_not_begun_and_the_run_is_over_before(a: Start) -> None:
     run = a(lambda _: Diligent(seconds=2.0), items=8, workers=2, items_end=1005.0)
     run.run()
-    assert run.stops.asked == [TIME]
+    assert run.stops.by_clock
     assert sorted(run.states()) == [S.VISIBLE] * 4 + [S.CANCELLED] * 4
     assert run.executions() == [1] * 4 + [0] * 4
     assert run.ends() == ["exited with status 0"] * 2

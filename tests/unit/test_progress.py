@@ -195,7 +195,7 @@ def test_after_ctrl_c_it_says_stopping_and_what_a_second_one_does(phase: str) ->
     for shown in (plain_lines(asked)[0], dashboard(asked, 100).plain):
         assert "stopping" in shown
         assert "left" not in shown, "nobody waits for the rest of the plan"
-        assert "a second Ctrl-C kills what is in flight" in shown
+        assert "Ctrl-C now kills what is in flight" in shown
         assert "server answers 503" in shown
         assert phase not in shown
     twice = view(phase=phase, stops=2, workers=(worker(0),))

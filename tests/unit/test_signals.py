@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from evalrunner.clock import ManualClock
+from evalrunner.supervisor.setup.walltime import JobEnd, TimeLeft
 from evalrunner.supervisor.shell.signals import ECHO, STOPS, counted_signals
 
 
@@ -21,7 +23,8 @@ def test_each_signal_is_answered_once_by_whoever_looks_first(number: signal.Sign
         assert (stops(), stops(), len(said)) == (1, 1, 1)
         assert f"stopping ({number.name})" in said[0]
         assert "up to 20 s (--drain-timeout)" in said[0]
-        assert "a second Ctrl-C kills" in said[0]
+        assert said[0].endswith("Ctrl-C kills what is in flight")
+        assert ("a second" in said[0]) is (number == signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
         assert (stops(), len(said)) == (2, 2)
         assert "killing" in said[1]
@@ -46,45 +49,64 @@ def test_what_a_shell_passes_on_is_no_second_request(second: signal.Signals) -> 
         assert (stops(), len(said)) == (1, 1)
 
 
-def test_one_that_comes_later_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr("evalrunner.supervisor.shell.signals.time.monotonic", lambda: now[0])
-    with counted_signals(lambda _: None, 20.0) as stops:
-        assert stops.left(20.0) == float("inf")
+def test_one_that_comes_later_is() -> None:
+    clock = ManualClock()
+    with counted_signals(lambda _: None, 20.0, clock=clock) as stops:
+        assert stops.left() == float("inf")
         os.kill(os.getpid(), signal.SIGUSR1)
-        now[0] += 5.0
-        assert (stops(), stops.left(20.0)) == (1, 15.0)
-        now[0] += ECHO
+        clock.advance(5.0)
+        assert (stops(), stops.left()) == (1, 15.0)
+        clock.advance(ECHO)
         os.kill(os.getpid(), signal.SIGTERM)
-        assert (stops(), stops.left(20.0)) == (2, 0.0)
+        assert (stops(), stops.left()) == (2, 0.0)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_end_of_a_job_asks_once_and_its_signals_say_nothing_new(
-    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
-) -> None:
-    now, said = [100.0], list[str]()
-    monkeypatch.setattr("evalrunner.supervisor.shell.signals.time.monotonic", lambda: now[0])
-    with counted_signals(said.append, 20.0, 130.0, "the job ends at 10:00:00") as stops:
-        assert (stops(), stops.left(20.0)) == (0, float("inf"))
-        now[0] = 131.0
-        assert stops.left(20.0) == 20.0
-        assert stops() == 1
-        assert "stopping (the job ends at 10:00:00): nothing new is begun" in said[0]
-        now[0] = 140.0
-        assert stops.left(20.0) == 11.0
-        os.kill(os.getpid(), number)
-        # A human who presses Ctrl-C has read that it kills.
-        assert stops() == (2 if number == signal.SIGINT else 1)
-        assert stops.left(20.0) == (0.0 if number == signal.SIGINT else 11.0)
-        assert len(said) == stops()
+def job(clock: ManualClock, items_end: float, until: float) -> TimeLeft:
+    now = clock.monotonic()
+    return TimeLeft(JobEnd(1.8e9, "scontrol"), now + until, now + items_end, 20.0)
 
 
-def test_a_signal_before_the_end_of_the_job_is_the_reason() -> None:
-    said: list[str] = []
-    with counted_signals(said.append, 20.0, 0.0, "the job ends") as stops:
+def test_the_end_of_a_job_asks_by_itself() -> None:
+    clock, said = ManualClock(), list[str]()
+    with counted_signals(said.append, 20.0, job(clock, 30.0, 35.0), clock) as stops:
+        assert (stops(), stops.left()) == (0, float("inf"))
+        clock.advance(31.0)
+        assert (stops.left(), stops(), stops.by_clock) == (4.0, 1, True)
+        assert "scontrol): nothing new is begun, and what has begun has up to 4 s; Ctrl-C kills" in said[0]
+        os.kill(os.getpid(), signal.SIGINT)
+        # Whoever presses Ctrl-C has read that it kills.
+        assert (stops(), stops.left()) == (2, 0.0)
+        assert len(said) == 2
+
+
+def test_the_end_of_a_job_and_a_ctrl_c_that_come_together_are_both_answered() -> None:
+    clock, said = ManualClock(), list[str]()
+    with counted_signals(said.append, 20.0, job(clock, 30.0, 35.0), clock) as stops:
+        stops.time_is_up()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stops() == len(said) == 2
+        assert "stopping (the job ends at" in said[0]
+
+
+def test_items_that_do_not_fit_end_it_before_and_a_signal_then_kills_nothing() -> None:
+    clock, said = ManualClock(), list[str]()
+    with counted_signals(said.append, 20.0, job(clock, 95.0, 100.0), clock) as stops:
+        stops.time_is_up()
+        assert (stops(), stops.left()) == (1, 100.0)
+        clock.advance(10.0)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert (stops(), stops.left(), stops.by_clock) == (1, 20.0, False)
+        clock.advance(5.0)
+        assert (stops.left(), len(said)) == (15.0, 1)
+
+
+def test_a_signal_gives_no_more_than_the_job_has() -> None:
+    clock, said = ManualClock(), list[str]()
+    with counted_signals(said.append, 20.0, job(clock, 10.0, 15.0), clock) as stops:
         os.kill(os.getpid(), signal.SIGUSR1)
-        assert (stops(), stops()) == (1, 1)
+        assert (stops(), stops.left()) == (1, 15.0)
+        clock.advance(12.0)
+        assert (stops(), stops.left(), len(said)) == (1, 3.0, 1)
         assert "stopping (SIGUSR1)" in said[0]
 
 

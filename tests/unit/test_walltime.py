@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from datetime import datetime
@@ -128,20 +129,22 @@ def test_a_time_counts_from_the_begin_of_the_job() -> None:
 
 
 @pytest.mark.parametrize(
-    ("walltime", "due", "drain"),
+    ("walltime", "until", "items_end", "assumed"),
     [
-        # A twentieth is kept, ten seconds at most; and what has begun gets no more than half of the rest.
-        ("1h", 3600 - 10 - 20, 20.0),
-        ("100", 100 - 5 - 20, 20.0),
-        ("20", 9.5, 9.5),
+        # A twentieth is kept for the rest of the job, ten seconds at most; and five for what has ended.
+        ("1h", 3590, 3585, 20),
+        ("100", 95, 90, 20),
+        ("10", 9.5, 7.125, 4.75),
     ],
 )
-def test_what_a_run_takes_of_it(walltime: str, due: float, drain: float) -> None:
+def test_what_a_run_takes_of_it(walltime: str, until: float, items_end: float, assumed: float) -> None:
     clock = ManualClock()
     left = time_left(RunConfig(TargetSpec(), walltime=walltime), {}, clock)
     assert left is not None
-    assert left.due == pytest.approx(clock.monotonic() + due)
-    assert left.drain == pytest.approx(drain)
+    now = clock.monotonic()
+    assert (left.until - now, left.items_end - now) == pytest.approx((until, items_end))
+    assert left.assumed == pytest.approx(assumed)
+    assert re.fullmatch(r"the job ends at .*\d\d:\d\d:\d\d, --walltime", str(left))
 
 
 def test_a_run_of_no_job_has_no_such_end() -> None:

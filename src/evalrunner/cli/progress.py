@@ -119,7 +119,7 @@ def word(view: Snapshot) -> str:
 
 def _hint(view: Snapshot) -> str:
     """Say what another Ctrl-C does; without workers there is nothing that it could kill."""
-    return "a second Ctrl-C kills what is in flight" if view.stops == 1 and view.workers else ""
+    return "Ctrl-C now kills what is in flight" if view.stops == 1 and view.workers else ""
 
 
 def counts_line(view: Snapshot) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import psutil
@@ -13,6 +14,18 @@ _TOLERANCE = 2.0
 def born(pid: int | None = None) -> float:
     """Return when a process was born, this one by default."""
     return psutil.Process(os.getpid() if pid is None else pid).create_time()
+
+
+def eldest(variable: str, value: str) -> float:
+    """Return when the oldest process was born that we descend from and that has this variable, as we have."""
+    birth = born()
+    # What belongs to others, as a batch system's own processes do, cannot be asked for its environment.
+    with contextlib.suppress(psutil.Error, OSError):
+        for one in psutil.Process().parents():
+            if one.environ().get(variable) != value:
+                break
+            birth = min(birth, one.create_time())
+    return birth
 
 
 def alive(pid: int, birth: float) -> bool:

@@ -35,15 +35,12 @@ from evalrunner.supervisor.setup.plan import Plan, make_plan
 from evalrunner.supervisor.setup.plan_ledger import write_plan
 from evalrunner.supervisor.setup.refusals import broken, check_config, check_owner
 from evalrunner.supervisor.setup.scope import Scope, find_scope
-from evalrunner.supervisor.setup.walltime import TimeLeft, time_left
+from evalrunner.supervisor.setup.walltime import TimeLeft, last_words, time_left
 from evalrunner.supervisor.shell.context import RunContext, make_context
 from evalrunner.supervisor.shell.loop import Supervisor
 from evalrunner.supervisor.shell.progress import Observer
 from evalrunner.supervisor.shell.signals import Stops, counted_signals, interrupting_signals
 from evalrunner.supervisor.shell.snapshots import ProgressCounter
-
-#: Seconds of a stopped run's time that are kept for sending on, and reading back, what its workers have finished.
-LAST_WORDS = 5.0
 
 
 @contextlib.contextmanager
@@ -56,9 +53,7 @@ def run_session(
         UsageError: something that was asked for cannot be done; nothing has been executed.
     """
     check_config(config)
-    left = time_left(config, os.environ, clock)
-    if left is not None:
-        config = replace(config, drain_timeout=left.drain)
+    job = time_left(config, os.environ, clock)
     # A plan has one worker, which imports beside us; a forkserver's would keep us waiting until that has imported.
     engine = make_engine(start_method="spawn" if plan_only else config.start_method)
     engine.warm_up()
@@ -72,13 +67,17 @@ def run_session(
         ledger = Ledger(folder.ledger)
         stack.callback(ledger.close)
         # Of a plan nothing needs to be finished: Ctrl-C ends it at once.
-        signals = interrupting_signals() if plan_only else _stops(config, observer, left)
-        stops = stack.enter_context(signals)
+        if plan_only:
+            stops = stack.enter_context(interrupting_signals())
+        else:
+            stops = stack.enter_context(counted_signals(observer.line, config.drain_timeout, job, clock))
+            if job is not None:
+                observer.line(f"{job}: the run will be over before")
         check_owner(ledger, folder, scope)
         number, scope = _begin_session(ledger, scope, clock)
         context = make_context(config, link, folder, ledger, number, scope, engine, observer, clock)
-        stack.callback(lambda: context.close(stops.left(config.drain_timeout)))
-        session = _Session(context, engine, stops)
+        stack.callback(lambda: context.close(stops.left()))
+        session = _Session(context, engine, stops, job)
         try:
             yield session.look() if plan_only else session.carry_out()
         except (TargetError, ServiceError, KeyboardInterrupt):
@@ -94,16 +93,6 @@ def _folder(config: RunConfig, scope: Scope, stack: contextlib.ExitStack, *, pla
         # A plan reads the experiment, and leaves alone what another run may be writing at this moment.
         return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evalrunner-plan-")))
     return config.run_dir or (config.home or Path()) / ".evalrunner" / "runs" / str(scope.experiment_id)
-
-
-def _stops(
-    config: RunConfig, observer: Observer, left: TimeLeft | None
-) -> contextlib.AbstractContextManager[Stops]:
-    if left is None:
-        return counted_signals(observer.line, config.drain_timeout)
-    ending = f"the job ends at {left.end.clock}, {left.end.source}"
-    observer.line(f"{ending}: the run will be over before, with {left.drain:.3g} s for what has begun")
-    return counted_signals(observer.line, config.drain_timeout, left.due, ending)
 
 
 def _begin_session(ledger: Ledger, scope: Scope, clock: Clock) -> tuple[int, Scope]:
@@ -133,16 +122,16 @@ def _missing(ledger: Ledger, plan: Plan) -> list[tuple[int, Item]]:
     return [item for _, item in sorted(found, key=lambda pair: pair[0])]
 
 
-def _policy(config: RunConfig, due: float) -> Policy:
-    words = min(LAST_WORDS, config.drain_timeout / 4)
+def _policy(config: RunConfig, job: TimeLeft | None) -> Policy:
+    ends = {} if job is None else {"items_end": job.items_end, "assumed": job.assumed}
     return Policy(
         config.workers,
         config.max_attempts,
         config.worker.item_timeout,
         setup_timeout=config.setup_timeout,
         end_timeout=180.0 + 2 * config.worker.grace,
-        stop_timeout=config.drain_timeout - words,
-        items_end=due + config.drain_timeout - words,
+        stop_timeout=config.drain_timeout - last_words(config.drain_timeout),
+        **ends,
     )
 
 
@@ -151,10 +140,11 @@ class _Session:
 
     Args:
         stops: how often the user has asked for an end.
+        job: what the run may take of its job's time, where that is known.
     """
 
-    def __init__(self, context: RunContext, engine: Engine, stops: Stops) -> None:
-        self._context, self._engine, self._stops = context, engine, stops
+    def __init__(self, context: RunContext, engine: Engine, stops: Stops, job: TimeLeft | None) -> None:
+        self._context, self._engine, self._stops, self._job = context, engine, stops, job
         self._config, self._clock, self._link = context.config, context.clock, context.link
         self._readback = context.link.reader(str(context.scope.experiment_id))
         self._began = context.clock.monotonic()
@@ -222,7 +212,7 @@ class _Session:
         return outcome
 
     def _left(self) -> float:
-        return self._stops.left(self._config.drain_timeout)
+        return self._stops.left()
 
     def _client(self, outcome: Outcome) -> Client:
         """Return what asks from here on: with little patience, and not at all, where the run was stopped."""
@@ -247,7 +237,7 @@ class _Session:
         context = self._context
         first_token = context.ledger.highest_token() + 1
         missing = _missing(context.ledger, outcome.plan)
-        state = SupervisorState(missing, _policy(self._config, self._stops.due), first_token=first_token)
+        state = SupervisorState(missing, _policy(self._config, self._job), first_token=first_token)
         progress = ProgressCounter(len(outcome.plan.complete), self._clock.monotonic())
         supervisor = Supervisor(
             context, state, progress, lambda guessed: self._begin(outcome, guessed), self._stops

@@ -17,10 +17,8 @@ class Dispatch(Knowledge):
     def _dispatch(self, concerned: int | None) -> None:
         if not self._begun:
             return
-        if not self._fits():
-            self._offered = -1  # whoever is idle is looked at again, if shorter ones end meanwhile
-            self._drain_if_done()
-            return
+        if self.out_of_time:
+            return  # the loop will ask for an end
         # Those that still load get their share too: the first to be ready must not take it all.
         sharing = len(self._able) + len(self._loading)
         for number in self._whom(concerned, sharing):
@@ -29,7 +27,8 @@ class Dispatch(Knowledge):
             if self._trials.should_retire(worker.standing, worker.held):
                 self._retire(number)
         self._offered, self._sharing = self._book.pending, sharing
-        self._drain_if_done()
+        if not self.executing and not self.stopping:
+            self._drain_all()
 
     def _whom(self, concerned: int | None, sharing: int) -> list[int]:
         """Return the workers that may have use for an item now, and had none at the last dispatch.
@@ -41,9 +40,7 @@ class Dispatch(Knowledge):
             return sorted(self._able, key=lambda number: (len(self.workers[number].held), number))
         return [concerned] if concerned in self._able else []
 
-    def _drain_if_done(self) -> None:
-        if self.executing or self.stopping:
-            return
+    def _drain_all(self) -> None:
         for number in sorted(self._able):
             self._move(number, W.DRAINING)
             self.workers[number].ending_since = self._now

@@ -9,9 +9,14 @@ REMEMBERED, COVERED = 100, 0.9
 
 
 class Durations:
-    """Those of the latest items."""
+    """Those of the latest items.
 
-    def __init__(self) -> None:
+    Args:
+        assumed: seconds that an item is taken to need as long as none has ended.
+    """
+
+    def __init__(self, assumed: float = 0.0) -> None:
+        self._assumed = assumed
         self._last: deque[float] = deque(maxlen=REMEMBERED)
         self._longest = 0.0
 
@@ -21,9 +26,9 @@ class Durations:
         self._longest = max(self._longest, seconds)
 
     def fit(self, left: float) -> bool:
-        """Tell whether an item usually ends within so many seconds; as long as none has ended, it may."""
+        """Tell whether an item usually ends within so many seconds."""
+        if not self._last:
+            return left > self._assumed
         if left > self._longest:
             return True
-        if left <= 0 or not self._last:
-            return False
         return sorted(self._last)[int(COVERED * (len(self._last) - 1))] <= left

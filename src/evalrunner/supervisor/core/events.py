@@ -132,7 +132,13 @@ class ErrorRunWritten:
 
 @dataclass(frozen=True)
 class StopAsked:
-    """The user wants it to end."""
+    """It is to end, as somebody wishes or because its job ends.
+
+    Attributes:
+        by_clock: because its job ends: what has begun has until then.
+    """
+
+    by_clock: bool = False
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ class Policy:
         stop_timeout: seconds that workers may take to their end when the run was stopped.
         settle_timeout: seconds that one may still take to set up and tear down when it is not needed any more.
         items_end: when the last item must have ended (monotonic seconds): what does not fit before is not begun.
+        assumed: seconds that an item is taken to need, for that, as long as none has ended.
     """
 
     workers: int
@@ -35,6 +36,7 @@ class Policy:
     stop_timeout: float = math.inf
     settle_timeout: float = 10.0
     items_end: float = math.inf
+    assumed: float = 0.0
 
     @property
     def futile_deaths(self) -> int:

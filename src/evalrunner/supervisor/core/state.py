@@ -12,6 +12,7 @@ instructions out in order; a `Write` is committed before any later instruction o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -57,7 +58,8 @@ class SupervisorState(Losses, Dispatch):
             ev.Paused: self._paused,
             ev.Tick: self._tick,
         }
-        self._stopping_since = 0.0
+        #: When those that have not ended by then are killed, in a run that is stopped.
+        self._killing_at = policy.items_end
         #: When each ended (monotonic seconds), and how long it was.
         self._pauses: list[tuple[float, float]] = []
 
@@ -137,18 +139,18 @@ class SupervisorState(Losses, Dispatch):
 
     # -- stopping ------------------------------------------------------------------------------------
 
-    def _stop(self, _: ev.StopAsked) -> None:
-        self._end("the run was stopped")
+    def _stop(self, event: ev.StopAsked) -> None:
+        self._end("the run was stopped", math.inf if event.by_clock else self.policy.stop_timeout)
 
     def _experiment_gone(self, _: ev.ExperimentGone) -> None:
         # Whatever is executed now could never be seen.
-        self._end("the experiment was deleted")
+        self._end("the experiment was deleted", self.policy.stop_timeout)
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str, seconds: float) -> None:
+        self._killing_at = min(self._killing_at, self._now + seconds)
         if self.stopping:
             return
         self.stopping = True
-        self._stopping_since = self._now
         self._book.cancel_ready(reason)
         for number, worker in self.workers.items():
             if worker.state in ABLE:
@@ -167,7 +169,7 @@ class SupervisorState(Losses, Dispatch):
         return self._now - since - sum(seconds for at, seconds in self._pauses if at > since)
 
     def _tick(self, _: ev.Tick) -> None:
-        if self.stopping and self._now - self._stopping_since > self.policy.stop_timeout:
+        if self.stopping and self._now > self._killing_at:
             self._end_all()
         for number, worker in self.workers.items():
             if self._superfluous(worker):

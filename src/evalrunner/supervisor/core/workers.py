@@ -68,7 +68,7 @@ class Knowledge:
         self._offered, self._sharing = -1, 0
         self._futile = 0
         self._coming = 0
-        self._durations = Durations()
+        self._durations = Durations(policy.assumed)
         self._out = self._book.out
         self._now = 0.0
 
@@ -80,10 +80,9 @@ class Knowledge:
         return bool(self._book.pending or self._held)
 
     @property
-    def nothing_fits(self) -> bool:
-        """Whether what has still to be executed would not end in time, and nobody executes anything."""
-        waits = self._begun and not self.stopping and not self._held and self._book.pending > 0
-        return waits and not self._fits()
+    def out_of_time(self) -> bool:
+        """Whether what has still to be begun would not end in time."""
+        return self._begun and not self.stopping and self._book.pending > 0 and not self._fits()
 
     def living(self) -> list[int]:
         """Return the workers that are not known dead."""

@@ -13,16 +13,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-import psutil
-
 from evalrunner.clock import Clock
 from evalrunner.config import RunConfig
+from evalrunner.engines.processes import eldest
 from evalrunner.errors import UsageError
 
 #: What `--walltime` may be besides a time: what the batch system says, and nothing.
 AUTO, NONE = "auto", "none"
 #: Of the time that is left, the part that is kept for what the job does after this command, and its most (seconds).
 KEPT, MOST_KEPT = 0.05, 10.0
+#: Seconds that are kept for what the workers have finished, if the time is not short.
+LAST_WORDS = 5.0
 #: Variables by which the processes of one job know each other.
 JOBS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_JOB_SPOOL_DIR")
 #: Seconds that `scontrol` may take.
@@ -53,17 +54,27 @@ class JobEnd:
 
 @dataclass(frozen=True)
 class TimeLeft:
-    """What a run may take of the job that it is part of.
+    """What a run may take of the job that it is part of. Moments are monotonic seconds.
 
     Attributes:
         end: of the job.
-        due: when nothing new may be begun any more (monotonic seconds).
-        drain: seconds that what has begun then has.
+        until: when the run must be over.
+        items_end: when the last item must have ended: what is left then is for sending it, and reading it back.
+        assumed: seconds that an item is taken to need as long as none has ended.
     """
 
     end: JobEnd
-    due: float
-    drain: float
+    until: float
+    items_end: float
+    assumed: float
+
+    def __str__(self) -> str:
+        return f"the job ends at {self.end.clock}, {self.end.source}"
+
+
+def last_words(seconds: float) -> float:
+    """Return what a run that has so many seconds to its end keeps for sending, and reading back, what has ended."""
+    return min(LAST_WORDS, seconds / 4)
 
 
 def seconds_of(text: str) -> float:
@@ -116,9 +127,9 @@ def time_left(config: RunConfig, environ: Mapping[str, str], clock: Clock) -> Ti
         return None
     left = max(0.0, end.at - now)
     usable = left - min(MOST_KEPT, KEPT * left)
-    # Of a short time the end must not be all.
-    drain = min(config.drain_timeout, usable / 2)
-    return TimeLeft(end, clock.monotonic() + usable - drain, drain)
+    until = clock.monotonic() + usable
+    # As much as what is stopped gets to its end; but of a short time not all.
+    return TimeLeft(end, until, until - last_words(usable), min(config.drain_timeout, usable / 2))
 
 
 def _slurm_variable(environ: Mapping[str, str]) -> JobEnd | None:
@@ -147,14 +158,5 @@ def _torque(environ: Mapping[str, str], now: float) -> JobEnd | None:
 
 def _began(environ: Mapping[str, str], now: float) -> float:
     """Return when the job began that this process is part of (seconds since the epoch); now, if it is of none."""
-    job = next(((name, environ[name]) for name in JOBS if environ.get(name)), None)
-    born = now
-    if job is None:
-        return born
-    # What belongs to others, as the batch system's own processes do, cannot be asked for its environment.
-    with contextlib.suppress(psutil.Error, OSError):
-        for one in (process := psutil.Process(), *process.parents()):
-            if one.environ().get(job[0]) != job[1]:
-                break
-            born = min(born, one.create_time())
-    return born
+    name = next((name for name in JOBS if environ.get(name)), None)
+    return now if name is None else eldest(name, environ[name])

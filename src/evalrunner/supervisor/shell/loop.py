@@ -69,7 +69,7 @@ class Supervisor:
         self._reaper = Reaper(context, state, self._hear, self._handle)
         self._orders: list[do.Instruction] = []
         self._began = False
-        self._ending = Ending(context, state)
+        self._ending = Ending(context, state, stops)
         self._shown = self._measured = self._looked = 0.0
         self._turned = context.clock.monotonic()
         limit = context.config.worker.item_timeout
@@ -234,12 +234,11 @@ class Supervisor:
         self._turned = now
 
     def _look_for_stop(self) -> None:
-        if self._state.nothing_fits:
+        if self._state.out_of_time:
             self._stops.time_is_up()
-        asked = self._stops()
-        if self._ending.stop(asked):
-            self._handle(ev.StopAsked())
-        if asked > 1:
+        if self._ending.asked():
+            self._handle(ev.StopAsked(self._stops.by_clock))
+        if self._stops() > 1:
             self._p.pool.kill_all("was killed: the run was stopped twice")
 
     def _show(self, phase: str, *, force: bool = False) -> None:

@@ -11,9 +11,11 @@ import math
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from types import FrameType
+
+from evalrunner.clock import SYSTEM, Clock
+from evalrunner.supervisor.setup.walltime import TimeLeft
 
 #: Each of them asks for an end.
 STOPS = (
@@ -35,42 +37,48 @@ class Stops:
     """How often an end was asked for so far, and since when.
 
     Args:
-        due: when an end is asked for by the clock (monotonic seconds): the job is about to end.
+        drain: seconds from the first signal to the end.
+        job: what the run may take of its job: the clock asks for an end, too.
 
     Attributes:
         asked: the signals.
         interrupts: whether a signal interrupts besides, as Ctrl-C does in any program.
-        due: as given.
     """
 
-    def __init__(self, due: float = math.inf) -> None:
+    def __init__(self, drain: float = math.inf, job: TimeLeft | None = None, clock: Clock = SYSTEM) -> None:
         self.asked: list[int] = []
         self.interrupts = False
-        self.due = due
+        self._drain, self._clock = drain, clock
+        self._due, self._until = (math.inf, math.inf) if job is None else (job.items_end, job.until)
         self._since = self._last = -math.inf
 
     def __call__(self) -> int:
         """Return how often."""
-        if not self.asked and time.monotonic() >= self.due:
+        if not self.asked and self._clock.monotonic() >= self._due:
             self.time_is_up()
         return len(self.asked)
+
+    @property
+    def by_clock(self) -> bool:
+        """Whether nobody asks for an end, but the job's time is nearly over."""
+        return self.asked == [TIME]
 
     def time_is_up(self) -> None:
         """Ask for an end: what is left of the job's time is of no use for anything new."""
         if not self.asked:
-            self._since = time.monotonic()
             self.asked.append(TIME)
 
     def hear(self, number: int) -> None:
         """Count a signal, unless it is an echo. For a signal's handler: no locks, no output."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         if self.asked and number != signal.SIGINT and now - self._last < ECHO:
             return
-        self._since = self._since if self.asked else now
+        if not self.asked or (self.by_clock and number != signal.SIGINT):
+            # The clock's request, if there was one, was the same; this one may leave less time.
+            self._since, self.asked = now, [number]
+        else:
+            self.asked.append(number)
         self._last = now
-        if self.asked == [TIME] and number != signal.SIGINT:
-            self.asked.clear()  # it says what we knew: the job's time comes to its end
-        self.asked.append(number)
 
     @contextlib.contextmanager
     def interrupting(self) -> Iterator[None]:
@@ -81,57 +89,56 @@ class Stops:
         finally:
             self.interrupts = False
 
-    def left(self, seconds: float) -> float:
-        """Return what is left of so many seconds since the first; none after a second one."""
+    def left(self) -> float:
+        """Return the seconds that a run which is to end still has; none after a second request."""
         if not self():
             return math.inf
-        return 0.0 if len(self.asked) > 1 else max(0.0, self._since + seconds - time.monotonic())
+        if len(self.asked) > 1:
+            return 0.0
+        end = self._until if self.by_clock else min(self._since + self._drain, self._until)
+        return max(0.0, end - self._clock.monotonic())
 
 
 class _Answering(Stops):
     """Whoever asks first after a signal lets `say` answer it: not the handler, which may have interrupted it."""
 
-    def __init__(
-        self, say: Callable[[str], None], seconds: float, due: float = math.inf, ending: str = ""
-    ) -> None:
-        super().__init__(due)
-        self._say, self._seconds, self._ending = say, seconds, ending
+    def __init__(self, say: Callable[[str], None], drain: float, job: TimeLeft | None, clock: Clock) -> None:
+        super().__init__(drain, job, clock)
+        self._say, self._job = say, job
         self._heard = 0
 
     def __call__(self) -> int:
         super().__call__()
-        for answer in (self._stopping(), KILLING)[self._heard : len(self.asked)]:
+        for answer in (self._stopping, lambda: KILLING)[self._heard : len(self.asked)]:
             self._heard += 1
-            self._say(answer)
+            self._say(answer())
         return len(self.asked)
 
     def _stopping(self) -> str:
-        if self.asked and self.asked[0] == TIME:
-            why, more = self._ending, "Ctrl-C"
-        else:
-            why, more = signal.Signals(self.asked[0]).name if self.asked else "", "a second Ctrl-C"
+        first = self.asked[0]
+        why = str(self._job) if first == TIME else signal.Signals(first).name
+        left = max(0.0, self._until - self._clock.monotonic())
+        has = f"{left:.3g} s" if first == TIME else f"{self._drain:g} s (--drain-timeout)"
+        again = "a second Ctrl-C" if first == signal.SIGINT else "Ctrl-C"
         return (
-            f"stopping ({why}): nothing new is begun, and what has begun has up to {self._seconds:.3g} s "
-            f"(--drain-timeout); {more} kills what is in flight"
+            f"stopping ({why}): nothing new is begun, and what has begun has up to {has}; "
+            f"{again} kills what is in flight"
         )
 
 
 @contextlib.contextmanager
 def counted_signals(
-    say: Callable[[str], None], drain_timeout: float, due: float = math.inf, ending: str = ""
+    say: Callable[[str], None], drain_timeout: float, job: TimeLeft | None = None, clock: Clock = SYSTEM
 ) -> Iterator[Stops]:
     """Yield how often the user has asked for an end; in another than the main thread, only the clock does.
-
-    Args:
-        due: when the clock does (monotonic seconds); `ending` says why.
 
     Once: finish what ends within `drain_timeout` seconds. Twice: kill the workers (what is in their spools is safe).
     Three times: end at once; everything that matters is on disk.
     """
+    stops = _Answering(say, drain_timeout, job, clock)
     if threading.current_thread() is not threading.main_thread():
-        yield _Answering(say, drain_timeout, due, ending)
+        yield stops
         return
-    stops = _Answering(say, drain_timeout, due, ending)
 
     def handler(number: int, _: FrameType | None) -> None:
         stops.hear(number)
