@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -184,6 +184,14 @@ def _time(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
+def _duration(value: Any) -> str:
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise UsageError(f"walltime= takes seconds, a timedelta, or a text as '1:30:00', not {value!r}")
+    return value if isinstance(value, str) else f"{value:f}"
+
+
 def _metadata(given: Any) -> dict[str, Any]:
     """Return metadata as the SDK writes it down: times, ids, sets and the like have a form in JSON."""
     try:
@@ -200,6 +208,7 @@ _CONVERT: dict[str, Any] = {
     "as_of": _time,
     "start_method": _method,
     "run_dir": Path,
+    "walltime": _duration,
     "env": lambda value: _mapping("env", value),
     "max_concurrency": lambda value: max(1, value),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 from uuid import UUID, uuid4
@@ -37,6 +37,9 @@ def config(**options: Any) -> RunConfig:
         ({"splits": ["dev", "test"]}, "splits", ("dev", "test")),
         ({"as_of": AT}, "as_of", "2026-11-20T12:00:00+00:00"),
         ({"run_dir": "here"}, "run_dir", Path("here")),
+        ({"walltime": 90}, "walltime", "90.000000"),
+        ({"walltime": timedelta(hours=1)}, "walltime", "3600.000000"),
+        ({"walltime": "1h"}, "walltime", "1h"),
         ({"experiment": ID}, "experiment", str(ID)),
         ({"max_concurrency": 0}, "worker", WorkerConfig(max_concurrency=1)),
         ({"max_concurrency": None}, "worker", WorkerConfig()),
@@ -64,6 +67,7 @@ EXAMPLE = Example(id=uuid4(), inputs={}, dataset_id=ID, created_at=AT)
         ({"num_repetition": 1}, TypeError, "did you mean 'num_repetitions'"),
         ({"spec": 1}, TypeError, "no argument 'spec'"),
         ({"experiment": 3}, UsageError, "name or id"),
+        ({"walltime": True}, UsageError, "walltime= takes seconds, a timedelta, or"),
         ({"workers": "3"}, UsageError, "workers= takes a whole number, not '3'"),
         ({"num_repetitions": 0}, UsageError, "num_repetitions= takes 1 or more, not 0"),
         ({"item_timeout": "1m"}, UsageError, "item_timeout= takes a number, not '1m'"),
