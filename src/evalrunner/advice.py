@@ -57,7 +57,7 @@ def anew(config: RunConfig, dataset: str) -> str:
     """Return what evaluates the dataset into a new experiment, as this run would have."""
     if config.said is None:
         return f"evalrunner.run(..., dataset={dataset!r})"
-    facts = [word for word in config.said.creation if not word.startswith("--dataset ")]
+    facts = [word for word in config.said.creation if not word.startswith(("--dataset ", "--experiment "))]
     return _command("evalrunner run", flag("dataset", dataset), facts, config.said.flags)
 
 

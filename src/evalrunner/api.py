@@ -62,7 +62,8 @@ def run(
         target: whatever `aevaluate` takes: a function (sync or async, a lambda or a closure too), a `@traceable`
             function, a LangChain Runnable; or a class or factory, built once per worker; or where to find it, as
             `"module:name"` or `"path/file.py:name"`.
-        dataset: id or name, or a `Dataset`; a new experiment is made over it. Exclusive with `experiment`.
+        dataset: id or name, or a `Dataset`; a new experiment is made over it. With `experiment`, a name: only if
+            there is no such experiment yet.
         evaluators, summary_evaluators: likewise what the SDK takes, or where to find it.
         factory: `target` is called once per worker, without arguments, and returns the real one.
         endpoint: LangSmith; None takes the environment as the SDK does, else the embedded backend.

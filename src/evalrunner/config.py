@@ -163,7 +163,7 @@ class RunConfig:
     """One evaluation.
 
     Attributes:
-        experiment: id or name of an existing experiment; exclusive with `dataset`.
+        experiment: id or name of an existing experiment; with `dataset` also the name of one that is to be made.
         dataset: id or name; a new experiment is created over it.
         prefix, description, metadata: of the new experiment.
         repetitions: runs per example; None takes the experiment's own number, else 1.
@@ -178,7 +178,7 @@ class RunConfig:
     spec: TargetSpec
     experiment: str | None = knob(
         None,
-        "Complete this experiment: run what has no complete run in it yet.",
+        "Complete this experiment: run what has no complete run in it yet. With --dataset: make it if there is none.",
         short="e",
         metavar="ID|NAME",
     )

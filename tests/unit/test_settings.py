@@ -227,7 +227,10 @@ def test_a_file_that_is_no_text(folder: Path) -> None:
     ("flags", "words"),
     [
         ({}, "say --experiment ID to complete an experiment, or --dataset NAME"),
-        ({"experiment": "e", "dataset": "d", "target": "m:f"}, "an experiment and a dataset are both named"),
+        (
+            {"experiment": "e", "dataset": "d", "target": "m:f", "prefix": "p"},
+            "--prefix begins a name that is made up, and --experiment gives the name",
+        ),
         ({"experiment": "e"}, "no target: say --target module:name"),
         ({"experiment": "e", "target": "m:f", "prefix": "p"}, "--prefix is for a new experiment"),
         ({"experiment": "e", "target": "module"}, "target 'module' (flag --target) takes module:name"),

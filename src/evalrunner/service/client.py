@@ -105,12 +105,22 @@ def find_experiment(client: Client, named: str) -> TracerSession:
     Raises:
         ServiceError: it does not exist (with near names), or is no experiment.
     """
-    project = _project(client, named)
+    project = look_for_experiment(client, named)
     if project is None:
         raise ServiceError(
             f"no experiment {named!r} at {host(client.api_url)}{_near_experiment(client, named)}"
         )
-    if project.reference_dataset_id is None:
+    return project
+
+
+def look_for_experiment(client: Client, named: str) -> TracerSession | None:
+    """Return an experiment by id or name, or None.
+
+    Raises:
+        ServiceError: what has the name is no experiment.
+    """
+    project = _project(client, named)
+    if project is not None and project.reference_dataset_id is None:
         raise ServiceError(
             f"{project.name!r} is a tracing project, no experiment: it has no reference dataset; "
             "to create an experiment say --dataset NAME"

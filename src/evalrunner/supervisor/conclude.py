@@ -29,7 +29,7 @@ def conclude(outcome: Outcome, *, plan_only: bool) -> RunFacts:
     return RunFacts(
         ending=_ending(outcome, plan_only=plan_only),
         session=session,
-        experiment=_experiment(outcome.scope, plan_only=plan_only),
+        experiment=_experiment(outcome.scope, outcome.config.experiment, plan_only=plan_only),
         dataset=_dataset(outcome),
         plan=_planned(outcome),
         rows=rows,
@@ -76,10 +76,11 @@ def _planned(outcome: Outcome) -> Planned:
     )
 
 
-def _experiment(scope: Scope, *, plan_only: bool) -> dict[str, Any]:
+def _experiment(scope: Scope, named: str | None, *, plan_only: bool) -> dict[str, Any]:
     if plan_only and scope.session is None:
-        # Neither its id nor the end of its name will be those that were drawn for this plan.
-        return {"id": None, "name": f"{scope.name.rpartition('-')[0]}-... (a new one)", "url": None}
+        # Neither its id nor, unless it was named, the end of its name will be those that were drawn for this plan.
+        name = named or f"{scope.name.rpartition('-')[0]}-..."
+        return {"id": None, "name": f"{name} (a new one)", "url": None}
     return {"id": str(scope.experiment_id), "name": scope.name, "url": _url(scope)}
 
 

@@ -1,7 +1,8 @@
 """The settings of a command: defaults, then the file, then the environment, then flags; the last one wins.
 
-Where two options exclude each other (an experiment to complete, a dataset to make one over), the stronger
-source decides, so that a flag is never refused because of a file.
+Of an experiment to complete and a dataset to make one over the stronger source decides, so that a flag is never
+refused, or given another meaning, because of a file. Both from one source mean: this experiment, made if there is
+none.
 """
 
 from __future__ import annotations
@@ -80,11 +81,9 @@ class Settings:
             given = (one for one in options if self.values[one.key].source.startswith("flag"))
             return tuple(word for one in given for word in flag(one.name, self[one.key]))
 
-        new = [one for one in OPTIONS if one.key in ("dataset", *_OF_NEW)]
+        new = [one for one in OPTIONS if one.key in ("experiment", "dataset", *_OF_NEW)]
         return Said(
-            flags=words(
-                one for one in OPTIONS if one.in_files and one not in new and one.key != "experiment"
-            ),
+            flags=words(one for one in OPTIONS if one.in_files and one not in new),
             creation=words(new),
             place=words(one for one in OPTIONS if one.key in ("local", "store")),
         )
@@ -131,10 +130,14 @@ class Settings:
 
     def _check_new(self) -> None:
         for key in _OF_NEW:
-            if self["experiment"] and self.values[key].source.startswith("flag"):
+            if not self["experiment"] or not self.values[key].source.startswith("flag"):
+                continue
+            if not self["dataset"]:
                 raise ConfigError(
                     f"--{key} is for a new experiment (--dataset), and --experiment names an old one"
                 )
+            if key == "prefix":
+                raise ConfigError("--prefix begins a name that is made up, and --experiment gives the name")
 
 
 def gather(
@@ -182,13 +185,10 @@ def store_of(named: Path | None) -> Path:
 
 
 def _exclude(layer: Layer, values: Layer, folder: Path) -> None:
-    both = [key for key in ("experiment", "dataset") if key in layer]
-    if len(both) == 2:
-        sources = " and ".join(layer[key].source for key in both)
-        raise ConfigError(f"an experiment and a dataset are both named ({sources}); name one of them")
-    for key in both:
-        other = "dataset" if key == "experiment" else "experiment"
-        values[other] = Setting(None, DEFAULT, folder)
+    """Forget the experiment, or the dataset, of a weaker source: beside this one's it would mean something else."""
+    if "experiment" in layer or "dataset" in layer:
+        for key in ("experiment", "dataset"):
+            values[key] = Setting(None, DEFAULT, folder)
 
 
 def _check_spec(key: str, spec: str, source: str) -> None:

@@ -12,10 +12,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from langsmith import Client
-from langsmith.utils import LangSmithConflictError
+from langsmith.utils import LangSmithConflictError, LangSmithNotFoundError
 
 from evalrunner import __version__
 from evalrunner.config import RunConfig
+from evalrunner.errors import ServiceError
 from evalrunner.service import client as service
 from evalrunner.supervisor.setup.dataset import Reading
 from evalrunner.supervisor.setup.scope import Scope
@@ -131,6 +132,9 @@ def create(client: Client, config: RunConfig, scope: Scope, reading: Reading, gu
     """Make the experiment, with what the service's own progress bar needs; return the scope with it.
 
     The id is ours (the SDK too sends one, client.py:5116), because the run's folder is called after it.
+
+    Raises:
+        ServiceError: there is another one of this name since we looked.
     """
     metadata = describe(scope, reading, Judges(guessed))
     if (flags := flags_for(client.api_url, config)) is not None:
@@ -154,7 +158,12 @@ def create(client: Client, config: RunConfig, scope: Scope, reading: Reading, gu
             request_kwargs={"json": {key: value for key, value in body.items() if value is not None}},
             stop_after_attempt=3,
         )
-    session = client.read_project(project_id=scope.experiment_id)
+    try:
+        session = client.read_project(project_id=scope.experiment_id)
+    except LangSmithNotFoundError:
+        raise ServiceError(
+            f"something else has made an experiment {scope.name!r} at this moment; the same command goes on with it"
+        ) from None
     # The service may have set a start of its own; ids must be made of what reads back.
     return replace(scope, session=session, epoch=service.began(session))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -9,7 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from langsmith import Client
-from langsmith.schemas import TracerSession
+from langsmith.schemas import Dataset, TracerSession
 
 from evalrunner.config import RunConfig
 from evalrunner.errors import UsageError
@@ -51,17 +52,43 @@ def find_scope(client: Client, config: RunConfig) -> Scope:
 
     Raises:
         ServiceError: experiment or dataset are not known, or the experiment has no dataset.
+        UsageError: neither is named, or the experiment that is named is over another dataset.
     """
-    if config.experiment is not None:
-        return _existing(client, config, config.experiment)
     if config.dataset is None:
-        raise UsageError("give --experiment (an existing one) or --dataset (for a new one)")
+        if config.experiment is None:
+            raise UsageError("give --experiment (an existing one) or --dataset (for a new one)")
+        return _existing(client, config, service.find_experiment(client, config.experiment))
     dataset = service.find_dataset(client, config.dataset)
+    if config.experiment is not None:
+        session = service.look_for_experiment(client, config.experiment)
+        if session is not None:
+            _check_dataset(client, session, dataset)
+            return _existing(client, config, session)
+        _check_name(config.experiment)
+    return _new(config, dataset)
+
+
+def _check_dataset(client: Client, session: TracerSession, dataset: Dataset) -> None:
+    if session.reference_dataset_id != dataset.id:
+        its = service.find_dataset(client, str(session.reference_dataset_id))
+        raise UsageError(
+            f"the experiment {session.name!r} is over the dataset {its.name!r}, and --dataset names "
+            f"{dataset.name!r}: leave one of them out"
+        )
+
+
+def _check_name(name: str) -> None:
+    with contextlib.suppress(ValueError):
+        UUID(name)
+        raise UsageError(f"there is no experiment {name}; one that is to be made needs a name, not an id")
+
+
+def _new(config: RunConfig, dataset: Dataset) -> Scope:
     prefix = config.prefix or dataset.name
     return Scope(
         session=None,
         experiment_id=uuid4(),
-        name=f"{prefix}-{secrets.token_hex(4)}",
+        name=config.experiment or f"{prefix}-{secrets.token_hex(4)}",
         epoch=datetime.now(timezone.utc).replace(microsecond=0),
         dataset_id=dataset.id,
         dataset_name=dataset.name,
@@ -73,8 +100,7 @@ def find_scope(client: Client, config: RunConfig) -> Scope:
     )
 
 
-def _existing(client: Client, config: RunConfig, named: str) -> Scope:
-    session = service.find_experiment(client, named)
+def _existing(client: Client, config: RunConfig, session: TracerSession) -> Scope:
     dataset = service.find_dataset(client, str(session.reference_dataset_id))
     metadata = dict(session.metadata or {})
     start = service.began(session)
