@@ -17,7 +17,10 @@ settings.load_profile("machine")
 #: What takes longest comes first when several processes share the files, so that nobody works alone in the end.
 LONGEST_FIRST = ("smoke", "process", "e2e", "differential", "browser", "contract", "evalbackend", "unit")
 #: What would tell every run of the tests when the job ends that the tests are part of.
-JOB = ("SLURM_JOB_ID", "SLURM_JOB_END_TIME", "PBS_WALLTIME")
+JOB = (
+    *("SLURM_JOB_ID", "SLURM_JOB_START_TIME", "SLURM_JOB_END_TIME", "PBS_JOBID", "PBS_WALLTIME", "LSB_JOBID"),
+    *("SGE_JOB_SPOOL_DIR", "EVALRUNNER_WALLTIME"),
+)
 
 
 def pytest_configure() -> None:

@@ -50,6 +50,34 @@ def test_the_same_words_make_it_and_go_on_with_it(
     assert_whole(backend.client, name, keys=[], examples=3)
 
 
+LOADS = """
+import threading
+from pathlib import Path
+while not Path(__file__).with_suffix(".gate").exists():
+    threading.Event().wait(0.05)
+def target(inputs):
+    return inputs
+"""
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_one_that_was_ended_before_it_was_made_is_begun_again_in_its_folder(
+    backend: Backend, command: Cli, log: ExecutionLog, tmp_path: Path, name: str, named: bool
+) -> None:
+    dataset = str(backend.dataset(2).name)
+    made = ("--experiment", name) if named else ()
+    folder = ("--run-dir", str(tmp_path / "run"), "--workers", "1")
+    (tmp_path / "loads.py").write_text(LOADS)
+    words = ("run", "--dataset", dataset, *made, "--target", "loads.py:target", *folder)
+    done = command(*words, "--walltime", "3")
+    assert (done.code, names(backend, dataset)) == (ExitCode.INTERRUPTED, []), done.err
+    (tmp_path / "loads.gate").touch()
+    done = command(*words)
+    assert done.code == ExitCode.COMPLETE, done.err
+    assert len(names(backend, dataset)) == 1
+    assert_whole(backend.client, names(backend, dataset)[0], keys=[])
+
+
 def test_both_may_stand_in_the_file_and_a_flag_means_what_it_says(
     backend: Backend, inside: Cli, tmp_path: Path, name: str
 ) -> None:
@@ -77,7 +105,7 @@ def test_what_cannot_be_meant_is_one_sentence(
     for dataset, experiment, said in [
         (other, existing, f"is over the dataset '{mine.name}', and --dataset names '{other.name}'"),
         (mine, unknown, f"there is no experiment {unknown}; one that is to be made needs a name"),
-        (mine, str(tracing.name), "is a tracing project, no experiment"),
+        (mine, str(tracing.name), "is a tracing project: give the experiment another name"),
     ]:
         done = inside("run", "--dataset", str(dataset.name), "--experiment", experiment, *TARGET)
         assert (done.code, done.out) == (ExitCode.USAGE, ""), done.err

@@ -71,7 +71,7 @@ def test_a_job_that_is_over_at_once_executes_nothing_and_a_long_one_everything(
 ) -> None:
     name = backend.experiment(backend.dataset(3))
     words = ("--experiment", name, *TARGET, "--workers", "1")
-    done = command(*words, "--walltime", "0.001")
+    done = command(*words, "--walltime", "0.5")
     assert (done.code, log.lines()) == (ExitCode.INTERRUPTED, []), done.err
     assert "stopping (the job ends at" in done.err
     done = command(*words, "--walltime", "2h")

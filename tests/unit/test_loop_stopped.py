@@ -11,9 +11,10 @@ import pytest
 from evalrunner.engines.scripted import ScriptedWorker
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.orders import LeasedItem
+from evalrunner.protocol.reports import Report
 from evalrunner.supervisor.core.events import DatasetGone, ExperimentGone, Renamed
 from evalrunner.supervisor.shell.progress import Snapshot
-from tests.support.scripts import Diligent
+from tests.support.scripts import Diligent, made
 from tests.support.shell import Start, runs_in
 
 S = ItemState
@@ -88,6 +89,45 @@ def test_the_time_for_which_all_stood_still_is_charged_to_nobody(a: Start) -> No
     assert paused
     assert run.executions() == [1, 1]
     assert run.ends() == ["exited with status 0"] * 2
+
+
+class Clocked(Diligent):
+    """Says how long an item took by the clock, which goes on while all stands still."""
+
+    def produce(self, worker: ScriptedWorker, leased: LeasedItem) -> None:
+        took = worker.now - worker.board.pop(leased.item)
+        self.report(worker, Report([made(leased, took)], [(leased.item, leased.token)]))
+        self.go_on(worker)
+
+
+def test_nor_does_it_make_items_longer_that_have_to_fit_before_the_end_of_a_job(a: Start) -> None:
+    run = a(lambda _: Clocked(seconds=2.0), items=10, workers=2, items_end=1030.0)
+    looks = run.observer.snapshot
+    paused: list[float] = []
+
+    def pauses(view: Snapshot) -> None:
+        looks(view)
+        if not paused and run.clock.monotonic() > 1001.0:
+            paused.append(15.0)
+            run.clock.advance(15.0)
+
+    run.observer.snapshot = pauses  # type: ignore[method-assign]
+    run.run()
+    assert run.states() == [S.VISIBLE] * 10
+
+
+def test_where_every_turn_takes_long_an_item_has_its_limit_all_the_same(a: Start) -> None:
+    run = a(lambda _: Diligent(seconds=1e6), items=1, workers=1, item_timeout=10.0, max_attempts=1)
+    looks = run.observer.snapshot
+
+    def slowly(view: Snapshot) -> None:
+        looks(view)
+        run.clock.advance(4.0)
+        assert run.clock.monotonic() < 1100.0, "nobody ends it"
+
+    run.observer.snapshot = slowly  # type: ignore[method-assign]
+    run.run()
+    assert run.ends() == ["was killed: an item took longer than 10 s"]
 
 
 def test_nobody_outlives_a_supervisor_that_fails(a: Start) -> None:

@@ -72,7 +72,7 @@ def test_the_end_of_a_job_asks_by_itself() -> None:
         assert (stops(), stops.left()) == (0, float("inf"))
         clock.advance(31.0)
         assert (stops.left(), stops(), stops.by_clock) == (4.0, 1, True)
-        assert "scontrol): nothing new is begun, and what has begun has up to 4 s; Ctrl-C kills" in said[0]
+        assert "scontrol): nothing new is begun, and what has begun has up to 0 s; Ctrl-C kills" in said[0]
         os.kill(os.getpid(), signal.SIGINT)
         # Whoever presses Ctrl-C has read that it kills.
         assert (stops(), stops.left()) == (2, 0.0)
@@ -93,11 +93,14 @@ def test_items_that_do_not_fit_end_it_before_and_a_signal_then_kills_nothing() -
     with counted_signals(said.append, 20.0, job(clock, 95.0, 100.0), clock) as stops:
         stops.time_is_up()
         assert (stops(), stops.left()) == (1, 100.0)
+        assert "has up to 95 s;" in said[0]
         clock.advance(10.0)
         os.kill(os.getpid(), signal.SIGTERM)
         assert (stops(), stops.left(), stops.by_clock) == (1, 20.0, False)
         clock.advance(5.0)
-        assert (stops.left(), len(said)) == (15.0, 1)
+        assert (stops.left(), len(said)) == (15.0, 2)
+        assert "stopping (SIGTERM)" in said[1]
+        assert "has up to 20 s (--drain-timeout);" in said[1]
 
 
 def test_a_signal_gives_no_more_than_the_job_has() -> None:
@@ -107,7 +110,7 @@ def test_a_signal_gives_no_more_than_the_job_has() -> None:
         assert (stops(), stops.left()) == (1, 15.0)
         clock.advance(12.0)
         assert (stops(), stops.left(), len(said)) == (1, 3.0, 1)
-        assert "stopping (SIGUSR1)" in said[0]
+        assert "stopping (SIGUSR1): nothing new is begun, and what has begun has up to 15 s;" in said[0]
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU])

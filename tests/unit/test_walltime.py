@@ -49,6 +49,7 @@ def test_a_time_is_read_as_batch_systems_and_people_write_it(text: str, seconds:
         ("nan", "is no time"),
         ("1:5:0", "is no time"),
         ("30m1h", "is no time"),
+        ("1h30", "is no time"),
         ("10:00", r"is no time \(minutes or hours\?\)"),
         ("0", "is not a time between a moment and ten years"),
         ("00:00:00", "is not a time between"),
@@ -71,7 +72,8 @@ def test_what_is_told_comes_first_and_counts_from_now_where_there_is_no_job() ->
 
 
 @pytest.mark.parametrize(
-    ("after", "found"), [(60, JobEnd(NOW + 60, "SLURM_JOB_END_TIME")), (0, None), (-5, None)]
+    ("after", "found"),
+    [(60, JobEnd(NOW + 60, "SLURM_JOB_END_TIME")), (0, None), (-5, None), (10**12, None)],
 )
 def test_slurm_tells_it_in_the_environment_and_one_that_is_over_is_another_job(
     after: int, found: JobEnd | None
@@ -83,10 +85,11 @@ def test_slurm_tells_it_in_the_environment_and_one_that_is_over_is_another_job(
     ("answer", "known"),
     [
         (
-            "echo JobId=$4 StartTime=2027-01-15T08:00:00 EndTime=2027-01-15T09:00:00 Deadline=N/A TimeLimit=01:00:00",
+            "echo JobId=$4 JobName=a EndTime=2020-01-01T00:00:00 UserId=u StartTime=2027-01-15T08:00:00 "
+            "EndTime=2027-01-15T09:00:00 Deadline=N/A $SLURM_TIME_FORMAT",
             True,
         ),
-        ("echo JobId=7 EndTime=Unknown TimeLimit=UNLIMITED", False),
+        ("echo JobId=7 StartTime=2027-01-15T08:00:00 EndTime=Unknown TimeLimit=UNLIMITED", False),
         ("echo slurm_load_jobs error: Unable to contact slurm controller >&2; exit 1", False),
         ("true", False),
     ],
@@ -101,6 +104,19 @@ def test_an_older_slurm_is_asked(
     end = datetime(2027, 1, 15, 9).timestamp()
     found = job_end("auto", {"SLURM_JOB_ID": "7"}, end - 600)
     assert found == (JobEnd(end, "scontrol") if known else None)
+
+
+@pytest.mark.parametrize("value", ["", "soon", "9" * 400, "1e9"])
+def test_what_is_no_moment_tells_nothing(value: str) -> None:
+    assert job_end("auto", {"SLURM_JOB_END_TIME": value}, NOW) is None
+    assert job_end("auto", {"PBS_WALLTIME": value, "SLURM_JOB_START_TIME": value}, NOW) is None
+
+
+def test_a_time_that_is_over_since_the_begin_of_the_job_is_a_mistake() -> None:
+    job = {"SLURM_JOB_START_TIME": f"{NOW - 100:.0f}"}
+    assert job_end("101", job, NOW) == JobEnd(NOW + 1, "--walltime")
+    with pytest.raises(UsageError, match="--walltime 99 counts from the begin of the job, and was over at"):
+        job_end("99", job, NOW)
 
 
 def test_a_slurm_without_its_command_tells_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,7 +112,8 @@ class LocalWorker:
         # Not multiprocess's own `join`, whose sentinel a spawned worker's forks hold too, for as long as they live.
         end = time.monotonic() + seconds
         while self.exitcode() is None and (left := end - time.monotonic()) > 0:
-            wait([self.sentinel], timeout=min(left, LOOK))
+            if wait([self.sentinel], timeout=min(left, LOOK)):
+                time.sleep(0.001)  # it rings a moment before the kernel lets us wait for it
         return self.exitcode() is not None
 
     def exitcode(self) -> int | None:

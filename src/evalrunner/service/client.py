@@ -105,22 +105,12 @@ def find_experiment(client: Client, named: str) -> TracerSession:
     Raises:
         ServiceError: it does not exist (with near names), or is no experiment.
     """
-    project = look_for_experiment(client, named)
+    project = look_for_project(client, named)
     if project is None:
         raise ServiceError(
             f"no experiment {named!r} at {host(client.api_url)}{_near_experiment(client, named)}"
         )
-    return project
-
-
-def look_for_experiment(client: Client, named: str) -> TracerSession | None:
-    """Return an experiment by id or name, or None.
-
-    Raises:
-        ServiceError: what has the name is no experiment.
-    """
-    project = _project(client, named)
-    if project is not None and project.reference_dataset_id is None:
+    if project.reference_dataset_id is None:
         raise ServiceError(
             f"{project.name!r} is a tracing project, no experiment: it has no reference dataset; "
             "to create an experiment say --dataset NAME"
@@ -145,7 +135,8 @@ def session_facts(client: Client, experiment: UUID) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _project(client: Client, named: str) -> TracerSession | None:
+def look_for_project(client: Client, named: str) -> TracerSession | None:
+    """Return a project, which may be an experiment, by id or name, or None."""
     return _either(
         client,
         named,
@@ -163,7 +154,7 @@ def find_project(client: Client, named: str, *, experiment: bool = False) -> Tra
     Raises:
         ServiceError: it does not exist (with near names), or is no experiment.
     """
-    project = _project(client, named)
+    project = look_for_project(client, named)
     if project is None:
         with told(client):
             kind = client.list_projects(reference_free=False if experiment else None, limit=_NAMES)

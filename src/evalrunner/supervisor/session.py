@@ -64,7 +64,7 @@ def run_session(
         stack.callback(engine.close)
         folder = RunFolder(_folder(config, scope, stack, plan_only=plan_only))
         stack.callback(folder.close)
-        ledger = Ledger(folder.ledger)
+        ledger = _ledger(folder, scope)
         stack.callback(ledger.close)
         # Of a plan nothing needs to be finished: Ctrl-C ends it at once.
         if plan_only:
@@ -93,6 +93,19 @@ def _folder(config: RunConfig, scope: Scope, stack: contextlib.ExitStack, *, pla
         # A plan reads the experiment, and leaves alone what another run may be writing at this moment.
         return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evalrunner-plan-")))
     return config.run_dir or (config.home or Path()) / ".evalrunner" / "runs" / str(scope.experiment_id)
+
+
+def _ledger(folder: RunFolder, scope: Scope) -> Ledger:
+    """Open the folder's ledger; a new one where the last run ended before it had made its experiment.
+
+    It has executed nothing, and the id that it had drawn is nobody's.
+    """
+    ledger = Ledger(folder.ledger)
+    if scope.session is None and ledger.get_meta("experiment_id") and ledger.get_meta("run") is None:
+        ledger.close()
+        folder.forget()
+        ledger = Ledger(folder.ledger)
+    return ledger
 
 
 def _begin_session(ledger: Ledger, scope: Scope, clock: Clock) -> tuple[int, Scope]:

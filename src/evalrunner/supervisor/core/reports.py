@@ -72,7 +72,7 @@ class Reports(Knowledge):
             worker.held.discard(made.item)
             worker.started.pop(made.item, None)
             worker.done += 1
-            self._durations.add(made.seconds)
+            self._durations.add(self._lasted(self._now - made.seconds))
             self._learn(worker, made)
 
     def _learn(self, worker: Worker, made: ProducedItem) -> None:

@@ -60,8 +60,6 @@ class SupervisorState(Losses, Dispatch):
         }
         #: When those that have not ended by then are killed, in a run that is stopped.
         self._killing_at = policy.items_end
-        #: When each ended (monotonic seconds), and how long it was.
-        self._pauses: list[tuple[float, float]] = []
 
     def handle(self, event: ev.Event, now: float) -> list[do.Instruction]:
         """Take in what happened at `now` (monotonic seconds); return what is to be done, in order."""
@@ -163,10 +161,6 @@ class SupervisorState(Losses, Dispatch):
 
     def _paused(self, event: ev.Paused) -> None:
         self._pauses.append((self._now, event.seconds))
-
-    def _lasted(self, since: float) -> float:
-        """Return the seconds since then, without those for which the whole job stood still."""
-        return self._now - since - sum(seconds for at, seconds in self._pauses if at > since)
 
     def _tick(self, _: ev.Tick) -> None:
         if self.stopping and self._now > self._killing_at:

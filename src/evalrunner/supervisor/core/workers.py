@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -15,6 +16,8 @@ from evalrunner.supervisor.core.trials import Standing, Trials
 W = WorkerState
 #: Where a worker may be given items.
 ABLE = (W.READY, W.BUSY)
+#: Pauses that are remembered.
+PAUSES = 100
 
 
 @dataclass(slots=True)
@@ -69,6 +72,8 @@ class Knowledge:
         self._futile = 0
         self._coming = 0
         self._durations = Durations(policy.assumed)
+        #: When each ended (monotonic seconds), and how long it was.
+        self._pauses: deque[tuple[float, float]] = deque(maxlen=PAUSES)
         self._out = self._book.out
         self._now = 0.0
 
@@ -106,6 +111,10 @@ class Knowledge:
     def _fits(self) -> bool:
         """Whether what is begun now usually ends in time."""
         return self._durations.fit(self.policy.items_end - self._now)
+
+    def _lasted(self, since: float) -> float:
+        """Return the seconds since then, without those for which the whole job stood still."""
+        return self._now - since - sum(seconds for at, seconds in self._pauses if at > since)
 
     # -- where each is -------------------------------------------------------------------------------
 

@@ -150,7 +150,9 @@ def create(client: Client, config: RunConfig, scope: Scope, reading: Reading, gu
         "num_repetitions": scope.repetitions,
         "evaluator_keys": list(dict.fromkeys(key for of in guessed.values() for key in of)) or None,
     }
-    # A conflict about an id that only we know means that the answer to an earlier try was lost.
+    # A conflict about an id that only we know means that the answer to an earlier try was lost; about a name that the
+    # user gave, that there is another one.
+    taken = True
     with contextlib.suppress(LangSmithConflictError):
         client.request_with_retries(
             "POST",
@@ -158,9 +160,12 @@ def create(client: Client, config: RunConfig, scope: Scope, reading: Reading, gu
             request_kwargs={"json": {key: value for key, value in body.items() if value is not None}},
             stop_after_attempt=3,
         )
+        taken = False
     try:
         session = client.read_project(project_id=scope.experiment_id)
     except LangSmithNotFoundError:
+        if not taken:
+            raise
         raise ServiceError(
             f"something else has made an experiment {scope.name!r} at this moment; the same command goes on with it"
         ) from None

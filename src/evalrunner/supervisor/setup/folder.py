@@ -122,6 +122,11 @@ class RunFolder:
             elif path.is_file():
                 path.unlink()
 
+    def forget(self) -> None:
+        """Remove the ledger of a run that never began; it is ours to hold all the while."""
+        for path in self.path.glob(f"{self.ledger.name}*"):
+            path.unlink()
+
     def close(self) -> None:
         """Let go of it."""
         os.close(self._lock)

@@ -60,7 +60,7 @@ def find_scope(client: Client, config: RunConfig) -> Scope:
         return _existing(client, config, service.find_experiment(client, config.experiment))
     dataset = service.find_dataset(client, config.dataset)
     if config.experiment is not None:
-        session = service.look_for_experiment(client, config.experiment)
+        session = service.look_for_project(client, config.experiment)
         if session is not None:
             _check_dataset(client, session, dataset)
             return _existing(client, config, session)
@@ -69,6 +69,8 @@ def find_scope(client: Client, config: RunConfig) -> Scope:
 
 
 def _check_dataset(client: Client, session: TracerSession, dataset: Dataset) -> None:
+    if session.reference_dataset_id is None:
+        raise UsageError(f"{session.name!r} is a tracing project: give the experiment another name")
     if session.reference_dataset_id != dataset.id:
         its = service.find_dataset(client, str(session.reference_dataset_id))
         raise UsageError(

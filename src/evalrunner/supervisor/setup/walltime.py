@@ -7,6 +7,7 @@ Torque tells how long the job may take (qsub(1), PBS_WALLTIME), and when the job
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
 from collections.abc import Mapping
@@ -30,7 +31,8 @@ JOBS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_JOB_SPOOL_DIR")
 ASKING = 5.0
 LONGEST = 10 * 366 * 86400.0
 _CLOCK = re.compile(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)")
-_UNITS = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
+_UNITS = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
+_SECONDS = re.compile(r"()()()(\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def seconds_of(text: str) -> float:
         UsageError: it is none of these.
     """
     told = text.strip()
-    found = _CLOCK.fullmatch(told) or (_UNITS.fullmatch(told) if told else None)
+    found = _CLOCK.fullmatch(told) or _SECONDS.fullmatch(told) or (_UNITS.fullmatch(told) if told else None)
     if found is None:
         two = " (minutes or hours?)" if re.fullmatch(r"\d+:\d\d", told) else ""
         raise UsageError(
@@ -105,15 +107,16 @@ def job_end(asked: str, environ: Mapping[str, str], now: float) -> JobEnd | None
         now: seconds since the epoch.
 
     Raises:
-        UsageError: it is no time.
+        UsageError: it is no time, or one that is over.
     """
     if asked == NONE:
         return None
     if asked != AUTO:
-        return JobEnd(_began(environ, now) + seconds_of(asked), "--walltime")
+        return _told(asked, environ, now)
     end = _slurm_variable(environ) or _slurm_command(environ) or _torque(environ, now)
-    # A job that is over tells nothing of this process: its environment was carried somewhere else.
-    return end if end is not None and end.at > now else None
+    # A job that is over tells nothing of this process: its environment was carried somewhere else. And what has no
+    # limit has one that nobody will live to see.
+    return end if end is not None and now < end.at < now + LONGEST else None
 
 
 def time_left(config: RunConfig, environ: Mapping[str, str], clock: Clock) -> TimeLeft | None:
@@ -132,8 +135,15 @@ def time_left(config: RunConfig, environ: Mapping[str, str], clock: Clock) -> Ti
     return TimeLeft(end, until, until - last_words(usable), min(config.drain_timeout, usable / 2))
 
 
+def _told(asked: str, environ: Mapping[str, str], now: float) -> JobEnd:
+    end = JobEnd(_began(environ, now) + seconds_of(asked), "--walltime")
+    if end.at <= now:
+        raise UsageError(f"--walltime {asked} counts from the begin of the job, and was over at {end.clock}")
+    return end
+
+
 def _slurm_variable(environ: Mapping[str, str]) -> JobEnd | None:
-    with contextlib.suppress(KeyError, ValueError):
+    with contextlib.suppress(KeyError, ValueError, OverflowError):
         return JobEnd(float(int(environ["SLURM_JOB_END_TIME"])), "SLURM_JOB_END_TIME")
     return None
 
@@ -144,19 +154,24 @@ def _slurm_command(environ: Mapping[str, str]) -> JobEnd | None:
     command = ["scontrol", "show", "job", "--oneliner", job]
     # The controller may be away, the command not installed, the job unlimited ("Unknown"): then nobody says.
     with contextlib.suppress(OSError, subprocess.SubprocessError, IndexError, ValueError):
-        told = subprocess.run(command, capture_output=True, text=True, timeout=ASKING, check=True).stdout
-        local = re.findall(r"\bEndTime=(\S+)", told)[0]
+        env = {**os.environ, "SLURM_TIME_FORMAT": "standard"}
+        told = subprocess.run(
+            command, capture_output=True, text=True, timeout=ASKING, check=True, env=env
+        ).stdout
+        local = re.findall(r" StartTime=\S+ EndTime=(\S+)", told)[-1]
         return JobEnd(datetime.fromisoformat(local).timestamp(), "scontrol")
     return None
 
 
 def _torque(environ: Mapping[str, str], now: float) -> JobEnd | None:
-    with contextlib.suppress(KeyError, ValueError):
+    with contextlib.suppress(KeyError, ValueError, OverflowError):
         return JobEnd(_began(environ, now) + float(int(environ["PBS_WALLTIME"])), "PBS_WALLTIME")
     return None
 
 
 def _began(environ: Mapping[str, str], now: float) -> float:
     """Return when the job began that this process is part of (seconds since the epoch); now, if it is of none."""
+    with contextlib.suppress(KeyError, ValueError, OverflowError):
+        return float(int(environ["SLURM_JOB_START_TIME"]))
     name = next((name for name in JOBS if environ.get(name)), None)
     return now if name is None else eldest(name, environ[name])

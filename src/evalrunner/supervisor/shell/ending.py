@@ -49,7 +49,8 @@ class Ending:
         if waiting != self._waiting:
             # The deadline counts from the last item that came back.
             self._waiting, self._waiting_since = waiting, now
-        limit = STOP_GRACE if self._state.stopping else self._p.config.visible_deadline
+        hurried = self._state.stopping and not self._stops.by_clock
+        limit = STOP_GRACE if hurried else self._p.config.visible_deadline
         return now - self._waiting_since > limit
 
     def _time_is_up(self) -> bool:

@@ -71,7 +71,7 @@ class Supervisor:
         self._began = False
         self._ending = Ending(context, state, stops)
         self._shown = self._measured = self._looked = 0.0
-        self._turned = context.clock.monotonic()
+        self._turned, self._usually = context.clock.monotonic(), SNAPSHOT
         limit = context.config.worker.item_timeout
         self._look_every = SNAPSHOT if limit is None else min(SNAPSHOT, limit / 4)
 
@@ -86,7 +86,6 @@ class Supervisor:
             self._act()
             while not self._finished():
                 self._p.pool.wait(SNAPSHOT if self._p.pool.handles else IDLE)
-                self._look_for_pause()
                 self._turn()
         except Exception:
             self._take_down()
@@ -125,6 +124,7 @@ class Supervisor:
     # -- one turn ------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
+        self._look_for_pause(self._p.clock.monotonic())
         self._look_for_stop()
         for number, message in self._p.pool.hear():
             self._hear(number, message)
@@ -149,6 +149,7 @@ class Supervisor:
     def _look_at_all(self) -> None:
         """Look at every worker, now and then: what it executes, and whether something takes too long."""
         now = self._p.clock.monotonic()
+        self._look_for_pause(now)
         if now - self._looked >= self._look_every:
             self._looked = now
             for number, items in self._p.pool.executing():
@@ -226,12 +227,15 @@ class Supervisor:
             self._ending.phase = "running" if self._state.executing else "draining"
         return False
 
-    def _look_for_pause(self) -> None:
-        """Tell how long nobody looked: `scontrol suspend` stops a job's workers too, and their items' time."""
-        now = self._p.clock.monotonic()
-        if now - self._turned > PAUSE:
-            self._take(ev.Paused(now - self._turned))
-        self._turned = now
+    def _look_for_pause(self, now: float) -> None:
+        """Tell how long nobody looked: `scontrol suspend` stops a job's workers too, and their items' time.
+
+        Where every turn takes long, on a slow disk, none of them is a pause: items would have no limit any more.
+        """
+        gap, self._turned = now - self._turned, now
+        if gap > max(PAUSE, 4 * self._usually):
+            self._take(ev.Paused(gap))
+        self._usually += 0.3 * (min(gap, 3 * PAUSE) - self._usually)
 
     def _look_for_stop(self) -> None:
         if self._state.out_of_time:

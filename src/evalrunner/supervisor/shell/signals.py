@@ -105,20 +105,23 @@ class _Answering(Stops):
     def __init__(self, say: Callable[[str], None], drain: float, job: TimeLeft | None, clock: Clock) -> None:
         super().__init__(drain, job, clock)
         self._say, self._job = say, job
-        self._heard = 0
+        self._heard, self._answered = 0, TIME
 
     def __call__(self) -> int:
         super().__call__()
+        if self._heard and self.asked[0] != self._answered:
+            self._heard = 0  # a signal, after the clock: it may leave less time
         for answer in (self._stopping, lambda: KILLING)[self._heard : len(self.asked)]:
             self._heard += 1
             self._say(answer())
         return len(self.asked)
 
     def _stopping(self) -> str:
-        first = self.asked[0]
+        first = self._answered = self.asked[0]
         why = str(self._job) if first == TIME else signal.Signals(first).name
-        left = max(0.0, self._until - self._clock.monotonic())
-        has = f"{left:.3g} s" if first == TIME else f"{self._drain:g} s (--drain-timeout)"
+        now = self._clock.monotonic()
+        left = max(0.0, (self._due if first == TIME else min(self._since + self._drain, self._until)) - now)
+        has = f"{left:.0f} s" + (" (--drain-timeout)" if first != TIME and left > self._drain - 1 else "")
         again = "a second Ctrl-C" if first == signal.SIGINT else "Ctrl-C"
         return (
             f"stopping ({why}): nothing new is begun, and what has begun has up to {has}; "
@@ -142,7 +145,7 @@ def counted_signals(
 
     def handler(number: int, _: FrameType | None) -> None:
         stops.hear(number)
-        if len(stops.asked) > 2:
+        if len(stops.asked) - (TIME in stops.asked) > 2:
             os._exit(128 + number)
         if stops.interrupts:
             raise KeyboardInterrupt
