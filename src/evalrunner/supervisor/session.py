@@ -101,7 +101,8 @@ def _ledger(folder: RunFolder, scope: Scope) -> Ledger:
     It has executed nothing, and the id that it had drawn is nobody's.
     """
     ledger = Ledger(folder.ledger)
-    if scope.session is None and ledger.get_meta("experiment_id") and ledger.get_meta("run") is None:
+    begun = ledger.get_meta("run") is not None or ledger.highest_token() > 0
+    if scope.session is None and ledger.get_meta("experiment_id") and not begun:
         ledger.close()
         folder.forget()
         ledger = Ledger(folder.ledger)

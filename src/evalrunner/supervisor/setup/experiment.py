@@ -163,12 +163,9 @@ def create(client: Client, config: RunConfig, scope: Scope, reading: Reading, gu
         taken = False
     try:
         session = client.read_project(project_id=scope.experiment_id)
-    except LangSmithNotFoundError:
-        if not taken:
-            raise
-        raise ServiceError(
-            f"something else has made an experiment {scope.name!r} at this moment; the same command goes on with it"
-        ) from None
+    except LangSmithNotFoundError as error:
+        told = f"something else has made an experiment {scope.name!r} at this moment; the same command goes on with it"
+        raise (ServiceError(told) if taken else error) from None
     # The service may have set a start of its own; ids must be made of what reads back.
     return replace(scope, session=session, epoch=service.began(session))
 
