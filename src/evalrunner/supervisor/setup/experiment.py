@@ -164,8 +164,8 @@ def create(client: Client, config: RunConfig, scope: Scope, reading: Reading, gu
     try:
         session = client.read_project(project_id=scope.experiment_id)
     except LangSmithNotFoundError as error:
-        told = f"something else has made an experiment {scope.name!r} at this moment; the same command goes on with it"
-        raise (ServiceError(told) if taken else error) from None
+        told = f"something else has made an experiment {scope.name!r} at this moment"
+        raise (ServiceError(f"{told}; the same command goes on with it") if taken else error) from None
     # The service may have set a start of its own; ids must be made of what reads back.
     return replace(scope, session=session, epoch=service.began(session))
 
