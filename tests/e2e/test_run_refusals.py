@@ -76,7 +76,7 @@ def test_a_job_that_is_over_at_once_executes_nothing_and_a_long_one_everything(
     assert "stopping (the job ends at" in done.err
     done = command(*words, "--walltime", "2h")
     assert (done.code, len(log.counts())) == (ExitCode.COMPLETE, 3), done.err
-    assert "--walltime: the run will be over before" in done.err
+    assert "--walltime: the run is to be over before" in done.err
 
 
 def test_nobody_listens(inside: Cli, log: ExecutionLog) -> None:

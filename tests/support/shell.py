@@ -57,14 +57,16 @@ BEGAN = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 
 class Watcher:
-    """An observer that remembers."""
+    """An observer that remembers, and does what a test wants to happen between two looks."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.views: list[Snapshot] = []
+        self.then: Callable[[], None] = lambda: None
 
     def snapshot(self, view: Snapshot) -> None:
         self.views.append(view)
+        self.then()
 
     def line(self, text: str) -> None:
         self.lines.append(text)

@@ -13,9 +13,8 @@ from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.orders import LeasedItem
 from evalrunner.protocol.reports import Report
 from evalrunner.supervisor.core.events import DatasetGone, ExperimentGone, Renamed
-from evalrunner.supervisor.shell.progress import Snapshot
 from tests.support.scripts import Diligent, made
-from tests.support.shell import Start, runs_in
+from tests.support.shell import Run, Start, runs_in
 
 S = ItemState
 
@@ -73,20 +72,24 @@ def test_one_slow_item_does_not_keep_the_quick_ones_from_being_begun(a: Start) -
     assert run.states() == [S.VISIBLE] * 66
 
 
-def test_the_time_for_which_all_stood_still_is_charged_to_nobody(a: Start) -> None:
-    run = a(lambda _: Diligent(seconds=20.0), items=2, workers=2, item_timeout=10.0)
-    looks = run.observer.snapshot
+def stands_still(run: Run) -> list[float]:
+    """Have all stand still for 15 s, once, after a second; what is returned says so."""
     paused: list[float] = []
 
-    def pauses(view: Snapshot) -> None:
-        looks(view)
+    def pauses() -> None:
         if not paused and run.clock.monotonic() > 1001.0:
             paused.append(15.0)
             run.clock.advance(15.0)
 
-    run.observer.snapshot = pauses  # type: ignore[method-assign]
+    run.observer.then = pauses
+    return paused
+
+
+def test_the_time_for_which_all_stood_still_is_charged_to_nobody(a: Start) -> None:
+    run = a(lambda _: Diligent(seconds=20.0), items=2, workers=2, item_timeout=10.0)
+    paused = stands_still(run)
     run.run()
-    assert paused
+    assert paused == [15.0]
     assert run.executions() == [1, 1]
     assert run.ends() == ["exited with status 0"] * 2
 
@@ -102,30 +105,20 @@ class Clocked(Diligent):
 
 def test_nor_does_it_make_items_longer_that_have_to_fit_before_the_end_of_a_job(a: Start) -> None:
     run = a(lambda _: Clocked(seconds=2.0), items=10, workers=2, items_end=1030.0)
-    looks = run.observer.snapshot
-    paused: list[float] = []
-
-    def pauses(view: Snapshot) -> None:
-        looks(view)
-        if not paused and run.clock.monotonic() > 1001.0:
-            paused.append(15.0)
-            run.clock.advance(15.0)
-
-    run.observer.snapshot = pauses  # type: ignore[method-assign]
+    paused = stands_still(run)
     run.run()
+    assert paused == [15.0]
     assert run.states() == [S.VISIBLE] * 10
 
 
 def test_where_every_turn_takes_long_an_item_has_its_limit_all_the_same(a: Start) -> None:
     run = a(lambda _: Diligent(seconds=1e6), items=1, workers=1, item_timeout=10.0, max_attempts=1)
-    looks = run.observer.snapshot
 
-    def slowly(view: Snapshot) -> None:
-        looks(view)
+    def slowly() -> None:
         run.clock.advance(4.0)
         assert run.clock.monotonic() < 1100.0, "nobody ends it"
 
-    run.observer.snapshot = slowly  # type: ignore[method-assign]
+    run.observer.then = slowly
     run.run()
     assert run.ends() == ["was killed: an item took longer than 10 s"]
 
@@ -133,10 +126,10 @@ def test_where_every_turn_takes_long_an_item_has_its_limit_all_the_same(a: Start
 def test_nobody_outlives_a_supervisor_that_fails(a: Start) -> None:
     run = a(lambda _: Diligent(seconds=60.0), items=6, workers=2)
 
-    def fails(view: Snapshot) -> None:
+    def fails() -> None:
         raise OSError("the terminal is gone")
 
-    run.observer.snapshot = fails  # type: ignore[method-assign]
+    run.observer.then = fails
     with pytest.raises(OSError, match="the terminal is gone"):
         run.run()
     ends = [worker.exitcode() for worker in run.engine.workers.values()]

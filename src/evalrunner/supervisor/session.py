@@ -72,7 +72,7 @@ def run_session(
         else:
             stops = stack.enter_context(counted_signals(observer.line, config.drain_timeout, job, clock))
             if job is not None:
-                observer.line(f"{job}: the run will be over before")
+                observer.line(f"{job}: the run is to be over before")
         check_owner(ledger, folder, scope)
         number, scope = _begin_session(ledger, scope, clock)
         context = make_context(config, link, folder, ledger, number, scope, engine, observer, clock)
