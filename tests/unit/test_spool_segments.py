@@ -54,7 +54,7 @@ def test_segments_hold_every_record_once_and_in_order(tmp_path: Path) -> None:
     assert [entry.seq for entry in entries] == list(range(1, 41))
     assert entries == book.durable
     last = LastFile()
-    bodies = [last.body(segment_path(path, entry.segment), entry) for entry in entries]
+    bodies = [last.body(path, entry) for entry in entries]
     held = {os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")}
     assert held & set(map(str, files)) == {str(files[-1])}, "one file is open at a time"
     last.close()

@@ -10,13 +10,12 @@ import itertools
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from evalrunner.delivery.listener import RecordListener
 from evalrunner.delivery.sending.exchange import Transport
 from evalrunner.delivery.sending.sender import Sender
-from evalrunner.delivery.spool.files import segment_path
 from evalrunner.delivery.spool.record import rebound
 from evalrunner.delivery.spool.writer import Entry, LastFile
 
@@ -78,7 +77,9 @@ class SpoolSender:
     def offer(self, spool: Spool, entries: Sequence[Entry]) -> None:
         """Take durable records of a spool to send; none may be offered twice."""
         with self._lock:
-            numbered = [replace(entry, seq=next(self._numbers)) for entry in entries]
+            numbered = [
+                Entry(next(self._numbers), one.offset, one.length, one.header, one.segment) for one in entries
+            ]
             self._places.update(
                 (one.seq, _Place(spool, entry)) for one, entry in zip(numbered, entries, strict=True)
             )
@@ -120,7 +121,7 @@ class SpoolSender:
     def _body(self, entry: Entry) -> bytes:
         with self._lock:
             place = self._places[entry.seq]
-        body = self._open.body(segment_path(place.spool.path, place.entry.segment), place.entry)
+        body = self._open.body(place.spool.path, place.entry)
         if place.spool.boundary == self._boundary:
             return body
         return rebound(body, place.spool.boundary, self._boundary)

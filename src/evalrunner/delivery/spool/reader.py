@@ -10,6 +10,7 @@ from pathlib import Path
 
 import orjson
 
+from evalrunner.delivery.spool.files import segment_path
 from evalrunner.delivery.spool.format import (
     CRC_END,
     FILE_HEADER,
@@ -67,20 +68,22 @@ class LastFile:
 
     def __init__(self) -> None:
         self._path: Path | None = None
+        self._segment = 0
         self._fd = -1
         self._lock = threading.Lock()
 
     def body(self, path: Path, entry: Entry) -> bytes:
-        """Return the body of an entry of a file.
+        """Return the body of an entry of the spool at `path`.
 
         Raises:
             OSError, SpoolError: it cannot be read.
         """
         with self._lock:
-            if path != self._path:
+            if path is not self._path or entry.segment != self._segment:
                 self._close()
-                self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-                self._path = path
+                file = segment_path(path, entry.segment)
+                self._fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                self._path, self._segment = path, entry.segment
             return read_body(self._fd, entry)
 
     def close(self) -> None:

@@ -53,7 +53,7 @@ __all__ = [
 ]
 
 #: Seconds without a further record after which the waiting ones are synced.
-SETTLE = 0.002
+SETTLE = 0.006
 
 
 class SpoolWriter:
@@ -80,7 +80,7 @@ class SpoolWriter:
         info: dict[str, Any],
         on_durable: Callable[[list[Entry]], None],
         on_error: Callable[[Exception], None],
-        commit_interval: float = 0.02,
+        commit_interval: float = 0.05,
         commit_records: int = 32,
         segment_bytes: int | None = None,
     ) -> None:

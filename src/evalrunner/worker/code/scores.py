@@ -54,10 +54,20 @@ def _check(result: EvaluationResult) -> None:
     _check_score(result.score)
     if isinstance(result.comment, str):
         result.comment = _SURROGATES.sub("", result.comment)
-    for name in _FREE:
-        setattr(result, name, _clean(getattr(result, name), name))
     for name in ("target_run_id", "source_run_id"):
         _check_id(name, getattr(result, name))
+    given = {name: value for name in _FREE if not _is_nothing(value := getattr(result, name))}
+    for name, value in given.items():
+        setattr(result, name, _clean(value, name))
+    if given or not isinstance(result.comment, (str, type(None))):
+        _check_json(result)
+
+
+def _is_nothing(value: Any) -> bool:
+    return value is None or (type(value) is dict and not value)
+
+
+def _check_json(result: EvaluationResult) -> None:
     try:
         dumps_json(result.model_dump())
     except Exception as error:
