@@ -238,6 +238,12 @@ class RunConfig:
         "auto: what Slurm or Torque says; none: no end is known.",
         metavar="TIME",
     )
+    wait: bool = knob(
+        False, "Wait while another command runs this experiment, until it has ended or is silent for 150 s."
+    )
+    take_over: bool = knob(
+        False, "Go on in place of a command that has run this experiment and is silent for 150 s."
+    )
     max_attempts: int = knob(
         2, "How many workers may die with one item before it is failed.", metavar="N", least=1
     )

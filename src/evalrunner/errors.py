@@ -5,8 +5,9 @@
     │   ├── ConfigError       a configuration file or option, with file, line and key
     │   ├── TargetError       the target or an evaluator cannot be loaded or pickled
     │   ├── DataError         a dataset file has malformed rows
+    │   ├── ExperimentBusy    another command runs the experiment
     │   └── ServiceError      endpoint unreachable, key refused, unknown experiment or dataset
-    ├── RunFolderError        locked by another run, unwritable, full
+    ├── RunFolderError        another experiment's, unwritable, full
     ├── RunBroken             the run had to end in the middle; what it had produced is safe
     ├── IllegalTransition     a state machine was asked for a move it does not have (our fault)
     ├── SpoolError            the spool cannot be written or read
@@ -42,8 +43,12 @@ class ServiceError(UsageError):
     """The LangSmith endpoint cannot be reached, refuses the key, or does not know the name."""
 
 
+class ExperimentBusy(UsageError):
+    """Another command runs this experiment at the moment; nothing has been executed by this one."""
+
+
 class RunFolderError(UsageError):
-    """The run's folder is held by another run, cannot be written, or its disk is full."""
+    """The run's folder belongs to another experiment, cannot be written, or its disk is full."""
 
 
 class RunBroken(EvalrunnerError):

@@ -15,16 +15,18 @@ class ExitCode(IntEnum):
     INTERRUPTED = 4
     EVALUATORS = 5
     INTERNAL = 70
+    BUSY = 75
 
 
 TEXTS: dict[ExitCode, str] = {
     ExitCode.COMPLETE: "complete: every planned item was read back from the experiment",
     ExitCode.FAILED: "items failed: their target raised or their worker died; all is delivered",
     ExitCode.USAGE: "usage or configuration error; nothing was executed",
-    ExitCode.INCOMPLETE: "not all is delivered, visible, downloaded or there; the same command goes on",
+    ExitCode.INCOMPLETE: "not all is delivered, visible or there (the same command goes on), or more than planned",
     ExitCode.INTERRUPTED: "interrupted; the same command goes on (a download begins anew)",
     ExitCode.EVALUATORS: "evaluators failed; all is visible, and a command that names them scores it again",
     ExitCode.INTERNAL: "internal error of evalrunner; the message names the traceback's file",
+    ExitCode.BUSY: "busy: another command runs this experiment, or has taken it over; try again later",
 }
 
 

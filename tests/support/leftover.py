@@ -22,9 +22,11 @@ from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.reports import ProducedItem
 from evalrunner.protocol.rows import ItemRow
 from evalrunner.supervisor.outcome import Outcome
+from evalrunner.supervisor.setup.claim import Claim
 from evalrunner.supervisor.setup.dataset import read_examples
 from evalrunner.supervisor.setup.folder import RunFolder
 from evalrunner.supervisor.setup.link import Link
+from evalrunner.supervisor.setup.owner import Owner
 from evalrunner.supervisor.setup.plan import Plan
 from evalrunner.supervisor.setup.scope import find_scope
 from evalrunner.supervisor.shell.context import make_context
@@ -56,8 +58,18 @@ class Leftover:
             self.ledger.begin_session("then")
             session = self.ledger.begin_session("now")
         self.engine = make_engine(start_method="spawn")
+        claim = Claim(scope.experiment_id, Owner.myself(folder, SYSTEM.utcnow(), {}), SYSTEM)
         self.context = make_context(
-            self.config, self.link, self.folder, self.ledger, session, scope, self.engine, Silent(), SYSTEM
+            self.config,
+            self.link,
+            self.folder,
+            self.ledger,
+            session,
+            scope,
+            claim,
+            self.engine,
+            Silent(),
+            SYSTEM,
         )
         self.readback = self.link.reader(str(scope.experiment_id))
 

@@ -34,8 +34,10 @@ from evalrunner.supervisor.core import instructions as do
 from evalrunner.supervisor.core.items import Item
 from evalrunner.supervisor.core.policy import Policy
 from evalrunner.supervisor.core.state import SupervisorState
+from evalrunner.supervisor.setup.claim import Claim
 from evalrunner.supervisor.setup.folder import RunFolder
 from evalrunner.supervisor.setup.link import Link
+from evalrunner.supervisor.setup.owner import Owner
 from evalrunner.supervisor.setup.scope import Scope
 from evalrunner.supervisor.shell.confirm import Confirmer, Wanted
 from evalrunner.supervisor.shell.context import RunContext
@@ -54,6 +56,7 @@ from tests.support.scripts import Diligent
 
 ENDPOINT = Endpoint("http://127.0.0.1:9", "key")
 BEGAN = datetime(2026, 1, 1, tzinfo=timezone.utc)
+ME = Owner.myself(Path(), BEGAN, {})
 
 
 class Watcher:
@@ -222,6 +225,7 @@ class Run:
         return RunContext(
             self.config, cast(Link, SimpleNamespace(endpoint=ENDPOINT, info={})), self.folder, self.ledger,
             self.session, self.observer, self.clock, Course(scope), events,
+            claim=Claim(scope.experiment_id, ME, self.clock),
             pool=WorkerPool(self.engine, self.clock),
             watch=cast(Watch, self.watch),
             confirmer=cast(Confirmer, self.confirmer),

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from evalrunner.supervisor.core.events import DatasetGone, ExperimentGone, Renamed
+from evalrunner.supervisor.core.events import DatasetGone, ExperimentGone, Renamed, TakenOver
 from evalrunner.supervisor.setup.scope import Scope
 from evalrunner.supervisor.shell.course import Course
 from evalrunner.verify.codes import Code
@@ -43,6 +43,12 @@ def test_nothing_can_be_seen_any_more_of_an_experiment_that_is_gone(
     assert course.gone == told
     assert told.startswith("the dataset 'd' and with it the experiment") is with_dataset
     assert [one.code for one in course.findings] == [Code.EXPERIMENT_DELETED]
+
+
+def test_who_has_taken_it_over_is_kept(course: Course) -> None:
+    course.take(TakenOver("pid 7 on n1"))
+    assert (course.taken, course.gone) == ("pid 7 on n1", "")
+    assert [one.code for one in course.findings] == [Code.TAKEN_OVER]
 
 
 def test_an_experiment_outlives_its_dataset(course: Course) -> None:

@@ -10,6 +10,10 @@ from evalrunner.verify.codes import KINDS, Code, Finding
 
 EACH: list[tuple[Finding, str]] = [
     (f.experiment_renamed("a", "b"), "the experiment 'a' was renamed to 'b' while the run went on"),
+    (
+        f.taken_over("pid 7 on n1"),
+        "another evalrunner has taken the experiment over (pid 7 on n1): this one stops",
+    ),
     (f.experiment_deleted("a", None), "the experiment 'a' was deleted while the run went on"),
     (
         f.experiment_deleted("a", "d"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from evalrunner.errors import RunFolderError
+from evalrunner.errors import ExperimentBusy, RunFolderError
 from evalrunner.supervisor.setup import folder as room
 from evalrunner.supervisor.setup.folder import RunFolder
 
@@ -79,7 +79,7 @@ def test_a_second_run_is_told_who_holds_it_and_gets_it_when_that_one_dies(tmp_pa
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(RunFolderError, match=rf"\(pid {holder.pid}\)"):
+        with pytest.raises(ExperimentBusy, match=rf"\(pid {holder.pid}\)"):
             RunFolder(tmp_path / "run")
         holder.kill()
         holder.wait(60)

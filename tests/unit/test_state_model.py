@@ -293,10 +293,23 @@ class World(Shell):
 
     def facts(self) -> object:
         processes = [
-            (p.alive, p.loaded, len(p.queue), len(p.board), len(p.spool), len(p.pipe), p.acknowledged)
+            (
+                p.alive,
+                p.loaded,
+                p.acknowledged,
+                *map(len, (p.queue, p.board, p.spool, p.pipe, p.unsynced, p.unsent, p.withheld)),
+            )
             for p in self.processes
         ]
-        return (processes, dict(self.ledger), len(self.server), len(self.relay), len(self.error_runs))
+        # What is said and heard in one step leaves the pipe as long as it was; but hearing takes its time.
+        return (
+            processes,
+            dict(self.ledger),
+            len(self.server),
+            len(self.relay),
+            len(self.error_runs),
+            self.now,
+        )
 
 
 TestWorld = World.TestCase

@@ -112,6 +112,7 @@ def test_the_numbers_are_those_of_the_documentation() -> None:
         "INTERRUPTED": 4,
         "EVALUATORS": 5,
         "INTERNAL": 70,
+        "BUSY": 75,
     }
 
 
@@ -127,3 +128,33 @@ def test_nothing_is_complete_in_an_experiment_that_was_deleted(states: list[str]
     assert found.command == "evalrunner.run(..., dataset='desk')", "from Python"
     both = ended(gone="the dataset 'desk' and with it the experiment 'desk of mine' was deleted")
     assert judge(items, [], both).command is None
+
+
+@pytest.mark.parametrize(
+    ("more", "runs"),
+    [(1, "1 complete run more than planned stands"), (218, "218 complete runs more than planned stand")],
+)
+def test_more_runs_than_planned_are_not_success(more: int, runs: str) -> None:
+    items = [ItemEntry(f"e{n}", 0, 1, f"r{n}", "visible") for n in range(3)]
+    found = judge(items, [], ended(more=more))
+    assert (found.complete, found.exit_code) == (False, ExitCode.INCOMPLETE)
+    assert found.sentence == (
+        f"Not as planned: all 3 items are visible, but {runs} beside them, and averages count those."
+    )
+    assert found.command == "evalrunner repair 'desk of mine' --delete-duplicates"
+    # What is open comes first: the same command goes on, and this is said when all is there.
+    left = judge([*items, ItemEntry("e", 0, 1, None, "not run")], [], ended(more=more))
+    assert left.command == "evalrunner resume 'desk of mine'"
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [("not run", "1 of 2 items are visible; 1 not run"), ("visible", "2 of 2 items are visible")],
+)
+def test_one_that_was_taken_over_is_never_success(state: str, told: str) -> None:
+    items = [ItemEntry("e", 0, 1, "r", "visible"), ItemEntry("f", 0, 1, None, state)]
+    found = judge(items, [], ended(taken="pid 7 on n1", stopped=True))
+    assert (found.complete, found.exit_code, found.command) == (False, ExitCode.BUSY, None)
+    assert found.sentence == (
+        f"Stopped: {told}. Nothing that was produced is lost. Another evalrunner goes on (pid 7 on n1)."
+    )

@@ -108,8 +108,11 @@ class Digests:
         begun = time.thread_time()
         if changes.runs:
             with self._attached():
-                if fill.forward(self.connection, made.scope, changes.runs):
-                    self._changed()
+                mine = fill.forward(self.connection, made.scope, changes.runs)
+            if mine is None:
+                return None
+            if mine:
+                self._changed()
         return self._timed(made.scope, begun, grows=True)
 
     def _make(self, session: str) -> _Made:

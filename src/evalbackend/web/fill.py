@@ -111,6 +111,10 @@ DELETE FROM plan WHERE session = :session AND NOT EXISTS (
 _LOST = """
 DELETE FROM plan WHERE session = :session AND gone AND :repetitions > (SELECT COUNT(*) FROM roots r
     WHERE r.session = :session AND r.pos = plan.pos AND r.kind = 'counted')"""
+_LOSES = """
+SELECT 1 FROM affected a CROSS JOIN plan p ON p.session = :session AND p.pos = a.pos WHERE p.gone AND
+    :repetitions > (SELECT COUNT(*) FROM roots r WHERE r.session = :session AND r.pos = p.pos AND r.kind = 'counted')
+LIMIT 1"""
 _WITHOUT = """
 UPDATE roots SET pos = NULL, why = 'its example was deleted before it had all its runs',
     kind = CASE kind WHEN 'headless' THEN kind ELSE 'unlinked' END
@@ -160,8 +164,12 @@ def fill(connection: sqlite3.Connection, scope: Scope) -> tuple[Scope, bool]:
     return replace(scope, told=told), not narrowed and not lost
 
 
-def forward(connection: sqlite3.Connection, scope: Scope, runs: Iterable[str]) -> bool:
-    """Bring a digest forward by the runs that may have changed; tell whether any was this experiment's."""
+def forward(connection: sqlite3.Connection, scope: Scope, runs: Iterable[str]) -> bool | None:
+    """Bring a digest forward by the runs that may have changed; tell whether any was this experiment's.
+
+    Returns:
+        None where the plan is another now, and all must be made anew: a deleted example has lost a run.
+    """
     named = {**_named(scope), "runs": orjson.dumps(list(runs)).decode()}
     connection.execute("DELETE FROM touched")
     connection.execute("DELETE FROM affected")
@@ -175,6 +183,8 @@ def forward(connection: sqlite3.Connection, scope: Scope, runs: Iterable[str]) -
         _item_scores(scope, _TOUCHED_SCORES),
     )  # fmt: skip
     _run(connection, (*_FORGET, *steps), named)
+    if not scope.pinned and connection.execute(_LOSES, named).fetchone():
+        return None
     return True
 
 

@@ -14,7 +14,7 @@ from typer.core import TyperCommand
 from evalrunner.cli.output import Output
 from evalrunner.cli.streams import was_lost
 from evalrunner.clock import SYSTEM
-from evalrunner.errors import EvalrunnerError, RunBroken, UsageError
+from evalrunner.errors import EvalrunnerError, ExperimentBusy, RunBroken, UsageError
 from evalrunner.exit_codes import ExitCode, lines
 
 LOG = Path(".evalrunner") / "internal-errors.log"
@@ -76,6 +76,8 @@ def failure(error: BaseException, params: dict[str, Any]) -> ExitCode:
 
 
 def _told(error: BaseException) -> tuple[ExitCode, str]:
+    if isinstance(error, ExperimentBusy):
+        return ExitCode.BUSY, str(error)
     if isinstance(error, UsageError):
         return ExitCode.USAGE, str(error)
     if isinstance(error, RunBroken):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -15,7 +16,8 @@ from evalrunner.supervisor.setup.scope import Scope
 from evalrunner.verify import findings
 from evalrunner.verify.apart import read_scores
 from evalrunner.verify.facts import Ending, Planned, RunFacts, Scores
-from evalrunner.verify.reconcile import Assignment
+from evalrunner.verify.readback import RootRun
+from evalrunner.verify.reconcile import Assignment, Key
 
 T = TypeVar("T")
 
@@ -27,7 +29,7 @@ def conclude(outcome: Outcome, *, plan_only: bool) -> RunFacts:
     scores = None if plan_only or outcome.gone else _scores(outcome, rows, found)
     ledger, session = outcome.ledger, outcome.session
     return RunFacts(
-        ending=_ending(outcome, plan_only=plan_only),
+        ending=_ending(outcome, found, plan_only=plan_only),
         session=session,
         experiment=_experiment(outcome.scope, outcome.config.experiment, plan_only=plan_only),
         dataset=_dataset(outcome),
@@ -48,7 +50,7 @@ def conclude(outcome: Outcome, *, plan_only: bool) -> RunFacts:
     )
 
 
-def _ending(outcome: Outcome, *, plan_only: bool) -> Ending:
+def _ending(outcome: Outcome, found: Assignment | None, *, plan_only: bool) -> Ending:
     scope = outcome.scope
     return Ending(
         outcome.config,
@@ -58,6 +60,8 @@ def _ending(outcome: Outcome, *, plan_only: bool) -> Ending:
         plan_only=plan_only,
         stopped=outcome.stopped,
         gone=outcome.gone,
+        taken=outcome.taken,
+        more=0 if found is None else sum(run.error is None for _, run in found.duplicates),
     )
 
 
@@ -112,13 +116,26 @@ def _assignment(outcome: Outcome) -> Assignment | None:
     try:
         if not why:
             roots = _in_time(outcome, outcome.readback.roots()) if outcome.scope.session is not None else ()
-            return read_assignment(outcome.scope, outcome.reading.ids, roots, outcome.ledger.attempts())
+            found = read_assignment(outcome.scope, outcome.reading.ids, roots, outcome.ledger.attempts())
+            found.duplicates = _too_many(outcome.scope, found)
+            return found
     except Exception as error:
         why = words(error)
         if outcome.stopped:
             outcome.silence = why  # no further question: the time is short
     outcome.findings.append(findings.experiment_unread(why))
     return None
+
+
+def _too_many(scope: Scope, found: Assignment) -> list[tuple[Key, RootRun]]:
+    """Return the runs that are too many: not those of repetitions that this run alone did not ask for."""
+    allowed: Counter[str] = Counter()
+    left = []
+    for (example, repetition), run in found.duplicates:
+        allowed[example] += 1
+        if allowed[example] > scope.own_repetitions - scope.repetitions:
+            left.append(((example, repetition), run))
+    return left
 
 
 def _in_time(outcome: Outcome, roots: Iterable[T]) -> Iterator[T]:

@@ -22,7 +22,7 @@ from evalrunner.protocol.rows import ItemRow
 from evalrunner.service.answers import strange
 from evalrunner.service.errors import cause, host, words
 from evalrunner.service.preflight import check
-from evalrunner.supervisor.core.events import DatasetGone, ExperimentGone, Renamed
+from evalrunner.supervisor.core.events import DatasetGone, ExperimentGone, Renamed, TakenOver
 from evalrunner.supervisor.outcome import Outcome
 from evalrunner.supervisor.setup.experiment import Judges, Keys, write_facts
 from evalrunner.supervisor.setup.scores import given_keys, remove, untrue
@@ -42,7 +42,7 @@ def finish(
     if not outcome.stopped and any(row.state is not ItemState.VISIBLE for row in rows):
         outcome.silence = silence(client)
     _look_once_more(context, outcome)
-    if outcome.gone:
+    if outcome.gone or outcome.taken:
         return
     _look_for_strays(context, client, outcome, rows)
     _describe(context, client, outcome)
@@ -63,13 +63,13 @@ def finish(
 
 def _look_once_more(context: RunContext, outcome: Outcome) -> None:
     """Learn what somebody has done to the experiment since the last look: the receipt speaks of it by name."""
-    if not (context.course.gone or outcome.silence or outcome.stopped):
+    if not (context.course.gone or context.course.taken or outcome.silence or outcome.stopped):
         context.watch.look()
         while not context.events.empty():
             event = context.events.get_nowait()
-            if isinstance(event, (Renamed, ExperimentGone, DatasetGone)):
+            if isinstance(event, (Renamed, ExperimentGone, TakenOver, DatasetGone)):
                 context.heed(event)
-    outcome.scope, outcome.gone = context.scope, context.course.gone
+    outcome.scope, outcome.gone, outcome.taken = context.scope, context.course.gone, context.course.taken
 
 
 def _look_for_strays(context: RunContext, client: Client, outcome: Outcome, rows: list[ItemRow]) -> None:
@@ -108,7 +108,8 @@ def _describe(context: RunContext, client: Client, outcome: Outcome) -> None:
     why = outcome.silence
     try:
         if not why:
-            write_facts(client, outcome.scope, outcome.reading, judges)
+            with context.claim.alone():
+                write_facts(client, outcome.scope, outcome.reading, judges)
     except (LangSmithConnectionError, RequestException) as error:
         said = strange(error) or f"does not answer: {cause(error)}"
         why = outcome.silence = f"LangSmith at {host(client.api_url)} {said}"

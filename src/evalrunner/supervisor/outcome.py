@@ -31,6 +31,7 @@ class Outcome:
         checked: what target and evaluators were found to be, of a plan.
         silence: why the service is asked nothing any more, or "".
         gone: that the experiment was deleted while the run went on, or "".
+        taken: which command has taken the experiment over, or "".
         scores: of every item that came back during this run with scores, those of its root run, without ids.
     """
 
@@ -51,6 +52,7 @@ class Outcome:
     checked: Ready | None = None
     silence: str = ""
     gone: str = ""
+    taken: str = ""
     scores: dict[int, tuple[Score, ...]] = field(default_factory=dict)
 
     def planned(self) -> list[ItemRow]:

@@ -7,6 +7,8 @@ import os
 import secrets
 import sqlite3
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,7 @@ from evalrunner.clock import SYSTEM, Clock
 from evalrunner.config import Endpoint, RunConfig
 from evalrunner.engines.base import Engine
 from evalrunner.engines.registry import make_engine
-from evalrunner.errors import RunBroken, ServiceError, TargetError
+from evalrunner.errors import ExperimentBusy, RunBroken, ServiceError, TargetError
 from evalrunner.ledger.ledger import Ledger
 from evalrunner.service.errors import told
 from evalrunner.supervisor.core.items import Item
@@ -27,10 +29,12 @@ from evalrunner.supervisor.finish import finish, silence
 from evalrunner.supervisor.outcome import Outcome
 from evalrunner.supervisor.recover import recover
 from evalrunner.supervisor.setup.check import preflight
+from evalrunner.supervisor.setup.claim import LOOK, Claim
 from evalrunner.supervisor.setup.experiment import create, resumable
 from evalrunner.supervisor.setup.folder import RunFolder
 from evalrunner.supervisor.setup.link import Link
 from evalrunner.supervisor.setup.meant import read_meant
+from evalrunner.supervisor.setup.owner import Owner
 from evalrunner.supervisor.setup.plan import Plan, make_plan
 from evalrunner.supervisor.setup.plan_ledger import write_plan
 from evalrunner.supervisor.setup.refusals import broken, check_config, check_owner
@@ -42,6 +46,9 @@ from evalrunner.supervisor.shell.progress import Observer
 from evalrunner.supervisor.shell.signals import Stops, counted_signals, interrupting_signals
 from evalrunner.supervisor.shell.snapshots import ProgressCounter
 
+#: Seconds that the claim's release may take.
+RELEASED = 10.0
+
 
 @contextlib.contextmanager
 def run_session(
@@ -51,6 +58,7 @@ def run_session(
 
     Raises:
         UsageError: something that was asked for cannot be done; nothing has been executed.
+        ExperimentBusy: so it is because another command runs the experiment.
     """
     check_config(config)
     job = time_left(config, os.environ, clock)
@@ -60,9 +68,15 @@ def run_session(
     link = Link.open(endpoint)
     with told(link.client):
         scope = find_scope(link.client, config)
+    stops = Stops()
     with contextlib.ExitStack() as stack:
         stack.callback(engine.close)
-        folder = RunFolder(_folder(config, scope, stack, plan_only=plan_only))
+        place = _folder(config, scope, stack, plan_only=plan_only)
+        claim = Claim(scope.experiment_id, Owner.myself(place, clock.utcnow(), os.environ), clock)
+        if not plan_only:
+            _take(claim, link, config, scope, observer)
+            stack.callback(lambda: _release(claim, link, stops))
+        folder = _open(place, config, observer)
         stack.callback(folder.close)
         ledger = _ledger(folder, scope)
         stack.callback(ledger.close)
@@ -75,12 +89,12 @@ def run_session(
                 observer.line(f"{job}: the run is to be over before")
         check_owner(ledger, folder, scope)
         number, scope = _begin_session(ledger, scope, clock)
-        context = make_context(config, link, folder, ledger, number, scope, engine, observer, clock)
+        context = make_context(config, link, folder, ledger, number, scope, claim, engine, observer, clock)
         stack.callback(lambda: context.close(stops.left()))
         session = _Session(context, engine, stops, job)
         try:
             yield session.look() if plan_only else session.carry_out()
-        except (TargetError, ServiceError, KeyboardInterrupt):
+        except (TargetError, ServiceError, ExperimentBusy, KeyboardInterrupt):
             if scope.session is None and context.scope.session is None:
                 folder.clear()
             raise
@@ -93,6 +107,41 @@ def _folder(config: RunConfig, scope: Scope, stack: contextlib.ExitStack, *, pla
         # A plan reads the experiment, and leaves alone what another run may be writing at this moment.
         return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evalrunner-plan-")))
     return config.run_dir or (config.home or Path()) / ".evalrunner" / "runs" / str(scope.experiment_id)
+
+
+def _take(claim: Claim, link: Link, config: RunConfig, scope: Scope, observer: Observer) -> None:
+    """Claim the experiment, unless it is still to be made: then nobody else knows it."""
+    if scope.session is None:
+        return
+    with told(link.client):
+        claim.take(
+            link.client, scope.name, wait=config.wait, take_over=config.take_over, pause=time.sleep, say=observer.line
+        )  # fmt: skip
+
+
+def _release(claim: Claim, link: Link, stops: Stops) -> None:
+    """Let others run the experiment: soon, for a service that is silent need not be waited for.
+
+    Whoever comes to this machine sees that this process is dead, and others by its silence.
+    """
+    thread = threading.Thread(target=claim.release, args=(link.hasty_client(),), daemon=True)
+    thread.start()
+    thread.join(min(RELEASED, stops.left()))
+
+
+def _open(place: Path, config: RunConfig, observer: Observer) -> RunFolder:
+    """Open the run's folder; wait for it, if that was asked for, while another run holds it."""
+    told = False
+    while True:
+        try:
+            return RunFolder(place)
+        except ExperimentBusy as error:
+            if not config.wait:
+                raise
+            if not told:
+                observer.line(f"waiting: {str(error).partition(';')[0]}")
+            told = True
+            time.sleep(LOOK)
 
 
 def _ledger(folder: RunFolder, scope: Scope) -> Ledger:
@@ -210,13 +259,13 @@ class _Session:
         began = self._clock.monotonic()
         if (outcome.plan.missing or outcome.plan.score) and not self._stops():
             self._supervise(outcome)
-        outcome.stopped = bool(self._stops())
+        outcome.stopped = bool(self._stops() or context.course.taken)
         outcome.left = self._left
         outcome.scope = context.scope
         outcome.seconds["executing"] = self._clock.monotonic() - began
         if outcome.scope.session is not None:
             client = self._client(outcome)
-            if not (context.course.gone or outcome.silence):
+            if not (context.course.gone or context.course.taken or outcome.silence):
                 self._confirm_loose(client)
             finish(context, client, self._engine, outcome, self._stops)
         outcome.findings.extend(context.course.findings)
@@ -263,10 +312,16 @@ class _Session:
             outcome.scores = context.confirmer.scores()
 
     def _begin(self, outcome: Outcome, guessed: dict[str, list[str]]) -> Scope:
-        scope, ledger = self._context.scope, self._context.ledger
+        context, scope, ledger = self._context, self._context.scope, self._context.ledger
         if scope.session is None:
             with told(self._link.client):
-                scope = create(self._link.client, self._config, scope, outcome.reading, guessed)
+                scope = create(
+                    self._link.client, self._config, scope, outcome.reading, guessed, context.claim.made()
+                )
+        elif other := context.claim.other(self._link.client):
+            raise ExperimentBusy(
+                f"another evalrunner has begun to run this experiment at the same moment ({other})"
+            )
         with ledger.transaction():
             ledger.set_meta("evaluators", guessed)
             ledger.set_meta("run", resumable(scope, self._config))

@@ -14,6 +14,7 @@ class Code(str, Enum):
 
     EXPERIMENT_RENAMED = "experiment-renamed"
     EXPERIMENT_DELETED = "experiment-deleted"
+    TAKEN_OVER = "taken-over"
     DATASET_DELETED = "dataset-deleted"
     STRAY_RUNS = "stray-runs"
     EXAMPLES_NOT_MEANT = "examples-not-meant"
@@ -60,6 +61,9 @@ KINDS: dict[Code, Kind] = {
     Code.EXPERIMENT_DELETED: Kind(
         "the experiment was deleted while the run went on, alone or with its dataset",
         "evaluate into a new one; the receipt has the command",
+    ),
+    Code.TAKEN_OVER: Kind(
+        "another command has gone on in place of this one, which it took for dead", _NOTHING
     ),
     Code.DATASET_DELETED: Kind(
         "the dataset was deleted while the run went on", "push it again, or use another"

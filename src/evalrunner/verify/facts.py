@@ -71,6 +71,8 @@ class Ending:
         made: the experiment exists.
         stopped: the user asked for an end.
         gone: that the experiment was deleted while the run went on, or "".
+        taken: which command has taken the experiment over, or "".
+        more: complete runs beyond the planned ones.
     """
 
     config: RunConfig
@@ -80,6 +82,8 @@ class Ending:
     plan_only: bool = False
     stopped: bool = False
     gone: str = ""
+    taken: str = ""
+    more: int = 0
 
 
 @dataclass(frozen=True)

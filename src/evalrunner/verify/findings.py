@@ -19,6 +19,13 @@ def experiment_deleted(name: str, dataset: str | None) -> Finding:
     return Finding(Code.EXPERIMENT_DELETED, f"{lost} experiment {name!r} was deleted while the run went on")
 
 
+def taken_over(by: str) -> Finding:
+    """Another command has gone on in place of this one."""
+    return Finding(
+        Code.TAKEN_OVER, f"another evalrunner has taken the experiment over ({by}): this one stops"
+    )
+
+
 def dataset_deleted(name: str) -> Finding:
     """Somebody has deleted the dataset."""
     return Finding(Code.DATASET_DELETED, f"the dataset {name!r} was deleted while the run went on")

@@ -82,8 +82,9 @@ class Settings:
             return tuple(word for one in given for word in flag(one.name, self[one.key]))
 
         new = [one for one in OPTIONS if one.key in ("experiment", "dataset", *_OF_NEW)]
+        once = ("take_over",)
         return Said(
-            flags=words(one for one in OPTIONS if one.in_files and one not in new),
+            flags=words(one for one in OPTIONS if one.in_files and one not in new and one.key not in once),
             creation=words(new),
             place=words(one for one in OPTIONS if one.key in ("local", "store")),
         )

@@ -66,7 +66,7 @@ class Option:
 LAYOUT: dict[str, tuple[str | Option, ...]] = {
     "What is evaluated": (
         "experiment", "dataset", "prefix", "description", "metadata", "repetitions", "splits", "as_of", "limit",
-        "retry_errors",
+        "retry_errors", "wait", "take_over",
     ),
     "Target and evaluators": (
         "target", "factory", "evaluators", "summary_evaluators", "trace_evaluators", "evaluator_errors",

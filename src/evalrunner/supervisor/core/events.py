@@ -158,6 +158,13 @@ class ExperimentGone:
 
 
 @dataclass(frozen=True)
+class TakenOver:
+    """Another command has taken the experiment over; `by`: who that is."""
+
+    by: str
+
+
+@dataclass(frozen=True)
 class DatasetGone:
     """The dataset was deleted, and the experiment is still there."""
 
@@ -177,5 +184,5 @@ class Tick:
 Event = Union[
     WorkerStarted, WorkerSetsUp, WorkerReady, WorkerCouldNotStart, Begun, Executing, Reported,
     Acknowledged, WorkerGone, SentOn, LooseNews, Seen, Missed, ErrorRunWritten, StopAsked, Renamed,
-    ExperimentGone, DatasetGone, Paused, Tick,
+    ExperimentGone, TakenOver, DatasetGone, Paused, Tick,
 ]  # fmt: skip

@@ -55,6 +55,7 @@ class SupervisorState(Losses, Dispatch):
             ev.ErrorRunWritten: self._error_run_written,
             ev.StopAsked: self._stop,
             ev.ExperimentGone: self._experiment_gone,
+            ev.TakenOver: self._taken_over,
             ev.Paused: self._paused,
             ev.Tick: self._tick,
         }
@@ -143,6 +144,10 @@ class SupervisorState(Losses, Dispatch):
     def _experiment_gone(self, _: ev.ExperimentGone) -> None:
         # Whatever is executed now could never be seen.
         self._end("the experiment was deleted", self.policy.stop_timeout)
+
+    def _taken_over(self, _: ev.TakenOver) -> None:
+        # The other has planned what was not visible: whatever ended now would stand there twice.
+        self._end("another command has taken the experiment over", 0.0)
 
     def _end(self, reason: str, seconds: float) -> None:
         self._killing_at = min(self._killing_at, self._now + seconds)

@@ -19,11 +19,12 @@ from evalrunner.config import RunConfig
 from evalrunner.errors import ServiceError
 from evalrunner.service import client as service
 from evalrunner.supervisor.setup.dataset import Reading
+from evalrunner.supervisor.setup.owner import CLAIM
 from evalrunner.supervisor.setup.scope import Scope
 from evalrunner.verify.intent import FACTS, FOUND, texts, version_of
 from evalrunner.verify.meant import positive
 
-_OURS = (FACTS, "num_repetitions", "dataset_version", "dataset_splits")
+_OURS = (FACTS, CLAIM, "num_repetitions", "dataset_version", "dataset_splits")
 
 
 Keys = dict[str, list[str]]
@@ -128,15 +129,20 @@ def flags_for(url: str, config: RunConfig) -> str | None:
     return " ".join(config.said.shareable)
 
 
-def create(client: Client, config: RunConfig, scope: Scope, reading: Reading, guessed: Keys) -> Scope:
+def create(
+    client: Client, config: RunConfig, scope: Scope, reading: Reading, guessed: Keys, claim: dict[str, Any]
+) -> Scope:
     """Make the experiment, with what the service's own progress bar needs; return the scope with it.
+
+    Args:
+        claim: who runs it, as it stands in the metadata.
 
     The id is ours (the SDK too sends one, client.py:5116), because the run's folder is called after it.
 
     Raises:
         ServiceError: there is another one of this name since we looked.
     """
-    metadata = describe(scope, reading, Judges(guessed))
+    metadata = {**describe(scope, reading, Judges(guessed)), **claim}
     if (flags := flags_for(client.api_url, config)) is not None:
         metadata[FACTS]["flags"] = flags
     body = {

@@ -16,7 +16,7 @@ import os
 import shutil
 from pathlib import Path
 
-from evalrunner.errors import RunFolderError
+from evalrunner.errors import ExperimentBusy, RunFolderError
 from evalrunner.shortage import shortage
 
 #: A disk with less than this cannot hold a run's first segment; better to hear it before the first item.
@@ -27,7 +27,8 @@ class RunFolder:
     """An open, locked run folder.
 
     Raises:
-        RunFolderError: it cannot be made or written, its disk is full, or another run holds it.
+        RunFolderError: it cannot be made or written, or its disk is full.
+        ExperimentBusy: another run holds it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -88,9 +89,9 @@ class RunFolder:
                 ) from error
             holder = os.pread(self._lock, 32, 0).decode("ascii", "replace").strip()
             os.close(self._lock)
-            raise RunFolderError(
+            raise ExperimentBusy(
                 f"another evalrunner (pid {holder or 'unknown'}) is running this experiment in {self.path}; "
-                "wait for it, or stop it first"
+                "--wait waits for its end"
             ) from None
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)

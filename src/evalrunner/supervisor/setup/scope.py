@@ -15,6 +15,7 @@ from langsmith.schemas import Dataset, TracerSession
 from evalrunner.config import RunConfig
 from evalrunner.errors import UsageError
 from evalrunner.service import client as service
+from evalrunner.supervisor.setup.owner import CLAIM
 from evalrunner.verify.intent import intent
 from evalrunner.verify.meant import Told
 
@@ -29,6 +30,7 @@ class Scope:
         epoch: the experiment's start; part of every run id, so it must read back unchanged.
         as_of: the pinned version, or None for the newest.
         salt: of this folder's run ids; see protocol.ids.
+        own_repetitions: that the experiment itself says, where it is there.
         told: what the experiment says of its examples, where no run of ours has planned it.
     """
 
@@ -45,6 +47,7 @@ class Scope:
     metadata: dict[str, Any] = field(default_factory=dict)
     salt: str = ""
     told: Told | None = None
+    own_repetitions: int = 1
 
 
 def find_scope(client: Client, config: RunConfig) -> Scope:
@@ -115,9 +118,10 @@ def _existing(client: Client, config: RunConfig, session: TracerSession) -> Scop
         dataset_id=dataset.id,
         dataset_name=dataset.name,
         repetitions=config.repetitions or said.repetitions,
+        own_repetitions=said.repetitions,
         splits=config.splits or said.splits,
         limit=config.limit or said.limit,
         as_of=config.as_of or said.as_of,
-        metadata={**metadata, **config.metadata},
+        metadata={**{key: value for key, value in metadata.items() if key != CLAIM}, **config.metadata},
         told=said.told,
     )

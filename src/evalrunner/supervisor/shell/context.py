@@ -11,7 +11,8 @@ from evalrunner.config import RunConfig
 from evalrunner.delivery.sending.spools import SpoolSender
 from evalrunner.engines.base import Engine
 from evalrunner.ledger.ledger import Ledger
-from evalrunner.supervisor.core.events import DatasetGone, Event, ExperimentGone, Renamed
+from evalrunner.supervisor.core.events import DatasetGone, Event, ExperimentGone, Renamed, TakenOver
+from evalrunner.supervisor.setup.claim import Claim
 from evalrunner.supervisor.setup.folder import RunFolder
 from evalrunner.supervisor.setup.link import Link
 from evalrunner.supervisor.setup.scope import Scope
@@ -45,6 +46,7 @@ class RunContext:
     clock: Clock
     course: Course
     events: queue.SimpleQueue[Event]
+    claim: Claim
     pool: WorkerPool
     watch: Watch
     confirmer: Confirmer
@@ -58,7 +60,7 @@ class RunContext:
         """What it is about, the experiment included as soon as it is made."""
         return self.course.scope
 
-    def heed(self, event: Renamed | ExperimentGone | DatasetGone) -> None:
+    def heed(self, event: Renamed | ExperimentGone | TakenOver | DatasetGone) -> None:
         """Take in, and say, what somebody has done to the experiment or its dataset."""
         told = self.course.take(event)
         run = self.ledger.get_meta("run") if isinstance(event, Renamed) else None
@@ -86,19 +88,20 @@ def make_context(
     ledger: Ledger,
     session: int,
     scope: Scope,
+    claim: Claim,
     engine: Engine,
     observer: Observer,
     clock: Clock,
 ) -> RunContext:
     """Make the parts of the shell; their threads begin, and wait."""
     course, events = Course(scope), queue.SimpleQueue[Event]()
-    watch = Watch(link.hasty_client(), events.put)
+    watch = Watch(link.hasty_client(), events.put, claim)
     # One sender for the spools of the dead and for error runs.
     deadline, note = config.worker.delivery_deadline, course.noting("delivery")
     sender = SpoolSender(link.transport, compress=link.compress, deadline=deadline, note=note)
     graves = folder.spool / f"graves-{session:04d}.spool"
     return RunContext(
-        config, link, folder, ledger, session, observer, clock, course, events,
+        config, link, folder, ledger, session, observer, clock, course, events, claim,
         pool=WorkerPool(engine, clock),
         watch=watch,
         confirmer=_confirmer(link, config, course, clock, events, watch),

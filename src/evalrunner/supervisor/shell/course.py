@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from evalrunner.supervisor.core.events import DatasetGone, ExperimentGone, Renamed
+from evalrunner.supervisor.core.events import DatasetGone, ExperimentGone, Renamed, TakenOver
 from evalrunner.supervisor.setup.scope import Scope
 from evalrunner.verify import findings
 from evalrunner.verify.codes import Finding
@@ -20,6 +20,7 @@ class Course:
         notes: who -> what holds things up, for people.
         findings: what belongs in the receipt.
         gone: that the experiment was deleted while the run went on, or "".
+        taken: which command has taken the experiment over, or "".
         old_name: what the experiment was called before it was renamed, or "".
     """
 
@@ -27,6 +28,7 @@ class Course:
     notes: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     gone: str = ""
+    taken: str = ""
     old_name: str = ""
 
     def note(self) -> str:
@@ -41,7 +43,7 @@ class Course:
 
         return note
 
-    def take(self, event: Renamed | ExperimentGone | DatasetGone) -> str:
+    def take(self, event: Renamed | ExperimentGone | TakenOver | DatasetGone) -> str:
         """Take in what somebody has done to the experiment or its dataset; return it in words."""
         if isinstance(event, Renamed):
             self.scope, self.old_name = replace(self.scope, name=event.new), event.old
@@ -51,6 +53,9 @@ class Course:
                 event.name, self.scope.dataset_name if event.dataset else None
             )
             self.gone = found.text
+        elif isinstance(event, TakenOver):
+            found = findings.taken_over(event.by)
+            self.taken = event.by
         else:
             found = findings.dataset_deleted(self.scope.dataset_name)
         self.findings.append(found)

@@ -33,6 +33,8 @@ class Ending:
     def over(self) -> bool:
         """Tell whether nothing is left to wait for once the workers are gone."""
         now = self._p.clock.monotonic()
+        if self._p.course.taken:
+            return True  # what is left is the other command's affair, or the next one's in this folder
         if self._p.error_runs.busy or self._p.relay.busy or not self._p.events.empty():
             self.phase = "draining"
             return self._time_is_up()

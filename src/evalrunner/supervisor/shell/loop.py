@@ -142,7 +142,7 @@ class Supervisor:
         if isinstance(event, (ev.Renamed, ev.DatasetGone)):
             self._p.heed(event)
             return
-        if isinstance(event, ev.ExperimentGone):
+        if isinstance(event, (ev.ExperimentGone, ev.TakenOver)):
             self._p.heed(event)
         self._take(event)
 

@@ -1,0 +1,189 @@
+"""A run claims its experiment, so that a second command over it is told who runs it instead of doing it all twice."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID
+
+from langsmith import Client
+from langsmith.schemas import TracerSession
+
+from evalrunner.clock import Clock
+from evalrunner.errors import ExperimentBusy
+from evalrunner.supervisor.setup.owner import CLAIM, SILENT, Owner
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two looks of one that waits.
+LOOK = 5.0
+
+
+class Claim:
+    """One command's claim to one experiment. For the threads of one process.
+
+    Args:
+        experiment: the id.
+        me: who claims it.
+    """
+
+    def __init__(self, experiment: UUID, me: Owner, clock: Clock) -> None:
+        self._experiment, self._clock = experiment, clock
+        self._me = me
+        self._written = clock.monotonic()
+        self._held = False
+        self._lock = threading.Lock()
+
+    # -- taking it -----------------------------------------------------------------------------------
+
+    def take(
+        self,
+        client: Client,
+        name: str,
+        *,
+        wait: bool,
+        take_over: bool,
+        pause: Callable[[float], None],
+        say: Callable[[str], None],
+    ) -> None:
+        """Claim an experiment that is there.
+
+        Args:
+            wait: until whoever runs it has ended, or is silent for so long that it must be dead.
+            take_over: take the place of one that is silent for so long.
+            pause: sleeps.
+
+        Raises:
+            ExperimentBusy: another command runs it.
+        """
+        other = _Other()
+        while True:
+            owner = self._other(self._read(client))
+            if owner is None:
+                self._write(client)
+                owner = self._other(self._read(client))
+                if owner is None:
+                    return
+            silent = other.silence(owner, self._clock)
+            if silent >= SILENT and (wait or take_over):
+                say(f"going on in place of the evalrunner that has fallen silent ({self._words(owner)})")
+                self._write(client, instead=owner)
+                continue
+            if not wait:
+                raise ExperimentBusy(self._refusal(name, owner, silent))
+            if other.is_new:
+                say(f"waiting for another evalrunner that runs this experiment ({self._words(owner)})")
+            pause(LOOK)
+
+    def made(self) -> dict[str, Any]:
+        """Return what stands in the metadata of an experiment that is made with the claim."""
+        self._held = True
+        self._me = self._me.again(self._clock.utcnow())
+        self._written = self._clock.monotonic()
+        return {CLAIM: self._me.to_json()}
+
+    def _refusal(self, name: str, owner: Owner, silent: float) -> str:
+        told = f"another evalrunner is running the experiment {name!r} ({self._words(owner)})"
+        if silent >= SILENT:
+            return f"{told}; it seems to be dead: --take-over goes on in its place"
+        return f"{told}; --wait waits for its end"
+
+    def _words(self, owner: Owner) -> str:
+        return owner.words(self._clock.utcnow())
+
+    # -- keeping it ----------------------------------------------------------------------------------
+
+    def look(self, client: Client, session: TracerSession, beat: float) -> str:
+        """Say who has taken over since, or "" and, every `beat` seconds, that this one lives."""
+        with self._lock:
+            if not self._held:
+                return ""
+            owner = self._other(session)
+            if owner is not None:
+                self._held = False
+                return self._words(owner)
+            if self._clock.monotonic() - self._written >= beat or CLAIM not in (session.metadata or {}):
+                self._write(client)
+        return ""
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let nobody else of this process write the metadata meanwhile: it is read, changed and written whole."""
+        with self._lock:
+            yield
+
+    def other(self, client: Client) -> str:
+        """Look once more before anything is executed: who has it instead, or ""."""
+        owner = self._other(self._read(client))
+        self._held = owner is None
+        return "" if owner is None else self._words(owner)
+
+    def release(self, client: Client) -> None:
+        """Take the claim out of the metadata, if it is still ours; no matter if that fails."""
+        with self._lock:
+            held, self._held = self._held, False
+            try:
+                if held:
+                    self._remove(client)
+            except Exception as error:
+                logger.info("the claim cannot be released: %s", error)
+
+    def _remove(self, client: Client) -> None:
+        session = self._read(client)
+        metadata = dict(session.metadata or {})
+        owner = Owner.found_in(metadata)
+        if owner is not None and owner.token == self._me.token:
+            del metadata[CLAIM]
+            _put(client, session, metadata)
+
+    # ------------------------------------------------------------------------------------------------
+
+    def _other(self, session: TracerSession) -> Owner | None:
+        owner = Owner.found_in(session.metadata or {})
+        if owner is None or owner.token == self._me.token or owner.is_dead(self._me):
+            return None
+        return owner
+
+    def _read(self, client: Client) -> TracerSession:
+        found: TracerSession = client.read_project(project_id=self._experiment)
+        return found
+
+    def _write(self, client: Client, instead: Owner | None = None) -> None:
+        session = self._read(client)
+        owner = Owner.found_in(session.metadata or {})
+        if instead is not None and owner is not None and owner.token != instead.token:
+            return  # somebody else was quicker
+        self._me = self._me.again(self._clock.utcnow())
+        _put(client, session, {**(session.metadata or {}), CLAIM: self._me.to_json()})
+        self._held, self._written = True, self._clock.monotonic()
+
+
+class _Other:
+    """An owner that is watched: by its clock and ours at first, by ours alone from then on."""
+
+    def __init__(self) -> None:
+        self.is_new = False
+        self._token = self._seen = ""
+        self._since = 0.0
+
+    def silence(self, owner: Owner, clock: Clock) -> float:
+        """Return for how long it has been silent."""
+        self.is_new = owner.token != self._token
+        if self.is_new or owner.seen != self._seen:
+            ago = max(0.0, owner.silence(clock.utcnow()))
+            self._since = clock.monotonic() - ago
+            self._token, self._seen = owner.token, owner.seen
+        return clock.monotonic() - self._since
+
+
+def _put(client: Client, session: TracerSession, metadata: dict[str, Any]) -> None:
+    # Not `update_project`, which leaves the metadata alone where nothing would be left of it (client.py:5185).
+    client.request_with_retries(
+        "PATCH",
+        f"/sessions/{session.id}",
+        request_kwargs={"json": {"extra": {**(session.extra or {}), "metadata": metadata}}},
+        stop_after_attempt=3,
+    )
