@@ -11,6 +11,10 @@ from evalrunner.verify.codes import KINDS, Code, Finding
 EACH: list[tuple[Finding, str]] = [
     (f.experiment_renamed("a", "b"), "the experiment 'a' was renamed to 'b' while the run went on"),
     (
+        f.unclaimed("why"),
+        "the experiment could not be claimed (why): nothing kept a second command over it apart from this one",
+    ),
+    (
         f.taken_over("pid 7 on n1"),
         "another evalrunner has taken the experiment over (pid 7 on n1): this one stops",
     ),

@@ -7,8 +7,6 @@ import os
 import secrets
 import sqlite3
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,32 +20,29 @@ from evalrunner.engines.registry import make_engine
 from evalrunner.errors import ExperimentBusy, RunBroken, ServiceError, TargetError
 from evalrunner.ledger.ledger import Ledger
 from evalrunner.service.errors import told
-from evalrunner.supervisor.core.items import Item
-from evalrunner.supervisor.core.policy import Policy
-from evalrunner.supervisor.core.state import SupervisorState
 from evalrunner.supervisor.finish import finish, silence
 from evalrunner.supervisor.outcome import Outcome
 from evalrunner.supervisor.recover import recover
+from evalrunner.supervisor.setup.admission import open_folder, release, take
 from evalrunner.supervisor.setup.check import preflight
-from evalrunner.supervisor.setup.claim import LOOK, Claim
+from evalrunner.supervisor.setup.claim import Claim
 from evalrunner.supervisor.setup.experiment import create, resumable
 from evalrunner.supervisor.setup.folder import RunFolder
 from evalrunner.supervisor.setup.link import Link
 from evalrunner.supervisor.setup.meant import read_meant
 from evalrunner.supervisor.setup.owner import Owner
-from evalrunner.supervisor.setup.plan import Plan, make_plan
+from evalrunner.supervisor.setup.plan import make_plan
 from evalrunner.supervisor.setup.plan_ledger import write_plan
 from evalrunner.supervisor.setup.refusals import broken, check_config, check_owner
 from evalrunner.supervisor.setup.scope import Scope, find_scope
-from evalrunner.supervisor.setup.walltime import TimeLeft, last_words, time_left
+from evalrunner.supervisor.setup.walltime import TimeLeft, time_left
 from evalrunner.supervisor.shell.context import RunContext, make_context
+from evalrunner.supervisor.shell.judgment import make_state
 from evalrunner.supervisor.shell.loop import Supervisor
 from evalrunner.supervisor.shell.progress import Observer
 from evalrunner.supervisor.shell.signals import Stops, counted_signals, interrupting_signals
 from evalrunner.supervisor.shell.snapshots import ProgressCounter
-
-#: Seconds that the claim's release may take.
-RELEASED = 10.0
+from evalrunner.verify import findings
 
 
 @contextlib.contextmanager
@@ -74,9 +69,9 @@ def run_session(
         place = _folder(config, scope, stack, plan_only=plan_only)
         claim = Claim(scope.experiment_id, Owner.myself(place, clock.utcnow(), os.environ), clock)
         if not plan_only:
-            _take(claim, link, config, scope, observer)
-            stack.callback(lambda: _release(claim, link, stops))
-        folder = _open(place, config, observer)
+            take(claim, link, config, scope, observer.line)
+            stack.callback(lambda: release(claim, link, stops.left()))
+        folder = open_folder(place, config, observer.line)
         stack.callback(folder.close)
         ledger = _ledger(folder, scope)
         stack.callback(ledger.close)
@@ -91,6 +86,8 @@ def run_session(
         number, scope = _begin_session(ledger, scope, clock)
         context = make_context(config, link, folder, ledger, number, scope, claim, engine, observer, clock)
         stack.callback(lambda: context.close(stops.left()))
+        if claim.refused:
+            context.course.findings.append(findings.unclaimed(claim.refused))
         session = _Session(context, engine, stops, job)
         try:
             yield session.look() if plan_only else session.carry_out()
@@ -107,41 +104,6 @@ def _folder(config: RunConfig, scope: Scope, stack: contextlib.ExitStack, *, pla
         # A plan reads the experiment, and leaves alone what another run may be writing at this moment.
         return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evalrunner-plan-")))
     return config.run_dir or (config.home or Path()) / ".evalrunner" / "runs" / str(scope.experiment_id)
-
-
-def _take(claim: Claim, link: Link, config: RunConfig, scope: Scope, observer: Observer) -> None:
-    """Claim the experiment, unless it is still to be made: then nobody else knows it."""
-    if scope.session is None:
-        return
-    with told(link.client):
-        claim.take(
-            link.client, scope.name, wait=config.wait, take_over=config.take_over, pause=time.sleep, say=observer.line
-        )  # fmt: skip
-
-
-def _release(claim: Claim, link: Link, stops: Stops) -> None:
-    """Let others run the experiment: soon, for a service that is silent need not be waited for.
-
-    Whoever comes to this machine sees that this process is dead, and others by its silence.
-    """
-    thread = threading.Thread(target=claim.release, args=(link.hasty_client(),), daemon=True)
-    thread.start()
-    thread.join(min(RELEASED, stops.left()))
-
-
-def _open(place: Path, config: RunConfig, observer: Observer) -> RunFolder:
-    """Open the run's folder; wait for it, if that was asked for, while another run holds it."""
-    told = False
-    while True:
-        try:
-            return RunFolder(place)
-        except ExperimentBusy as error:
-            if not config.wait:
-                raise
-            if not told:
-                observer.line(f"waiting: {str(error).partition(';')[0]}")
-            told = True
-            time.sleep(LOOK)
 
 
 def _ledger(folder: RunFolder, scope: Scope) -> Ledger:
@@ -166,36 +128,6 @@ def _begin_session(ledger: Ledger, scope: Scope, clock: Clock) -> tuple[int, Sco
             ledger.set_meta("salt", "" if scope.session is None else secrets.token_hex(8))
         number = ledger.begin_session(clock.utcnow().isoformat())
     return number, replace(scope, salt=ledger.get_meta("salt"))
-
-
-def _missing(ledger: Ledger, plan: Plan) -> list[tuple[int, Item]]:
-    """Return what is to be executed, in the plan's order, and then what is only to be scored.
-
-    Not the ledger's rows, of 700 bytes each.
-    """
-    places = {key: place for place, key in enumerate([*plan.missing, *plan.score])}
-    rows = (row for row in ledger.items() if (row.example_id, row.repetition) in places)
-    found = [
-        (
-            places[row.example_id, row.repetition],
-            (row.item, Item(row.state, row.attempt, row.token, score=row.scoring is not None)),
-        )
-        for row in rows
-    ]
-    return [item for _, item in sorted(found, key=lambda pair: pair[0])]
-
-
-def _policy(config: RunConfig, job: TimeLeft | None) -> Policy:
-    ends = {} if job is None else {"items_end": job.items_end, "assumed": job.assumed}
-    return Policy(
-        config.workers,
-        config.max_attempts,
-        config.worker.item_timeout,
-        setup_timeout=config.setup_timeout,
-        end_timeout=180.0 + 2 * config.worker.grace,
-        stop_timeout=config.drain_timeout - last_words(config.drain_timeout),
-        **ends,
-    )
 
 
 class _Session:
@@ -298,9 +230,7 @@ class _Session:
 
     def _supervise(self, outcome: Outcome) -> None:
         context = self._context
-        first_token = context.ledger.highest_token() + 1
-        missing = _missing(context.ledger, outcome.plan)
-        state = SupervisorState(missing, _policy(self._config, self._job), first_token=first_token)
+        state = make_state(self._config, context.ledger, outcome.plan, self._job)
         progress = ProgressCounter(len(outcome.plan.complete), self._clock.monotonic())
         supervisor = Supervisor(
             context, state, progress, lambda guessed: self._begin(outcome, guessed), self._stops

@@ -27,6 +27,7 @@ class Code(str, Enum):
     SUMMARY_FAILED = "summary-failed"
     SUMMARY_NOT_VISIBLE = "summary-not-visible"
     METADATA_UNWRITTEN = "metadata-unwritten"
+    UNCLAIMED = "unclaimed"
     ERROR_RECORDS_LEFT = "error-records-left"
     EXPERIMENT_UNREAD = "experiment-unread"
     SCORES_UNREAD = "scores-unread"
@@ -97,6 +98,10 @@ KINDS: dict[Code, Kind] = {
     Code.SUMMARY_FAILED: Kind("the summary evaluators could not be run", _AGAIN),
     Code.SUMMARY_NOT_VISIBLE: Kind("a summary score does not come back", _AGAIN),
     Code.METADATA_UNWRITTEN: Kind("the experiment's metadata could not be written", _AGAIN),
+    Code.UNCLAIMED: Kind(
+        "the service did not take who runs the experiment: nothing kept a second command apart",
+        "start no other command over it at the same time",
+    ),
     Code.ERROR_RECORDS_LEFT: Kind("records of evaluators' earlier errors could not be removed", _AGAIN),
     Code.EXPERIMENT_UNREAD: Kind("the experiment could not be read once more at the end", _AGAIN),
     Code.SCORES_UNREAD: Kind("scores could not be read; in the table they count as missing", _AGAIN),

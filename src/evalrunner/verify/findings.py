@@ -106,6 +106,14 @@ def metadata_unwritten(why: str) -> Finding:
     return Finding(Code.METADATA_UNWRITTEN, f"the experiment's metadata could not be written ({why})")
 
 
+def unclaimed(why: str) -> Finding:
+    """Nobody else can know that this command ran the experiment."""
+    return Finding(
+        Code.UNCLAIMED,
+        f"the experiment could not be claimed ({why}): nothing kept a second command over it apart from this one",
+    )
+
+
 def error_records_left(number: int) -> Finding:
     """Records of errors stand beside the scores that have made them untrue."""
     return Finding(

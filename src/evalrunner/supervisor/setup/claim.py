@@ -11,9 +11,11 @@ from uuid import UUID
 
 from langsmith import Client
 from langsmith.schemas import TracerSession
+from langsmith.utils import LangSmithConnectionError, LangSmithError
 
 from evalrunner.clock import Clock
 from evalrunner.errors import ExperimentBusy
+from evalrunner.service.errors import words
 from evalrunner.supervisor.setup.owner import CLAIM, SILENT, Owner
 
 logger = logging.getLogger(__name__)
@@ -28,6 +30,9 @@ class Claim:
     Args:
         experiment: the id.
         me: who claims it.
+
+    Attributes:
+        refused: why the service did not take the claim, or "": then nothing keeps a second command apart.
     """
 
     def __init__(self, experiment: UUID, me: Owner, clock: Clock) -> None:
@@ -35,6 +40,7 @@ class Claim:
         self._me = me
         self._written = clock.monotonic()
         self._held = False
+        self.refused = ""
         self._lock = threading.Lock()
 
     # -- taking it -----------------------------------------------------------------------------------
@@ -63,8 +69,7 @@ class Claim:
         while True:
             owner = self._other(self._read(client))
             if owner is None:
-                self._write(client)
-                owner = self._other(self._read(client))
+                owner = self._first(client)
                 if owner is None:
                     return
             silent = other.silence(owner, self._clock)
@@ -77,6 +82,18 @@ class Claim:
             if other.is_new:
                 say(f"waiting for another evalrunner that runs this experiment ({self._words(owner)})")
             pause(LOOK)
+
+    def _first(self, client: Client) -> Owner | None:
+        """Write who runs it; return who has done so at the same moment instead."""
+        try:
+            self._write(client)
+        except LangSmithConnectionError:
+            raise
+        except LangSmithError as error:
+            # Runs can be read, and may be taken; only the metadata is not ours to write, or cannot be at the moment.
+            self.refused = words(error)
+            return None
+        return self._other(self._read(client))
 
     def made(self) -> dict[str, Any]:
         """Return what stands in the metadata of an experiment that is made with the claim."""
@@ -117,8 +134,8 @@ class Claim:
 
     def other(self, client: Client) -> str:
         """Look once more before anything is executed: who has it instead, or ""."""
-        owner = self._other(self._read(client))
-        self._held = owner is None
+        owner = None if self.refused else self._other(self._read(client))
+        self._held = self._held and owner is None
         return "" if owner is None else self._words(owner)
 
     def release(self, client: Client) -> None:
