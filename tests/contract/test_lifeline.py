@@ -29,6 +29,8 @@ async def main():
         elif which == "socket":
             other = socket.socket()
             os.dup2(other.fileno(), fds[2])
+        elif which == "no network":
+            socket.socket = None
         elif which != "none":
             os.close(fds[int(which)])
         return "came back"
@@ -42,7 +44,11 @@ OTHERS = ("file", "file for a socket", "socket")
 
 @pytest.mark.parametrize(
     ("closed", "code", "said"),
-    [("none", 0, "2 came back\n"), *((which, GAVE_UP, "") for which in ("0", "1", "2", *OTHERS))],
+    [
+        ("none", 0, "2 came back\n"),
+        ("no network", 0, "2 came back\n"),
+        *((which, GAVE_UP, "") for which in ("0", "1", "2", *OTHERS)),
+    ],
 )
 def test_a_call_that_closes_a_descriptor_of_the_workers_ends_it(closed: str, code: int, said: str) -> None:
     done = subprocess.run(

@@ -20,6 +20,8 @@ _WAKING = ("_ssock", "_csock")
 #: Linux: a number that no other socket has (asm-generic/socket.h). To ask for it does not give the interpreter's
 #: lock away, as `fstat` does: where a call takes a millisecond, six chances for other threads cost 3 % of it.
 _SO_COOKIE, _COOKIE_BYTES = 57, 8
+#: Kept from before any code of the user's runs: it may put something else in the place of a module's names.
+_SOL_SOCKET, _fstat = socket.SOL_SOCKET, os.fstat
 
 
 class Lifeline:
@@ -45,9 +47,9 @@ def waking(loop: asyncio.AbstractEventLoop) -> list[socket.socket]:
 def _identity(line: int | socket.socket) -> object:
     """Return what tells a file from all others; None if it cannot be told, as of a descriptor that is closed."""
     try:
-        if isinstance(line, socket.socket):
-            return line.getsockopt(socket.SOL_SOCKET, _SO_COOKIE, _COOKIE_BYTES)
-        there = os.fstat(line)
+        if not isinstance(line, int):
+            return line.getsockopt(_SOL_SOCKET, _SO_COOKIE, _COOKIE_BYTES)
+        there = _fstat(line)
     except OSError:
         return None
     return there.st_dev, there.st_ino
