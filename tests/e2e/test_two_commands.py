@@ -16,7 +16,7 @@ from langsmith.schemas import TracerSession
 
 from evalrunner.exit_codes import ExitCode
 from evalrunner.supervisor.setup.owner import CLAIM, Owner
-from tests.support.rig import Backend, Command, ExecutionLog, Finished, assert_whole, wait_until
+from tests.support.rig import Backend, Command, ExecutionLog, Finished, assert_whole, backend_in, wait_until
 
 TARGETS = Path(__file__).resolve().parent / "targets"
 
@@ -88,6 +88,7 @@ def elsewhere(silent: float) -> Owner:
 
 def test_the_second_is_told_who_runs_it_and_executes_nothing(
     backend: Backend,
+    command: Callable[..., Finished],
     first: Command,
     start: Callable[..., Command],
     log: ExecutionLog,
@@ -102,6 +103,8 @@ def test_the_second_is_told_who_runs_it_and_executes_nothing(
         assert (done.code, done.receipt["exit_code"]) == (ExitCode.BUSY, 75), done.err
         assert f"another evalrunner is running the experiment '{name}' (pid {first.pid} on" in done.err
         assert "--wait waits for its end" in done.err
+    repaired = command("repair", name, *WHAT, "--yes", "--recent", "0")
+    assert repaired.code == ExitCode.BUSY, repaired.err
     gate.touch()
     done = first.finish()
     assert done.code == ExitCode.COMPLETE, done.err
@@ -240,3 +243,22 @@ def test_repetitions_that_this_command_does_not_ask_for_are_none_too_many(
     done = start("first", "--repetitions", "1").finish()
     assert (done.code, done.receipt["executions"]) == (ExitCode.COMPLETE, 0), done.err
     assert done.receipt["duplicates"] == []
+
+
+def test_a_service_that_takes_no_claim_keeps_no_run_from_starting(
+    tmp_path: Path, log: ExecutionLog, gate: Path
+) -> None:
+    gate.touch()
+    with backend_in(tmp_path / "own") as own:
+        name = own.experiment(own.dataset(2))
+        own.faults({"match": "PATCH /sessions*", "action": "status", "status": 403})
+        env = own.environment(EXECUTIONS=str(log.path), GATE=str(gate))
+        done = Command(["--experiment", name, "--json", *WHAT], cwd=tmp_path / "home", env=env).finish()
+        assert done.code == ExitCode.COMPLETE, done.err
+        codes = [one["code"] for one in done.receipt["findings"]]
+        assert codes == ["unclaimed", "metadata-unwritten"]
+        assert (
+            "could not be claimed (LangSmith answers 403 to PATCH /sessions/" in done.receipt["warnings"][0]
+        )
+        own.faults()
+        assert_whole(own.client, name, keys=["right"])

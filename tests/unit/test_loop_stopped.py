@@ -12,7 +12,7 @@ from evalrunner.engines.scripted import ScriptedWorker
 from evalrunner.protocol.lease import ItemState
 from evalrunner.protocol.orders import LeasedItem
 from evalrunner.protocol.reports import Report
-from evalrunner.supervisor.core.events import DatasetGone, ExperimentGone, Renamed, TakenOver
+from evalrunner.supervisor.core.events import DatasetGone, ExperimentGone, Renamed
 from tests.support.scripts import Diligent, made
 from tests.support.shell import Run, Start, runs_in
 
@@ -152,7 +152,7 @@ def test_a_deleted_experiment_ends_the_run_and_is_the_reason(a: Start) -> None:
 def test_one_that_is_taken_over_kills_what_is_in_flight_and_waits_for_nothing(a: Start) -> None:
     run = a(lambda _: Diligent(seconds=2.0), items=6, workers=2)
     run.confirmer.hidden = set(range(1, 7))
-    run.engine.agenda.add(3.0, lambda: run.context.events.put(TakenOver("pid 7 on n1")))
+    run.engine.agenda.add(3.0, lambda: setattr(run.context.claim, "lost", "pid 7 on n1"))
     run.run()
     assert run.context.course.taken == "pid 7 on n1"
     assert S.VISIBLE not in run.states()

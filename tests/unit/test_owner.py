@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from evalrunner.engines.processes import born
+from evalrunner.supervisor.setup import owner
 from evalrunner.supervisor.setup.owner import CLAIM, Owner
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
@@ -21,6 +22,8 @@ ME = Owner.myself(Path("/runs/1"), NOW, {})
 def test_what_is_written_is_read() -> None:
     metadata = json.loads(json.dumps({"other": 1, CLAIM: ME.to_json()}))
     assert Owner.found_in(metadata) == ME
+    metadata[CLAIM]["birth"] = int(ME.birth)  # as a service writes 1.0
+    assert Owner.found_in(metadata) is not None
     assert (ME.pid, ME.birth, ME.job, ME.restart) == (os.getpid(), born(), "", 0)
 
 
@@ -37,9 +40,20 @@ def test_words_of_a_later_version_are_read_as_far_as_they_are_known() -> None:
 
 
 def test_of_this_machine_the_process_says_whether_it_lives() -> None:
-    assert not ME.is_dead(ME)
-    assert replace(ME, birth=ME.birth - 60).is_dead(ME), "its number was given to another"
+    parent = replace(ME, pid=os.getppid(), birth=born(os.getppid()))
+    assert not parent.is_dead(ME)
+    assert replace(parent, birth=parent.birth - 60).is_dead(ME), "its number was given to another"
     assert replace(ME, pid=2**22 + 1).is_dead(ME)
+
+
+def test_of_one_process_the_command_that_has_ended_keeps_the_next_one_not_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first could not take its claim back: the service was silent."""
+    first = Owner.myself(Path("/runs/1"), NOW, {})
+    assert first.is_dead(ME)
+    monkeypatch.setattr(owner, "HELD_HERE", {first.token})
+    assert not first.is_dead(ME), "another thread runs it"
 
 
 def test_of_another_machine_nothing_is_certain_but_that_its_job_was_queued_again() -> None:

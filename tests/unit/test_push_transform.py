@@ -97,7 +97,8 @@ def test_values_travel_as_they_are_written() -> None:
 
 def test_the_flags_of_a_run_stay_here() -> None:
     ours = {"flags": "--target /home/me/t.py:f", "limit": 3}
-    there = session({"extra": {"metadata": {"evalrunner": ours, "a": 1}}}, rewriting(), None, {})
+    metadata = {"evalrunner": ours, "evalrunner_owner": {"host": "n1"}, "a": 1}
+    there = session({"extra": {"metadata": metadata}}, rewriting(), None, {})
     assert there["extra"]["metadata"] == {"evalrunner": {"limit": 3}, "a": 1, FACTS: {}}
     odd = session({"extra": {"metadata": {"evalrunner": "mine"}}}, rewriting(), None, {})
     assert odd["extra"]["metadata"]["evalrunner"] == "mine"

@@ -34,6 +34,16 @@ def alive(pid: int, birth: float) -> bool:
         process = psutil.Process(pid)
         return abs(process.create_time() - birth) < _TOLERANCE and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
-        return False
+        return _is_hidden(pid)
     except psutil.AccessDenied:
         return True
+
+
+def _is_hidden(pid: int) -> bool:
+    """Tell whether a process is there that we are not shown: /proc may hide those of other users (`hidepid`)."""
+    with contextlib.suppress(ProcessLookupError, OverflowError):
+        try:
+            os.kill(pid, 0)
+        except PermissionError:
+            return True
+    return False

@@ -67,8 +67,10 @@ def _look_once_more(context: RunContext, outcome: Outcome) -> None:
         context.watch.look()
         while not context.events.empty():
             event = context.events.get_nowait()
-            if isinstance(event, (Renamed, ExperimentGone, TakenOver, DatasetGone)):
+            if isinstance(event, (Renamed, ExperimentGone, DatasetGone)):
                 context.heed(event)
+    if context.claim.lost and not context.course.taken:
+        context.heed(TakenOver(context.claim.lost))
     outcome.scope, outcome.gone, outcome.taken = context.scope, context.course.gone, context.course.taken
 
 

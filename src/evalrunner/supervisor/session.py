@@ -25,7 +25,7 @@ from evalrunner.supervisor.outcome import Outcome
 from evalrunner.supervisor.recover import recover
 from evalrunner.supervisor.setup.admission import open_folder, release, take
 from evalrunner.supervisor.setup.check import preflight
-from evalrunner.supervisor.setup.claim import Claim
+from evalrunner.supervisor.setup.claim import Claim, Keeper
 from evalrunner.supervisor.setup.experiment import create, resumable
 from evalrunner.supervisor.setup.folder import RunFolder
 from evalrunner.supervisor.setup.link import Link
@@ -71,6 +71,7 @@ def run_session(
         if not plan_only:
             take(claim, link, config, scope, observer.line)
             stack.callback(lambda: release(claim, link, stops.left()))
+            stack.callback(Keeper(claim, link.hasty_client()).stop)
         folder = open_folder(place, config, observer.line)
         stack.callback(folder.close)
         ledger = _ledger(folder, scope)

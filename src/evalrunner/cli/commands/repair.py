@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 import typer
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from evalrunner.doctor.examine import Examined
     from evalrunner.doctor.repair.repair import Done
     from evalrunner.doctor.repair.step import Step, Wishes
+    from evalrunner.supervisor.setup.admission import Admitted
 
 _KEPT = "LANGSMITH_FAILED_TRACES_DIR"
 _OWN = ("yes", "relink", "delete_duplicates", "failed_traces", "recent")
@@ -139,26 +141,31 @@ def _go(asked: _Asked, settings: Settings, output: Output) -> ExitCode:
         from evalrunner.doctor.place import find  # noqa: PLC0415 - likewise
         from evalrunner.doctor.repair.repair import plan, repair  # noqa: PLC0415 - likewise
         from evalrunner.doctor.repair.step import Wishes  # noqa: PLC0415 - likewise
+        from evalrunner.supervisor.setup.admission import Admitted  # noqa: PLC0415 - likewise
 
         place, recent = find(endpoint, asked.experiment), timedelta(seconds=asked.recent)
-        run = _runner(settings, endpoint, place.id, output) if settings["target"] else None
+        admitted = Admitted(endpoint, UUID(place.id), place.name, settings.home, output.note)
+        run = _runner(settings, endpoint, place.id, admitted, output) if settings["target"] else None
         wishes = Wishes(endpoint, folder, run, asked.relink, asked.delete_duplicates, output.note)
         before = examine(place, SYSTEM.utcnow(), recent)
         steps = plan(before, wishes)
         _show_plan(before, steps, wishes, output)
         if not asked.yes or not steps:
             return _end(before, steps, [], asked, output)
-        after, done = repair(
-            place,
-            wishes,
-            SYSTEM.utcnow,
-            recent,
-            lambda one: output.detail(f"{one.step.kind.value}: {one.came_to}"),
-        )
+        with admitted:
+            after, done = repair(
+                place,
+                wishes,
+                SYSTEM.utcnow,
+                recent,
+                lambda one: output.detail(f"{one.step.kind.value}: {one.came_to}"),
+            )
         return _end(after, steps, done, asked, output)
 
 
-def _runner(settings: Settings, endpoint: Endpoint, experiment: str, output: Output) -> Callable[[], str]:
+def _runner(
+    settings: Settings, endpoint: Endpoint, experiment: str, admitted: Admitted, output: Output
+) -> Callable[[], str]:
     """Return what runs what is missing, as `evalrunner run` does."""
     values = {**settings.values, "experiment": replace(settings.values["experiment"], value=experiment)}
     config = replace(settings, values=values).run_config()  # refused before anything is changed
@@ -168,7 +175,7 @@ def _runner(settings: Settings, endpoint: Endpoint, experiment: str, output: Out
         from evalrunner.cli.progress import make_observer  # noqa: PLC0415 - as above
 
         with make_observer(sys.stderr, quiet=output.quiet) as observer:
-            return execute(config, endpoint, observer).verdict
+            return admitted.stepping_aside(lambda: execute(config, endpoint, observer).verdict)
 
     return run
 

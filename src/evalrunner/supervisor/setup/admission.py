@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
 
-from evalrunner.config import RunConfig
+from evalrunner.clock import SYSTEM
+from evalrunner.config import Endpoint, RunConfig
 from evalrunner.errors import ExperimentBusy
+from evalrunner.service.client import make_client
 from evalrunner.service.errors import told
-from evalrunner.supervisor.setup.claim import LOOK, Claim
+from evalrunner.supervisor.setup.claim import LOOK, Claim, Keeper
 from evalrunner.supervisor.setup.folder import RunFolder
 from evalrunner.supervisor.setup.link import Link
+from evalrunner.supervisor.setup.owner import Owner
 from evalrunner.supervisor.setup.scope import Scope
 
+T = TypeVar("T")
 #: Seconds that the claim's release may take.
 RELEASED = 10.0
 
@@ -47,6 +54,45 @@ def release(claim: Claim, link: Link, seconds: float) -> None:
     thread = threading.Thread(target=claim.release, args=(link.hasty_client(),), daemon=True)
     thread.start()
     thread.join(min(RELEASED, seconds))
+
+
+class Admitted:
+    """An experiment that is claimed for something else than a run of ours, for as long as the block lasts.
+
+    Raises:
+        ExperimentBusy: another command runs it.
+        ServiceError: the service does not answer.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, experiment: UUID, name: str, folder: Path, say: Callable[[str], None]
+    ) -> None:
+        self._endpoint, self._client = endpoint, make_client(endpoint)
+        self._name, self._say = name, say
+        self._claim = Claim(experiment, Owner.myself(folder, SYSTEM.utcnow(), os.environ), SYSTEM)
+
+    def __enter__(self) -> Admitted:
+        self._take()
+        self._keeper = Keeper(self._claim, make_client(self._endpoint, retries=0))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._keeper.stop()
+        self._claim.release(self._client)
+
+    def _take(self) -> None:
+        with told(self._client):
+            self._claim.take(
+                self._client, self._name, wait=False, take_over=False, pause=time.sleep, say=self._say
+            )
+
+    def stepping_aside(self, work: Callable[[], T]) -> T:
+        """Do what claims the experiment for itself, a run of ours."""
+        self._claim.release(self._client)
+        try:
+            return work()
+        finally:
+            self._take()
 
 
 def open_folder(place: Path, config: RunConfig, say: Callable[[str], None]) -> RunFolder:

@@ -16,12 +16,12 @@ from langsmith.utils import LangSmithConnectionError, LangSmithError
 from evalrunner.clock import Clock
 from evalrunner.errors import ExperimentBusy
 from evalrunner.service.errors import words
-from evalrunner.supervisor.setup.owner import CLAIM, SILENT, Owner
+from evalrunner.supervisor.setup.owner import BEAT, CLAIM, HELD_HERE, SILENT, Owner
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two looks of one that waits.
-LOOK = 5.0
+#: Seconds between two looks of one that waits, and of one that keeps its claim.
+LOOK, KEPT = 5.0, 15.0
 
 
 class Claim:
@@ -33,6 +33,7 @@ class Claim:
 
     Attributes:
         refused: why the service did not take the claim, or "": then nothing keeps a second command apart.
+        lost: which command has taken the experiment over since, or "".
     """
 
     def __init__(self, experiment: UUID, me: Owner, clock: Clock) -> None:
@@ -40,7 +41,7 @@ class Claim:
         self._me = me
         self._written = clock.monotonic()
         self._held = False
-        self.refused = ""
+        self.refused = self.lost = ""
         self._lock = threading.Lock()
 
     # -- taking it -----------------------------------------------------------------------------------
@@ -97,9 +98,8 @@ class Claim:
 
     def made(self) -> dict[str, Any]:
         """Return what stands in the metadata of an experiment that is made with the claim."""
-        self._held = True
         self._me = self._me.again(self._clock.utcnow())
-        self._written = self._clock.monotonic()
+        self._hold()
         return {CLAIM: self._me.to_json()}
 
     def _refusal(self, name: str, owner: Owner, silent: float) -> str:
@@ -113,18 +113,22 @@ class Claim:
 
     # -- keeping it ----------------------------------------------------------------------------------
 
-    def look(self, client: Client, session: TracerSession, beat: float) -> str:
-        """Say who has taken over since, or "" and, every `beat` seconds, that this one lives."""
+    def look(self, client: Client) -> None:
+        """Learn whether another has taken over since; say, now and then, that this one lives.
+
+        Raises:
+            Exception: the service does not answer: whoever looks in its metadata has none either.
+        """
         with self._lock:
             if not self._held:
-                return ""
+                return
+            session = self._read(client)
             owner = self._other(session)
             if owner is not None:
-                self._held = False
-                return self._words(owner)
-            if self._clock.monotonic() - self._written >= beat or CLAIM not in (session.metadata or {}):
+                self._let_go()
+                self.lost = self._words(owner)
+            elif self._clock.monotonic() - self._written >= BEAT or CLAIM not in (session.metadata or {}):
                 self._write(client)
-        return ""
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -134,19 +138,24 @@ class Claim:
 
     def other(self, client: Client) -> str:
         """Look once more before anything is executed: who has it instead, or ""."""
-        owner = None if self.refused else self._other(self._read(client))
-        self._held = self._held and owner is None
-        return "" if owner is None else self._words(owner)
+        if self.refused:
+            return ""
+        owner = self._other(self._read(client))
+        if owner is None:
+            return ""
+        self._let_go()
+        return self._words(owner)
 
     def release(self, client: Client) -> None:
         """Take the claim out of the metadata, if it is still ours; no matter if that fails."""
         with self._lock:
-            held, self._held = self._held, False
             try:
-                if held:
+                if self._held:
                     self._remove(client)
             except Exception as error:
                 logger.info("the claim cannot be released: %s", error)
+            finally:
+                self._let_go()
 
     def _remove(self, client: Client) -> None:
         session = self._read(client)
@@ -175,7 +184,15 @@ class Claim:
             return  # somebody else was quicker
         self._me = self._me.again(self._clock.utcnow())
         _put(client, session, {**(session.metadata or {}), CLAIM: self._me.to_json()})
+        self._hold()
+
+    def _hold(self) -> None:
         self._held, self._written = True, self._clock.monotonic()
+        HELD_HERE.add(self._me.token)
+
+    def _let_go(self) -> None:
+        self._held = False
+        HELD_HERE.discard(self._me.token)
 
 
 class _Other:
@@ -204,3 +221,24 @@ def _put(client: Client, session: TracerSession, metadata: dict[str, Any]) -> No
         request_kwargs={"json": {"extra": {**(session.extra or {}), "metadata": metadata}}},
         stop_after_attempt=3,
     )
+
+
+class Keeper:
+    """Keeps a claim, in a thread of its own, as long as the command lives: also while it plans, or loads for long."""
+
+    def __init__(self, claim: Claim, client: Client) -> None:
+        self._claim, self._client = claim, client
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="claim", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End it; a question that is not answered is left behind."""
+        self._over.set()
+
+    def _run(self) -> None:
+        while not self._over.wait(KEPT):
+            try:
+                self._claim.look(self._client)
+            except Exception as error:
+                logger.info("the claim cannot be looked at: %s", error)

@@ -22,6 +22,8 @@ from evalrunner.engines.processes import alive, born
 CLAIM = "evalrunner_owner"
 #: Seconds between two signs of life; of silence after which an owner may be taken for dead.
 BEAT, SILENT = 30.0, 150.0
+#: Tokens of this process's own commands, which may be several in turn: it lives, and they need not.
+HELD_HERE: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Owner:
             one = cls(**{field.name: facts[field.name] for field in fields(cls) if field.name in facts})
             if (
                 isinstance(one.pid, int)
-                and isinstance(one.birth, float)
+                and isinstance(one.birth, (int, float))
                 and _time(one.seen)
                 and _time(one.since)
             ):
@@ -96,6 +98,8 @@ class Owner:
         On the same machine by its process; of a job that was queued again, the system has ended the run before.
         """
         if self.kernel and self.kernel == me.kernel:
+            if self.pid == me.pid:
+                return self.token not in HELD_HERE
             return not alive(self.pid, self.birth)
         return bool(self.job) and self.job == me.job and self.restart < me.restart
 

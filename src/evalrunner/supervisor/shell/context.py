@@ -95,7 +95,7 @@ def make_context(
 ) -> RunContext:
     """Make the parts of the shell; their threads begin, and wait."""
     course, events = Course(scope), queue.SimpleQueue[Event]()
-    watch = Watch(link.hasty_client(), events.put, claim)
+    watch = Watch(link.hasty_client(), events.put)
     # One sender for the spools of the dead and for error runs.
     deadline, note = config.worker.delivery_deadline, course.noting("delivery")
     sender = SpoolSender(link.transport, compress=link.compress, deadline=deadline, note=note)

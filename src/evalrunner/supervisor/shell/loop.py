@@ -142,7 +142,7 @@ class Supervisor:
         if isinstance(event, (ev.Renamed, ev.DatasetGone)):
             self._p.heed(event)
             return
-        if isinstance(event, (ev.ExperimentGone, ev.TakenOver)):
+        if isinstance(event, ev.ExperimentGone):
             self._p.heed(event)
         self._take(event)
 
@@ -238,6 +238,9 @@ class Supervisor:
         self._usually += 0.3 * (min(gap, 3 * PAUSE) - self._usually)
 
     def _look_for_stop(self) -> None:
+        if self._p.claim.lost and not self._p.course.taken:
+            self._p.heed(taken := ev.TakenOver(self._p.claim.lost))
+            self._handle(taken)
         if self._state.out_of_time:
             self._stops.time_is_up()
         if self._ending.asked():

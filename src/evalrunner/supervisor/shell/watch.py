@@ -1,5 +1,4 @@
 """Whether the experiment is still there, and still called as it was: asked now and then, in a thread of its own.
-The same look tells others that this command still runs it.
 
 Somebody may rename or delete it while the run goes on. Runs are addressed by its id, so that a new name costs
 nothing; once it is deleted, nothing that is executed could ever be seen.
@@ -15,9 +14,7 @@ from collections.abc import Callable
 from langsmith import Client
 from langsmith.utils import LangSmithNotFoundError
 
-from evalrunner.supervisor.core.events import DatasetGone, Event, ExperimentGone, Renamed, TakenOver
-from evalrunner.supervisor.setup.claim import Claim
-from evalrunner.supervisor.setup.owner import BEAT
+from evalrunner.supervisor.core.events import DatasetGone, Event, ExperimentGone, Renamed
 from evalrunner.supervisor.setup.scope import Scope
 
 logger = logging.getLogger(__name__)
@@ -31,14 +28,12 @@ class Watch:
 
     Args:
         client: for this thread alone; must not retry for long.
-        post: takes `Renamed`, `ExperimentGone`, `TakenOver` and `DatasetGone`, each once, from any thread.
-        claim: of this command to the experiment.
+        post: takes `Renamed`, `ExperimentGone` and `DatasetGone`, each once, from any thread.
     """
 
-    def __init__(self, client: Client, post: Callable[[Event], None], claim: Claim) -> None:
+    def __init__(self, client: Client, post: Callable[[Event], None]) -> None:
         self._client = client
         self._post = post
-        self._claim = claim
         self._scope: Scope | None = None
         self._name = ""
         self._gone = self._dataset_gone = False
@@ -88,17 +83,13 @@ class Watch:
 
     def _look(self, scope: Scope) -> None:
         try:
-            session = self._client.read_project(project_id=scope.experiment_id)
-            by = self._claim.look(self._client, session, BEAT)
+            name = str(self._client.read_project(project_id=scope.experiment_id).name)
         except LangSmithNotFoundError:
             self._missed(scope)
             return
         except Exception as error:
             logger.info("the experiment cannot be looked at: %s", error)
             return
-        if by:
-            self._post(TakenOver(by))
-        name = str(session.name)
         if name != self._name:
             self._post(Renamed(self._name, name))
             self._name = name

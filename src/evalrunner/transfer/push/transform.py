@@ -208,11 +208,12 @@ def same_example(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def _shareable(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the flags of the run: they name paths of this machine, for the local backend's pages."""
-    ours = metadata.get("evalrunner")
+    """Leave out the flags of the run, which name paths of this machine, and who runs it: nobody runs the copy."""
+    kept = {name: value for name, value in metadata.items() if name != "evalrunner_owner"}
+    ours = kept.get("evalrunner")
     if not isinstance(ours, dict):
-        return metadata
-    return {**metadata, "evalrunner": {name: value for name, value in ours.items() if name != "flags"}}
+        return kept
+    return {**kept, "evalrunner": {name: value for name, value in ours.items() if name != "flags"}}
 
 
 def session(source: Mapping[str, Any], to: Rewriting, version: str | None, facts: Any) -> dict[str, Any]:
