@@ -77,7 +77,8 @@ def run(
         The receipt; `receipt.exit_code` is 0 only if every planned item is visible and none failed.
 
     Raises:
-        UsageError: something that was asked for cannot be done; nothing has been executed.
+        UsageError: something that was asked for cannot be done, because another command runs the experiment
+            (`ExperimentBusy`), say; nothing has been executed.
         TypeError: there is no argument of that name.
     """
     # What the user did wrong is in his code and in the message: the traceback leaves out how we came to notice.

@@ -140,4 +140,5 @@ def _open_sentence(states: Counter[str], total: int, outside: str, stopped: bool
     done = total - sum(states[name] for name in _OPEN)
     why = "Stopped" if stopped else "Not complete"
     rest = f"And {outside}." if outside else "Nothing that was produced is lost."
-    return f"{why}: {'; '.join([f'{done} of {total} items are visible', *filter(None, [', '.join(parts)])])}. {rest}"
+    told = "; ".join(filter(None, (f"{done} of {total} items are visible", ", ".join(parts))))
+    return f"{why}: {told}. {rest}"

@@ -138,9 +138,11 @@ class Claim:
 
     def other(self, client: Client) -> str:
         """Look once more before anything is executed: who has it instead, or ""."""
-        if self.refused:
-            return ""
-        owner = self._other(self._read(client))
+        try:
+            owner = None if self.refused else self._other(self._read(client))
+        except LangSmithError as error:
+            logger.info("the claim cannot be looked at: %s", error)
+            return ""  # whoever keeps it looks again
         if owner is None:
             return ""
         self._let_go()

@@ -62,7 +62,7 @@ class Owner:
             kernel=_kernel(),
             job=environment.get("SLURM_JOB_ID", ""),
             restart=int(restart) if restart.isdecimal() else 0,
-            folder=str(folder),
+            folder=str(folder.absolute()),
             since=now.isoformat(),
             seen=now.isoformat(),
         )

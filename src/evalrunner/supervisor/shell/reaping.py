@@ -80,7 +80,8 @@ class Reaper:
             return  # it died before it had anything to do
         try:
             wanted = unsent(self._state.items, self._p.loose.arrived(stem_of(spool)))
-            for segment in segments:
+            # What another command has taken over would stand there twice; the next run in this folder knows better.
+            for segment in segments if not self._p.course.taken else ():
                 self._p.relay.take(segment, wanted)
             if self._p.config.worker.live:
                 self._p.error_runs.close_runs(open_runs(segments), f"evalrunner: its worker {how}")
