@@ -188,6 +188,12 @@ def forward(connection: sqlite3.Connection, scope: Scope, runs: Iterable[str]) -
     return True
 
 
+def sum_up(connection: sqlite3.Connection, scope: Scope) -> None:
+    """Read the scores of the whole experiment again."""
+    connection.execute("DELETE FROM summaries WHERE session = ?", (scope.id,))
+    connection.execute(_SUMMARIES, _named(scope))
+
+
 def drop(connection: sqlite3.Connection, session: str) -> None:
     """Forget an experiment."""
     for table in TABLES:

@@ -104,6 +104,17 @@ class Growth(RuleBasedStateMachine):
     def take_a_score_back(self, name: str) -> None:
         self.write("DELETE FROM feedback WHERE id = ?", name)
 
+    @rule(sign=st.integers(0, 9))
+    def say_that_somebody_runs_it(self, sign: int) -> None:
+        self.write("UPDATE sessions SET extra = json_set(extra, '$.metadata.alive', ?) WHERE id = 's'", sign)
+
+    @rule(repetitions=st.integers(1, 2))
+    def want_more_of_it(self, repetitions: int) -> None:
+        self.write(
+            "UPDATE sessions SET extra = json_set(extra, '$.metadata.num_repetitions', ?) WHERE id = 's'",
+            repetitions,
+        )
+
     @rule()
     def delete_an_example(self) -> None:
         self.write("UPDATE example_versions SET valid_to = ? WHERE example_id = 'e1'", TIME.format(8))
