@@ -100,8 +100,9 @@ bench-doctor: setup ## requests, seconds and memory of verify, doctor and --plan
 bench-pages: setup ## the pages over 10,000 examples: cold, after a write, again
 	@$(BIN)/python scripts/bench/pages.py
 
-chaos: setup ## kill workers, supervisors and the backend at random moments; then every outage
+chaos: setup ## kill workers, supervisors and the backend, and start several commands at once; then every outage
 	@$(BIN)/python scripts/chaos/kills.py --mode both --seeds 20
+	@$(BIN)/python scripts/chaos/commands.py
 	@$(BIN)/python scripts/chaos/outage.py
 	@$(BIN)/python scripts/chaos/backend_kills.py
 	@$(BIN)/python scripts/chaos/upload.py

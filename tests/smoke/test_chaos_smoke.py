@@ -37,6 +37,13 @@ def test_kills(mode: str) -> None:
     assert "survivors 0" in last
 
 
+def test_commands_over_one_experiment() -> None:
+    said = run(str(CHAOS / "commands.py"), "--smoke", "--seeds", "2")
+    assert said.splitlines()[-1].startswith(
+        "2 trials (1 with a kill): lost 0 of 40, duplicates 0, pending 0,"
+    )
+
+
 @pytest.mark.parametrize("fault", ["503", "429", "refused", "forgotten"])
 def test_outages(fault: str) -> None:
     said = run(str(CHAOS / "outage.py"), "--smoke", "--fault", fault)
