@@ -202,8 +202,8 @@ def test_two_runs_over_one_run_folder(backend: Backend, tmp_path: Path, log: Exe
     second = Command(arguments, cwd=tmp_path, env=env).finish()
     (tmp_path / "gate").touch()
     assert first.finish().code == 0
-    assert second.code == ExitCode.USAGE, second.err
-    assert f"another evalrunner (pid {first.pid})" in second.err
+    assert second.code == ExitCode.BUSY, second.err
+    assert f"another evalrunner is running the experiment {name!r} (pid {first.pid} on" in second.err
     assert "Traceback" not in second.err
     assert log.counts() == {str(number): 1 for number in range(4)}
 
