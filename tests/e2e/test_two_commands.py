@@ -14,6 +14,8 @@ import pytest
 from langsmith import evaluate
 from langsmith.schemas import TracerSession
 
+import evalrunner
+from evalrunner.errors import ExperimentBusy
 from evalrunner.exit_codes import ExitCode
 from evalrunner.supervisor.setup.owner import CLAIM, Owner
 from tests.support.rig import Backend, Command, ExecutionLog, Finished, assert_whole, backend_in, wait_until
@@ -103,6 +105,10 @@ def test_the_second_is_told_who_runs_it_and_executes_nothing(
         assert (done.code, done.receipt["exit_code"]) == (ExitCode.BUSY, 75), done.err
         assert f"another evalrunner is running the experiment '{name}' (pid {first.pid} on" in done.err
         assert "--wait waits for its end" in done.err
+    with pytest.raises(ExperimentBusy, match=rf"\(pid {first.pid} on .*; wait=True waits for its end"):
+        evalrunner.run(
+            "gated:target", experiment=name, endpoint=backend.endpoint, run_dir=gate.parent / "here"
+        )
     repaired = command("repair", name, *WHAT, "--yes", "--recent", "0")
     assert repaired.code == ExitCode.BUSY, repaired.err
     gate.touch()

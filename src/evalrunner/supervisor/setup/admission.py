@@ -43,6 +43,7 @@ def take(claim: Claim, link: Link, config: RunConfig, scope: Scope, say: Callabl
             take_over=config.take_over,
             pause=time.sleep,
             say=say,
+            flags=config.said is not None,
         )
 
 

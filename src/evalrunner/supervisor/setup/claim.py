@@ -55,6 +55,7 @@ class Claim:
         take_over: bool,
         pause: Callable[[float], None],
         say: Callable[[str], None],
+        flags: bool = True,
     ) -> None:
         """Claim an experiment that is there.
 
@@ -62,6 +63,7 @@ class Claim:
             wait: until whoever runs it has ended, or is silent for so long that it must be dead.
             take_over: take the place of one that is silent for so long.
             pause: sleeps.
+            flags: whether what is advised are flags, or arguments in Python.
 
         Raises:
             ExperimentBusy: another command runs it.
@@ -79,7 +81,7 @@ class Claim:
                 self._write(client, instead=owner)
                 continue
             if not wait:
-                raise ExperimentBusy(self._refusal(name, owner, silent))
+                raise ExperimentBusy(self._refusal(name, owner, silent, flags=flags))
             if other.is_new:
                 say(f"waiting for another evalrunner that runs this experiment ({self._words(owner)})")
             pause(LOOK)
@@ -102,11 +104,12 @@ class Claim:
         self._hold()
         return {CLAIM: self._me.to_json()}
 
-    def _refusal(self, name: str, owner: Owner, silent: float) -> str:
+    def _refusal(self, name: str, owner: Owner, silent: float, *, flags: bool) -> str:
+        wait, take_over = ("--wait", "--take-over") if flags else ("wait=True", "take_over=True")
         told = f"another evalrunner is running the experiment {name!r} ({self._words(owner)})"
         if silent >= SILENT:
-            return f"{told}; it seems to be dead: --take-over goes on in its place"
-        return f"{told}; --wait waits for its end"
+            return f"{told}; it seems to be dead: {take_over} goes on in its place"
+        return f"{told}; {wait} waits for its end"
 
     def _words(self, owner: Owner) -> str:
         return owner.words(self._clock.utcnow())
