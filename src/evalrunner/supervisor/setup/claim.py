@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two looks of one that waits, and of one that keeps its claim.
 LOOK, KEPT = 5.0, 15.0
+#: Seconds after which a service shows what was written.
+SHOWN = 0.5
 
 
 class Claim:
@@ -68,7 +70,7 @@ class Claim:
         Raises:
             ExperimentBusy: another command runs it.
         """
-        other = _Other()
+        other, taking = _Other(), False
         while True:
             owner = self._other(self._read(client))
             if owner is None:
@@ -77,8 +79,11 @@ class Claim:
                     return
             silent = other.silence(owner, self._clock)
             if silent >= SILENT and (wait or take_over):
-                say(f"going on in place of the evalrunner that has fallen silent ({self._words(owner)})")
+                if other.is_new or not taking:
+                    say(f"going on in place of the evalrunner that has fallen silent ({self._words(owner)})")
+                taking = True
                 self._write(client, instead=owner)
+                pause(SHOWN)  # a service may show for a moment what stood there before
                 continue
             if not wait:
                 raise ExperimentBusy(self._refusal(name, owner, silent, flags=flags))
