@@ -120,12 +120,7 @@ def test_the_second_is_told_who_runs_it_and_executes_nothing(
 
 
 def test_the_second_waits_and_then_finds_nothing_to_do(
-    backend: Backend,
-    first: Command,
-    start: Callable[..., Command],
-    log: ExecutionLog,
-    name: str,
-    gate: Path,
+    backend: Backend, first: Command, start: Callable[..., Command], name: str, gate: Path
 ) -> None:
     waits = start("second", "--wait")
     wait_until(lambda: "waiting for another evalrunner" in waits.said(), what="the word that it waits")
@@ -150,12 +145,7 @@ def test_of_two_that_begin_at_the_same_moment_one_executes(
 
 
 def test_one_that_was_killed_on_this_machine_keeps_nobody_out(
-    backend: Backend,
-    first: Command,
-    start: Callable[..., Command],
-    log: ExecutionLog,
-    name: str,
-    gate: Path,
+    backend: Backend, first: Command, start: Callable[..., Command], name: str, gate: Path
 ) -> None:
     first.kill()
     gate.touch()
@@ -186,13 +176,24 @@ def test_one_of_another_machine_keeps_others_out_until_it_is_silent(
     assert set(log.counts().values()) == {1}
 
 
+def test_a_repair_takes_over_as_a_run_does(
+    backend: Backend, command: Callable[..., Finished], log: ExecutionLog, name: str, gate: Path
+) -> None:
+    gate.touch()
+    mend = ("repair", name, *WHAT, "--yes", "--recent", "0")
+    write(backend, name, elsewhere(silent=200))
+    done = command(*mend, GATE=str(gate))
+    assert done.code == ExitCode.BUSY, done.err
+    assert log.lines() == []
+    done = command(*mend, "--take-over", GATE=str(gate))
+    assert done.code == ExitCode.COMPLETE, done.err
+    assert set(log.counts().values()) == {1}
+    assert owner(backend, name) is None
+    assert_whole(backend.client, name, keys=["right"])
+
+
 def test_one_that_was_taken_for_dead_stops_and_repeats_nothing(
-    backend: Backend,
-    first: Command,
-    start: Callable[..., Command],
-    log: ExecutionLog,
-    name: str,
-    gate: Path,
+    backend: Backend, first: Command, start: Callable[..., Command], name: str, gate: Path
 ) -> None:
     """As if it had been suspended for long: the other has gone on, and it wakes up."""
     write(backend, name, elsewhere(silent=0))

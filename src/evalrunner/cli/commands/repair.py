@@ -144,7 +144,10 @@ def _go(asked: _Asked, settings: Settings, output: Output) -> ExitCode:
         from evalrunner.supervisor.setup.admission import Admitted  # noqa: PLC0415 - likewise
 
         place, recent = find(endpoint, asked.experiment), timedelta(seconds=asked.recent)
-        admitted = Admitted(endpoint, UUID(place.id), place.name, settings.home, output.note)
+        admitted = Admitted(
+            endpoint, UUID(place.id), place.name, settings.home, output.note,
+            wait=settings["wait"], take_over=settings["take_over"],
+        )  # fmt: skip
         run = _runner(settings, endpoint, place.id, admitted, output) if settings["target"] else None
         wishes = Wishes(endpoint, folder, run, asked.relink, asked.delete_duplicates, output.note)
         before = examine(place, SYSTEM.utcnow(), recent)

@@ -20,6 +20,7 @@ from evalrunner.supervisor.setup.folder import RunFolder
 from evalrunner.supervisor.setup.link import Link
 from evalrunner.supervisor.setup.owner import Owner
 from evalrunner.supervisor.setup.scope import Scope
+from evalrunner.verify.findings import unclaimed
 
 T = TypeVar("T")
 #: Seconds that the claim's release may take.
@@ -60,16 +61,27 @@ def release(claim: Claim, link: Link, seconds: float) -> None:
 class Admitted:
     """An experiment that is claimed for something else than a run of ours, for as long as the block lasts.
 
+    Args:
+        wait, take_over: as for a run.
+
     Raises:
         ExperimentBusy: another command runs it.
         ServiceError: the service does not answer.
     """
 
     def __init__(
-        self, endpoint: Endpoint, experiment: UUID, name: str, folder: Path, say: Callable[[str], None]
+        self,
+        endpoint: Endpoint,
+        experiment: UUID,
+        name: str,
+        folder: Path,
+        say: Callable[[str], None],
+        *,
+        wait: bool,
+        take_over: bool,
     ) -> None:
         self._endpoint, self._client = endpoint, make_client(endpoint)
-        self._name, self._say = name, say
+        self._name, self._say, self._wait, self._take_over = name, say, wait, take_over
         self._claim = Claim(experiment, Owner.myself(folder, SYSTEM.utcnow(), os.environ), SYSTEM)
 
     def __enter__(self) -> Admitted:
@@ -84,8 +96,15 @@ class Admitted:
     def _take(self) -> None:
         with told(self._client):
             self._claim.take(
-                self._client, self._name, wait=False, take_over=False, pause=time.sleep, say=self._say
+                self._client,
+                self._name,
+                wait=self._wait,
+                take_over=self._take_over,
+                pause=time.sleep,
+                say=self._say,
             )
+        if self._claim.refused:
+            self._say(unclaimed(self._claim.refused).text)
 
     def stepping_aside(self, work: Callable[[], T]) -> T:
         """Do what claims the experiment for itself, a run of ours."""
